@@ -1,0 +1,139 @@
+"""Confluent's wire format: magic byte 0, four bytes of schema id, then Avro's binary form.
+
+The registry is asked once per schema, never per record (`registry.py` does the asking); encoding and decoding are
+plain synchronous calls, so that a batch is one tight loop.
+"""
+
+import json
+import struct
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib import resources
+from io import BytesIO
+from typing import Any
+
+import fastavro
+from fastavro.schema import SchemaParseException
+
+from pipeline.errors import BadRecord
+
+MAGIC = 0
+HEADER = struct.Struct(">bI")
+
+Record = dict[str, Any]
+
+
+@cache
+def schema(name: str) -> dict[str, Any]:
+    """The packaged Avro schema `schemas/<name>.avsc` as plain JSON values."""
+    text = resources.files("pipeline.schemas").joinpath(f"{name}.avsc").read_text("utf-8")
+    return dict(json.loads(text))
+
+
+def fields(name: str) -> tuple[str, ...]:
+    """The field names of a packaged schema, in order."""
+    return tuple(field["name"] for field in schema(name)["fields"])
+
+
+def schema_id(value: bytes | None) -> int | None:
+    """The schema id in the header of a value, or None where there is no such header."""
+    if value is None or len(value) < HEADER.size or value[0] != MAGIC:
+        return None
+    return int.from_bytes(value[1:5], "big")
+
+
+class Encoder:
+    """Writes records of one packaged schema under the id that the registry gave it."""
+
+    def __init__(self, name: str, registered_id: int) -> None:
+        self._schema = fastavro.parse_schema(schema(name))
+        self._header = HEADER.pack(MAGIC, registered_id)
+
+    def __call__(self, record: Mapping[str, Any]) -> bytes:
+        """The wire format of a record; a record that does not fit the schema raises ValueError or TypeError."""
+        out = BytesIO()
+        out.write(self._header)
+        fastavro.schemaless_writer(out, self._schema, record)
+        return out.getvalue()
+
+
+class Decoder:
+    """Reads records written with any compatible schema into the shape of one packaged schema.
+
+    Writers' schemas are taught by `learn` before they are met: an id that was not taught is a bad record.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._reader = fastavro.parse_schema(schema(name))
+        self._writers: dict[int, tuple[Any, Any]] = {}
+        self._refused: dict[int, str] = {}
+
+    def unknown(self, values: Iterable[bytes | None]) -> set[int]:
+        """Schema ids in these values which have been neither taught nor refused."""
+        ids = {
+            value[1:5]
+            for value in values
+            if value is not None and len(value) >= HEADER.size and value[0] == MAGIC
+        }
+        return {
+            number
+            for number in (int.from_bytes(i, "big") for i in ids)
+            if number not in self._writers and number not in self._refused
+        }
+
+    def learn(self, number: int, writer: dict[str, Any] | None) -> None:
+        """Teach the writer's schema of an id; None says that the registry does not know it."""
+        if writer is None:
+            self._refused[number] = f"unknown schema id {number}"
+            return
+        try:
+            parsed = fastavro.parse_schema(writer)
+        except (SchemaParseException, ValueError, KeyError, TypeError) as error:
+            self._refused[number] = f"schema id {number} is no Avro schema: {error}"
+            return
+        same = fastavro.schema.to_parsing_canonical_form(parsed) == fastavro.schema.to_parsing_canonical_form(
+            self._reader
+        )
+        self._writers[number] = (parsed, None if same else self._reader)
+
+    def forget_refused(self) -> None:
+        """Ask again about ids that the registry did not know: it may have learned them since."""
+        self._refused.clear()
+
+    def __call__(self, value: bytes | None) -> Record:
+        """The record in a value; raises BadRecord with the reason when it cannot be read."""
+        if value is None:
+            raise BadRecord("null value")
+        if len(value) < HEADER.size or value[0] != MAGIC:
+            raise BadRecord("value is not in the registry's wire format (magic byte 0, schema id)")
+        number = int.from_bytes(value[1:5], "big")
+        found = self._writers.get(number)
+        if found is None:
+            raise BadRecord(self._refused.get(number, f"unknown schema id {number}"))
+        writer, reader = found
+        stream = BytesIO(value)
+        stream.seek(HEADER.size)
+        try:
+            record = fastavro.schemaless_reader(stream, writer, reader)
+        except (
+            Exception
+        ) as error:  # fastavro raises many kinds on damaged input, IndexError and EOFError among them
+            raise BadRecord(
+                f"value is no {self._name} under schema id {number}: {type(error).__name__}: {error}"
+            ) from None
+        if stream.tell() != len(value):
+            raise BadRecord(f"{len(value) - stream.tell()} bytes left over after the {self._name}")
+        if not isinstance(record, dict):
+            raise BadRecord(f"value is a {type(record).__name__}, not a {self._name}")
+        return record
+
+
+def key_text(key: bytes | None) -> str:
+    """A record's key as text; raises BadRecord when it is null, empty or not UTF-8."""
+    if not key:
+        raise BadRecord("null key")
+    try:
+        return key.decode("utf-8")
+    except UnicodeDecodeError:
+        raise BadRecord("key is not UTF-8") from None

@@ -1,0 +1,37 @@
+"""Every error that this project raises on purpose, as one tree.
+
+A message is a sentence which names the setting or thing, its value and what is allowed: the command
+line prints it as it is and exits with 1.
+"""
+
+
+class PipelineError(Exception):
+    """The root: catch this to catch everything that the project raises on purpose."""
+
+
+class SettingError(PipelineError):
+    """A setting has a value that it must not have."""
+
+
+class StackError(PipelineError):
+    """A part of the local cluster could not be fetched, started, reached or stopped."""
+
+
+class RegistryError(PipelineError):
+    """The schema registry refused a schema, or cannot be reached."""
+
+
+class ProvisionError(PipelineError):
+    """A topic, table or database could not be brought to its declared form."""
+
+
+class SourceError(PipelineError):
+    """A generator, the poller or the database met something that it cannot go on with."""
+
+
+class VerifyError(PipelineError):
+    """The results could not be compared, for instance since the workers never caught up."""
+
+
+class BadRecord(PipelineError):
+    """One record cannot be used; its message is the reason that goes to the dead-letter topic."""

@@ -1,0 +1,80 @@
+"""The schema registry: registration with BACKWARD compatibility at start, and schemas by id."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import httpx
+from schema_registry.client import AsyncSchemaRegistryClient
+from schema_registry.client.errors import ClientError
+from schema_registry.client.schema import AvroSchema
+
+from pipeline.codecs import Decoder, Encoder, schema
+from pipeline.errors import RegistryError
+from pipeline.topics import ALL, Topic
+
+COMPATIBILITY = "BACKWARD"
+
+
+class Registry:
+    """A client of one registry; encoders and decoders come from here.
+
+    Raises RegistryError when the registry is out of reach or refuses a schema.
+    """
+
+    def __init__(self, url: str, timeout_s: float = 10.0) -> None:
+        self._url = url
+        self._client = AsyncSchemaRegistryClient(url, timeout=httpx.Timeout(timeout_s))
+        self._ids: dict[str, int] = {}
+
+    async def register(self, topics: Iterable[Topic] = ALL) -> dict[str, int]:
+        """Register each topic's value schema under BACKWARD compatibility; repeatable. Returns {subject: id}."""
+        ids = {}
+        for topic in topics:
+            if topic.schema is not None:
+                ids[topic.subject] = await self._register(topic)
+        self._ids.update(ids)
+        return ids
+
+    async def _register(self, topic: Topic) -> int:
+        assert topic.schema is not None
+        ours = AvroSchema(schema(topic.schema))
+        try:
+            known = await self._client.check_version(topic.subject, ours)
+            if known is not None and known.schema_id is not None:
+                return int(known.schema_id)
+            if await self._client.get_versions(topic.subject):
+                await self._client.update_compatibility(COMPATIBILITY, topic.subject)
+                if not await self._client.test_compatibility(topic.subject, ours):
+                    raise RegistryError(
+                        f"the schema of {topic.name} is not {COMPATIBILITY} compatible with the latest version of "
+                        f"subject {topic.subject} in the registry at {self._url}"
+                    )
+            number = int(await self._client.register(topic.subject, ours))
+            await self._client.update_compatibility(COMPATIBILITY, topic.subject)
+            return number
+        except (ClientError, httpx.HTTPError, OSError) as error:
+            raise RegistryError(
+                f"registry at {self._url}, subject {topic.subject}: {error or type(error).__name__}"
+            ) from error
+
+    async def encoder(self, topic: Topic) -> Encoder:
+        """An encoder for a topic's values; registers the schema where it is not yet known."""
+        if topic.subject not in self._ids:
+            await self.register([topic])
+        assert topic.schema is not None
+        return Encoder(topic.schema, self._ids[topic.subject])
+
+    async def prepare(self, decoder: Decoder, values: Iterable[bytes | None]) -> None:
+        """Teach a decoder every schema id in these values that it does not know yet."""
+        for number in decoder.unknown(values):
+            decoder.learn(number, await self.by_id(number))
+
+    async def by_id(self, number: int) -> dict[str, Any] | None:
+        """The writer's schema of an id, None when the registry does not know it."""
+        try:
+            found = await self._client.get_by_id(number)
+        except (ClientError, httpx.HTTPError, OSError) as error:
+            raise RegistryError(
+                f"registry at {self._url}, schema id {number}: {error or type(error).__name__}"
+            ) from error
+        return None if found is None else dict(found.raw_schema)

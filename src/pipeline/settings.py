@@ -1,0 +1,168 @@
+"""All settings, frozen; the only module that reads the environment.
+
+A value comes from the first of these that has it: the `PIPELINE_*` environment variable, a `.env` file in the
+working folder, `endpoints.json` of a running local stack (written by `pipeline stack up`), the default below.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_cache_path, user_data_path
+from pydantic import Field, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    JsonConfigSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from pipeline.errors import SettingError
+from pipeline.timebase import HOUR_MS, MINUTE_MS
+
+ENDPOINTS_FILE = "endpoints.json"
+
+
+class _DataDir(BaseSettings):
+    """Only where the data folder is: it is needed before `endpoints.json` can be read."""
+
+    model_config = SettingsConfigDict(env_prefix="PIPELINE_", env_file=".env", extra="ignore")
+    data_dir: Path = Field(default_factory=lambda: user_data_path("pipeline"))
+
+
+class _StackEndpoints(JsonConfigSettingsSource):
+    """Addresses of the running local stack, below the environment and above the defaults."""
+
+    def __init__(self, settings_cls: type[BaseSettings]) -> None:
+        super().__init__(settings_cls, json_file=_DataDir().data_dir / ENDPOINTS_FILE)
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        return super().get_field_value(field, field_name)
+
+
+class Settings(BaseSettings):
+    """Where everything is and how it is to run; see `docs/settings.md` for the same list with examples."""
+
+    model_config = SettingsConfigDict(env_prefix="PIPELINE_", env_file=".env", frozen=True, extra="ignore")
+
+    # folders
+    data_dir: Path = Field(
+        default_factory=lambda: user_data_path("pipeline"),
+        description="State of the local stack: Kafka logs, MariaDB, Pinot segments, registry, logs of every process.",
+    )
+    cache_dir: Path = Field(
+        default_factory=lambda: user_cache_path("pipeline"),
+        description="Verified downloads of the local stack; safe to delete.",
+    )
+
+    # addresses; `pipeline stack up` supplies them, your own servers replace them
+    bootstrap_servers: str = Field("127.0.0.1:9092", description="Kafka brokers, comma separated host:port.")
+    registry_url: str = Field(
+        "http://127.0.0.1:8081", description="Schema registry with Confluent's REST API."
+    )
+    mysql_url: str = Field(
+        "mysql+aiomysql://pipeline:pipeline@127.0.0.1:3306/shop",
+        description="SQLAlchemy URL of MySQL or MariaDB.",
+    )
+    pinot_controller_url: str = Field("http://127.0.0.1:9000", description="Pinot controller.")
+    pinot_broker_url: str = Field("http://127.0.0.1:8099", description="Pinot broker (queries).")
+    pinot_kafka_bootstrap: str = Field(
+        "", description="Kafka brokers as Pinot sees them; empty: as bootstrap_servers."
+    )
+    pinot_registry_url: str = Field(
+        "", description="Schema registry as Pinot sees it; empty: as registry_url."
+    )
+
+    # topics
+    partitions: int = Field(5, ge=1, description="Partitions of every topic.")
+    replication: int = Field(2, ge=1, description="Replicas of every topic.")
+
+    # workers
+    app_id: str = Field(
+        "pipeline", pattern=r"^[A-Za-z0-9._-]+$", description="Faust application id = consumer group."
+    )
+    worker_web_port: int = Field(0, ge=0, le=65535, description="Port of the worker's web server; 0: none.")
+    max_poll_records: int = Field(5_000, ge=1, description="Upper bound of records in one batch.")
+    session_timeout_s: float = Field(
+        10.0, gt=0, description="A worker silent for this long loses its partitions."
+    )
+    heartbeat_s: float = Field(
+        2.5, gt=0, description="Heartbeat of workers; at most a third of the session timeout."
+    )
+    commit_interval_s: float = Field(1.0, gt=0, description="How often offsets are committed.")
+    reference_wait_s: float = Field(
+        60.0,
+        ge=0,
+        description="How long a worker waits for empty reference topics (pages, products, regions).",
+    )
+
+    # windows
+    tumbling_size_ms: int = Field(HOUR_MS, ge=1, description="Size of the tumbling windows.")
+    hopping_size_ms: int = Field(HOUR_MS, ge=1, description="Size of the hopping windows.")
+    hopping_advance_ms: int = Field(30 * MINUTE_MS, ge=1, description="Advance of the hopping windows.")
+    session_gap_ms: int = Field(15 * MINUTE_MS, ge=1, description="Inactivity gap that ends a session.")
+    grace_ms: int | None = Field(None, ge=0, description="Grace for late records; none: max(24 h - size, 0).")
+
+    # sources
+    pageview_rate: float = Field(1.0, ge=0, description="Page views a second; 0: as fast as possible.")
+    user_rate: float = Field(1 / 3, ge=0, description="User updates a second; 0: as fast as possible.")
+    sale_rate: float = Field(
+        1.0, ge=0, description="Flash sales written to MySQL a second; 0: as fast as possible."
+    )
+    seed: int = Field(1, description="Seed of the generators and the flash-sale writer.")
+    poll_interval_s: float = Field(1.0, gt=0, description="How often the poller reads new flash sales.")
+    bulk_interval_s: float = Field(
+        60.0, gt=0, description="How often the poller reads whole reference tables."
+    )
+    poll_overlap: int = Field(
+        1_000,
+        ge=0,
+        description="Ids below the last one that are read again, for transactions committed out of order.",
+    )
+
+    # dashboard
+    dashboard_host: str = Field("127.0.0.1", description="Address that the dashboard listens on.")
+    dashboard_port: int = Field(8050, ge=0, le=65535, description="Port of the dashboard; 0: a free one.")
+    refresh_s: float = Field(1.0, gt=0, description="How often the dashboard asks Pinot.")
+    pinot_timeout_s: float = Field(5.0, gt=0, description="Limit of one Pinot query.")
+
+    # local stack: 0 picks a free port and remembers it
+    kafka_ports: tuple[int, int, int] = Field((0, 0, 0), description="Ports of the three local brokers.")
+    kafka_controller_ports: tuple[int, int, int] = Field(
+        (0, 0, 0), description="Ports of the three controllers."
+    )
+    registry_port: int = Field(0, ge=0, le=65535, description="Port of the local schema registry.")
+    mysql_port: int = Field(0, ge=0, le=65535, description="Port of the local MariaDB.")
+    zookeeper_port: int = Field(0, ge=0, le=65535, description="Port of the local ZooKeeper.")
+    pinot_controller_port: int = Field(0, ge=0, le=65535, description="Port of the local Pinot controller.")
+    pinot_broker_port: int = Field(0, ge=0, le=65535, description="Port of the local Pinot broker.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, dotenv_settings, _StackEndpoints(settings_cls)
+
+
+def load(**overrides: Any) -> Settings:
+    """Read the settings now; raises SettingError with a sentence for each value that is not allowed."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        lines = [
+            f"setting {'.'.join(map(str, e['loc']))} is {e['input']!r}, but: {e['msg'].lower()}"
+            for e in error.errors()
+        ]
+        raise SettingError("; ".join(lines)) from None
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The process's settings, read once."""
+    return load()

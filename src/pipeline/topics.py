@@ -1,0 +1,130 @@
+"""Every topic, declared once: its kind, key, value schema and settings.
+
+Partition counts and replication come from the settings; keys are raw UTF-8 strings; values are Avro in
+Confluent's wire format with the subject `<topic>-value`, except internal topics (`schema` is None: JSON).
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from pipeline.timebase import DAY_MS
+
+
+class Kind(StrEnum):
+    """What a topic is for."""
+
+    EVENT = "event"
+    REFERENCE = "reference"
+    ENRICHED = "enriched"
+    OUTPUT = "output"
+    INTERNAL = "internal"
+    LETTERS = "letters"
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic. `retention_ms` is None for compacted topics."""
+
+    name: str
+    kind: Kind
+    key: str
+    schema: str | None = None
+    retention_ms: int | None = 7 * DAY_MS
+    config: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def subject(self) -> str:
+        """The registry's subject of the value schema."""
+        return f"{self.name}-value"
+
+    @property
+    def kafka_config(self) -> dict[str, str]:
+        """Topic settings as Kafka names them."""
+        cleanup = (
+            {"cleanup.policy": "compact"}
+            if self.retention_ms is None
+            else {
+                "cleanup.policy": "delete",
+                "retention.ms": str(self.retention_ms),
+            }
+        )
+        return {**cleanup, **self.config}
+
+
+PAGEVIEW = Topic("PageView", Kind.EVENT, key="userid", schema="pageview")
+USERS = Topic("Users_", Kind.EVENT, key="userid", schema="user")
+FLASH_SALES = Topic("MysqlSource-flash_sales", Kind.EVENT, key="sale_id", schema="flash_sale")
+
+# Reference topics are read whole by every worker when it starts. The poller writes the whole table every minute;
+# compaction keeps the latest row of each key, so a table that has not changed for a week is still there.
+PRODUCT = Topic("MysqlSource-product", Kind.REFERENCE, key="product_id", schema="product", retention_ms=None)
+REGION = Topic("MysqlSource-region", Kind.REFERENCE, key="region_id", schema="region", retention_ms=None)
+PAGES = Topic("MysqlSource-pages", Kind.REFERENCE, key="page_id", schema="page", retention_ms=None)
+
+EXTENDED_PAGEVIEWS = Topic(
+    "EXTENDED_PAGEVIEWS_STREAM", Kind.ENRICHED, key="userid", schema="extended_pageview"
+)
+EXTENDED_FLASHSALES = Topic(
+    "EXTENDED_FLASHSALES_STREAM", Kind.ENRICHED, key="sale_id", schema="extended_flash_sale"
+)
+
+USER_TRANSFORMED = Topic("USER_TRANSFORMED_TABLE", Kind.OUTPUT, key="userid", schema="user_transformed")
+PAGEVIEWS_BY_PAGEGROUP = Topic(
+    "PAGEVIEWS_BY_PAGEGROUP_TABLE", Kind.OUTPUT, key="page_group", schema="pageviews_by_pagegroup"
+)
+PAGEVIEWS_BY_REGION = Topic(
+    "PAGEVIEWS_BY_REGION_TABLE", Kind.OUTPUT, key="region_name", schema="pageviews_by_region"
+)
+PAGEVIEWS_TUMBLING = Topic(
+    "TOTAL_PAGEVIEW_BY_PAGEGROUP_TUMBLING_WINDOW",
+    Kind.OUTPUT,
+    key="page_group",
+    schema="total_pageview_window",
+)
+SALES_BY_PRODUCTGROUP = Topic(
+    "TOTAL_SALES_BY_PRODUCTGROUP_TUMBLING_WINDOW",
+    Kind.OUTPUT,
+    key="product_group",
+    schema="total_sales_by_productgroup",
+)
+SALES_BY_REGION = Topic(
+    "TOTAL_SALES_BY_REGION_TUMBLING_WINDOW", Kind.OUTPUT, key="region_name", schema="total_sales_by_region"
+)
+PAGEVIEWS_HOPPING = Topic(
+    "TOTAL_PAGEVIEW_BY_PAGEGROUP_HOPPING_WINDOW",
+    Kind.OUTPUT,
+    key="page_group",
+    schema="total_pageview_window",
+)
+PAGEVIEWS_SESSION = Topic(
+    "TOTAL_PAGEVIEW_BY_PAGEGROUP_SESSION_WINDOW",
+    Kind.OUTPUT,
+    key="page_group",
+    schema="total_pageview_session",
+)
+
+PAGEVIEW_BY_USER = Topic("pipeline-pageview-by-userid", Kind.INTERNAL, key="userid")
+PAGEVIEW_PARTIALS = Topic("pipeline-pageview-partials", Kind.INTERNAL, key="group")
+FLASHSALE_PARTIALS = Topic("pipeline-flashsale-partials", Kind.INTERNAL, key="group")
+POLLER_POSITION = Topic("pipeline-poller-position", Kind.INTERNAL, key="table", retention_ms=None)
+
+DEAD_LETTERS = Topic(
+    "pipeline-dead-letters", Kind.LETTERS, key="topic/partition/offset", schema="dead_letter"
+)
+
+EVENTS = (PAGEVIEW, USERS, FLASH_SALES)
+REFERENCES = (PRODUCT, REGION, PAGES)
+ENRICHED = (EXTENDED_PAGEVIEWS, EXTENDED_FLASHSALES)
+OUTPUTS = (
+    USER_TRANSFORMED,
+    PAGEVIEWS_BY_PAGEGROUP,
+    PAGEVIEWS_BY_REGION,
+    PAGEVIEWS_TUMBLING,
+    SALES_BY_PRODUCTGROUP,
+    SALES_BY_REGION,
+    PAGEVIEWS_HOPPING,
+    PAGEVIEWS_SESSION,
+)
+INTERNALS = (PAGEVIEW_BY_USER, PAGEVIEW_PARTIALS, FLASHSALE_PARTIALS, POLLER_POSITION)
+ALL = (*EVENTS, *REFERENCES, *ENRICHED, *OUTPUTS, *INTERNALS, DEAD_LETTERS)
+BY_NAME = {topic.name: topic for topic in ALL}
