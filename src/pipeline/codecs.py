@@ -71,11 +71,7 @@ class Decoder:
 
     def unknown(self, values: Iterable[bytes | None]) -> set[int]:
         """Schema ids in these values which have been neither taught nor refused."""
-        ids = {
-            value[1:5]
-            for value in values
-            if value is not None and len(value) >= HEADER.size and value[0] == MAGIC
-        }
+        ids = {value[1:5] for value in values if value is not None and len(value) >= HEADER.size and value[0] == MAGIC}
         return {
             number
             for number in (int.from_bytes(i, "big") for i in ids)
@@ -116,9 +112,7 @@ class Decoder:
         stream.seek(HEADER.size)
         try:
             record = fastavro.schemaless_reader(stream, writer, reader)
-        except (
-            Exception
-        ) as error:  # fastavro raises many kinds on damaged input, IndexError and EOFError among them
+        except Exception as error:  # fastavro raises many kinds on damaged input, IndexError and EOFError among them
             raise BadRecord(
                 f"value is no {self._name} under schema id {number}: {type(error).__name__}: {error}"
             ) from None

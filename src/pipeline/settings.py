@@ -58,38 +58,26 @@ class Settings(BaseSettings):
 
     # addresses; `pipeline stack up` supplies them, your own servers replace them
     bootstrap_servers: str = Field("127.0.0.1:9092", description="Kafka brokers, comma separated host:port.")
-    registry_url: str = Field(
-        "http://127.0.0.1:8081", description="Schema registry with Confluent's REST API."
-    )
+    registry_url: str = Field("http://127.0.0.1:8081", description="Schema registry with Confluent's REST API.")
     mysql_url: str = Field(
         "mysql+aiomysql://pipeline:pipeline@127.0.0.1:3306/shop",
         description="SQLAlchemy URL of MySQL or MariaDB.",
     )
     pinot_controller_url: str = Field("http://127.0.0.1:9000", description="Pinot controller.")
     pinot_broker_url: str = Field("http://127.0.0.1:8099", description="Pinot broker (queries).")
-    pinot_kafka_bootstrap: str = Field(
-        "", description="Kafka brokers as Pinot sees them; empty: as bootstrap_servers."
-    )
-    pinot_registry_url: str = Field(
-        "", description="Schema registry as Pinot sees it; empty: as registry_url."
-    )
+    pinot_kafka_bootstrap: str = Field("", description="Kafka brokers as Pinot sees them; empty: as bootstrap_servers.")
+    pinot_registry_url: str = Field("", description="Schema registry as Pinot sees it; empty: as registry_url.")
 
     # topics
     partitions: int = Field(5, ge=1, description="Partitions of every topic.")
     replication: int = Field(2, ge=1, description="Replicas of every topic.")
 
     # workers
-    app_id: str = Field(
-        "pipeline", pattern=r"^[A-Za-z0-9._-]+$", description="Faust application id = consumer group."
-    )
+    app_id: str = Field("pipeline", pattern=r"^[A-Za-z0-9._-]+$", description="Faust application id = consumer group.")
     worker_web_port: int = Field(0, ge=0, le=65535, description="Port of the worker's web server; 0: none.")
     max_poll_records: int = Field(5_000, ge=1, description="Upper bound of records in one batch.")
-    session_timeout_s: float = Field(
-        10.0, gt=0, description="A worker silent for this long loses its partitions."
-    )
-    heartbeat_s: float = Field(
-        2.5, gt=0, description="Heartbeat of workers; at most a third of the session timeout."
-    )
+    session_timeout_s: float = Field(10.0, gt=0, description="A worker silent for this long loses its partitions.")
+    heartbeat_s: float = Field(2.5, gt=0, description="Heartbeat of workers; at most a third of the session timeout.")
     commit_interval_s: float = Field(1.0, gt=0, description="How often offsets are committed.")
     reference_wait_s: float = Field(
         60.0,
@@ -107,14 +95,10 @@ class Settings(BaseSettings):
     # sources
     pageview_rate: float = Field(1.0, ge=0, description="Page views a second; 0: as fast as possible.")
     user_rate: float = Field(1 / 3, ge=0, description="User updates a second; 0: as fast as possible.")
-    sale_rate: float = Field(
-        1.0, ge=0, description="Flash sales written to MySQL a second; 0: as fast as possible."
-    )
+    sale_rate: float = Field(1.0, ge=0, description="Flash sales written to MySQL a second; 0: as fast as possible.")
     seed: int = Field(1, description="Seed of the generators and the flash-sale writer.")
     poll_interval_s: float = Field(1.0, gt=0, description="How often the poller reads new flash sales.")
-    bulk_interval_s: float = Field(
-        60.0, gt=0, description="How often the poller reads whole reference tables."
-    )
+    bulk_interval_s: float = Field(60.0, gt=0, description="How often the poller reads whole reference tables.")
     poll_overlap: int = Field(
         1_000,
         ge=0,
@@ -129,9 +113,7 @@ class Settings(BaseSettings):
 
     # local stack: 0 picks a free port and remembers it
     kafka_ports: tuple[int, int, int] = Field((0, 0, 0), description="Ports of the three local brokers.")
-    kafka_controller_ports: tuple[int, int, int] = Field(
-        (0, 0, 0), description="Ports of the three controllers."
-    )
+    kafka_controller_ports: tuple[int, int, int] = Field((0, 0, 0), description="Ports of the three controllers.")
     registry_port: int = Field(0, ge=0, le=65535, description="Port of the local schema registry.")
     mysql_port: int = Field(0, ge=0, le=65535, description="Port of the local MariaDB.")
     zookeeper_port: int = Field(0, ge=0, le=65535, description="Port of the local ZooKeeper.")
@@ -156,8 +138,7 @@ def load(**overrides: Any) -> Settings:
         return Settings(**overrides)
     except ValidationError as error:
         lines = [
-            f"setting {'.'.join(map(str, e['loc']))} is {e['input']!r}, but: {e['msg'].lower()}"
-            for e in error.errors()
+            f"setting {'.'.join(map(str, e['loc']))} is {e['input']!r}, but: {e['msg'].lower()}" for e in error.errors()
         ]
         raise SettingError("; ".join(lines)) from None
 

@@ -61,20 +61,14 @@ PRODUCT = Topic("MysqlSource-product", Kind.REFERENCE, key="product_id", schema=
 REGION = Topic("MysqlSource-region", Kind.REFERENCE, key="region_id", schema="region", retention_ms=None)
 PAGES = Topic("MysqlSource-pages", Kind.REFERENCE, key="page_id", schema="page", retention_ms=None)
 
-EXTENDED_PAGEVIEWS = Topic(
-    "EXTENDED_PAGEVIEWS_STREAM", Kind.ENRICHED, key="userid", schema="extended_pageview"
-)
-EXTENDED_FLASHSALES = Topic(
-    "EXTENDED_FLASHSALES_STREAM", Kind.ENRICHED, key="sale_id", schema="extended_flash_sale"
-)
+EXTENDED_PAGEVIEWS = Topic("EXTENDED_PAGEVIEWS_STREAM", Kind.ENRICHED, key="userid", schema="extended_pageview")
+EXTENDED_FLASHSALES = Topic("EXTENDED_FLASHSALES_STREAM", Kind.ENRICHED, key="sale_id", schema="extended_flash_sale")
 
 USER_TRANSFORMED = Topic("USER_TRANSFORMED_TABLE", Kind.OUTPUT, key="userid", schema="user_transformed")
 PAGEVIEWS_BY_PAGEGROUP = Topic(
     "PAGEVIEWS_BY_PAGEGROUP_TABLE", Kind.OUTPUT, key="page_group", schema="pageviews_by_pagegroup"
 )
-PAGEVIEWS_BY_REGION = Topic(
-    "PAGEVIEWS_BY_REGION_TABLE", Kind.OUTPUT, key="region_name", schema="pageviews_by_region"
-)
+PAGEVIEWS_BY_REGION = Topic("PAGEVIEWS_BY_REGION_TABLE", Kind.OUTPUT, key="region_name", schema="pageviews_by_region")
 PAGEVIEWS_TUMBLING = Topic(
     "TOTAL_PAGEVIEW_BY_PAGEGROUP_TUMBLING_WINDOW",
     Kind.OUTPUT,
@@ -108,9 +102,7 @@ PAGEVIEW_PARTIALS = Topic("pipeline-pageview-partials", Kind.INTERNAL, key="grou
 FLASHSALE_PARTIALS = Topic("pipeline-flashsale-partials", Kind.INTERNAL, key="group")
 POLLER_POSITION = Topic("pipeline-poller-position", Kind.INTERNAL, key="table", retention_ms=None)
 
-DEAD_LETTERS = Topic(
-    "pipeline-dead-letters", Kind.LETTERS, key="topic/partition/offset", schema="dead_letter"
-)
+DEAD_LETTERS = Topic("pipeline-dead-letters", Kind.LETTERS, key="topic/partition/offset", schema="dead_letter")
 
 EVENTS = (PAGEVIEW, USERS, FLASH_SALES)
 REFERENCES = (PRODUCT, REGION, PAGES)

@@ -1,0 +1,37 @@
+"""The command line. Each part brings its own commands; this module only puts them together."""
+
+import logging
+import sys
+
+import click
+
+from pipeline.errors import PipelineError
+
+log = logging.getLogger("pipeline")
+
+
+class Cli(click.Group):
+    """Prints an error that the project raises on purpose as one sentence, and exits with 1."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except PipelineError as error:
+            click.secho(f"pipeline: {error}", fg="red", err=True)
+            sys.exit(1)
+
+
+@click.group(cls=Cli, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="pipeline")
+@click.option("-v", "--verbose", is_flag=True, help="Log debug messages.")
+def main(verbose: bool) -> None:
+    """Exact, fast stream processing in pure Python: Faust, Kafka, Pinot and a live Dash page.
+
+    Settings come from PIPELINE_* environment variables; see docs/settings.md.
+    """
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    logging.getLogger("httpx").setLevel(logging.WARNING)
