@@ -1,0 +1,39 @@
+"""What travels between Kafka and the operators: batches in, single records out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+
+@dataclass(slots=True)
+class RecordBatch:
+    """Consecutive records of one partition, as columns of equal length.
+
+    `offsets` rise but may have holes (compaction, transaction markers). `timestamps` are epoch milliseconds as the
+    broker stored them: they may be negative. `next_offset` is where reading goes on, exclusive end of the batch.
+    """
+
+    topic: str
+    partition: int
+    offsets: Sequence[int]
+    timestamps: Sequence[int]
+    keys: Sequence[bytes | None]
+    values: Sequence[bytes | None]
+    next_offset: int = field(default=-1)
+
+    def __post_init__(self) -> None:
+        if self.next_offset < 0:
+            self.next_offset = self.offsets[-1] + 1 if self.offsets else 0
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+
+class Outgoing(NamedTuple):
+    """A record to be produced. `partition` None: by the key's hash. `timestamp_ms` is the event time."""
+
+    topic: str
+    key: bytes
+    value: bytes | None
+    timestamp_ms: int
+    partition: int | None = None

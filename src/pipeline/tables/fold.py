@@ -1,0 +1,69 @@
+"""First stage: fold the rows of one source partition into partials, each of which knows how far it has come.
+
+A partial holds the aggregate of one (group, window) over one source partition, and the offset of the last row folded
+in: a row at or below it is skipped when it is read again, and the partial goes out again, since the crash may have
+struck between the state and the row. After the keys of a batch one marker is written: everything up to its offset
+has been applied, whatever its key. So replay changes nothing, wherever the batches' borders fall.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterable
+
+from pipeline.tables.aggregate import Aggregate
+from pipeline.tables.partials import Folded, Progress, Rows
+from pipeline.tables.sessions import SessionFold
+from pipeline.tables.state import State
+from pipeline.tables.time_windows import WindowFold
+from pipeline.tables.windows import Session
+
+MARKER = ("marker",)
+
+
+class PartitionFold:
+    """All aggregates over one source partition, with the marker that makes replay harmless."""
+
+    def __init__(self, aggregates: Iterable[Aggregate], partition: int, state: State) -> None:
+        self._state = state
+        self._folds: dict[str, WindowFold | SessionFold] = {}
+        for aggregate in aggregates:
+            window = aggregate.window
+            self._folds[aggregate.name] = (
+                SessionFold(aggregate, window, partition, state)
+                if isinstance(window, Session)
+                else WindowFold(aggregate, window, partition, state)
+            )
+        marker = state.get(MARKER)
+        applied, origins, progress = marker if marker is not None else (-1, [], {})
+        self.applied: int = applied
+        self.origins: dict[int, int] = dict(origins)
+        self.progress: dict[str, Progress] = {name: Progress(*progress.get(name, [])) for name in self._folds}
+
+    def fold(self, rows: Rows) -> Folded:
+        """Fold a batch in and write its marker. Rows that were applied before only send their partials again."""
+        out = Folded()
+        split = bisect_right(rows.offsets, self.applied)
+        replayed = Rows(rows.offsets[:split], rows.times_ms[:split], rows.records[:split], rows.origins[:split])
+        fresh = self._without_duplicates(rows, split, out)
+        for name, fold in self._folds.items():
+            fold.fold(replayed, fresh, self.progress[name], out)
+        if len(rows.offsets) > split:
+            self.applied = rows.offsets[-1]
+            marker = {n: [p.stream_time_ms, p.late, p.null_groups] for n, p in self.progress.items()}
+            self._state.put(MARKER, [self.applied, [list(item) for item in self.origins.items()], marker])
+        return out
+
+    def _without_duplicates(self, rows: Rows, split: int, out: Folded) -> Rows:
+        origins = self.origins
+        keep: list[int] = []
+        for index in range(split, len(rows.offsets)):
+            partition, offset = rows.origins[index]
+            if offset > origins.get(partition, -1):
+                origins[partition] = offset
+                keep.append(index)
+        out.duplicates = len(rows.offsets) - split - len(keep)
+        return Rows(
+            [rows.offsets[i] for i in keep],
+            [rows.times_ms[i] for i in keep],
+            [rows.records[i] for i in keep],
+            [rows.origins[i] for i in keep],
+        )

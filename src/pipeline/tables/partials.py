@@ -1,0 +1,81 @@
+"""The plain values that the two stages of an aggregation exchange."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from pipeline.tables.aggregate import Row
+
+Origin = tuple[int, int]
+
+
+@dataclass(slots=True)
+class Rows:
+    """Decoded rows of one partition, as columns of equal length; `offsets` rise.
+
+    `origins` names the source record of each row as (partition, offset): a row whose origin is not above the last
+    one seen from that partition is a duplicate, made by a replay one stage earlier, and is dropped.
+    """
+
+    offsets: Sequence[int]
+    times_ms: Sequence[int]
+    records: Sequence[Row]
+    origins: Sequence[Origin]
+
+
+class Partial(NamedTuple):
+    """One (group, window) over one source partition, up to and including the row at `offset`."""
+
+    aggregate: str
+    group: str
+    start_ms: int
+    origin: int
+    offset: int
+    time_ms: int
+    state: Any
+    stream_time_ms: int
+
+
+class SessionPartial(NamedTuple):
+    """The sessions of one group over one source partition which the rows up to `offset` have changed.
+
+    `upserts` are (first_ms, last_ms, state); `retired` are (first_ms, last_ms) and are to be applied first.
+    """
+
+    aggregate: str
+    group: str
+    origin: int
+    offset: int
+    upserts: list[list[Any]]
+    retired: list[list[int]]
+    stream_time_ms: int
+
+
+class Late(NamedTuple):
+    """A row that came after its window had closed. `end_ms` is the window's exclusive end, or the session's last."""
+
+    aggregate: str
+    offset: int
+    time_ms: int
+    start_ms: int
+    end_ms: int
+    late_by_ms: int
+
+
+@dataclass(slots=True)
+class Progress:
+    """What one aggregate has seen in one partition. `stream_time_ms` is -1 before the first row."""
+
+    stream_time_ms: int = -1
+    late: int = 0
+    null_groups: int = 0
+
+
+@dataclass(slots=True)
+class Folded:
+    """What a batch has changed: partials in the order in which they were first touched, and what was left out."""
+
+    partials: list[Partial | SessionPartial] = field(default_factory=list)
+    late: list[Late] = field(default_factory=list)
+    duplicates: int = 0
+    null_groups: int = 0

@@ -1,0 +1,132 @@
+"""Session windows over one source partition: merging, retirement of absorbed sessions, lateness.
+
+The rules are those of Kafka Streams' session aggregate (see docs/operators.md): the gap is inclusive, an event that
+reaches several sessions joins them all, each absorbed session is retired before the merged one goes out, closed
+sessions take no more events.
+"""
+
+from typing import Any
+
+from pipeline.tables.aggregate import Aggregate
+from pipeline.tables.partials import Folded, Late, Progress, Rows, SessionPartial
+from pipeline.tables.state import State
+from pipeline.tables.windows import Session
+
+Bounds = tuple[int, int]
+
+
+class Sessions:
+    """The sessions of one group in one partition while a batch is folded in.
+
+    `value` is the stored form: [offset, [[first, last, state], ...], [[first, last], ...]]; the last list holds the
+    sessions that the latest batch retired, which nothing else could tell after a crash.
+    """
+
+    def __init__(self, value: list[Any] | None, aggregate: Aggregate, window: Session, stream_time_ms: int) -> None:
+        self._function = aggregate.function
+        self._window = window
+        self.offset = -1 if value is None else int(value[0])
+        known = [] if value is None else value[1]
+        self.kept_retired: list[list[int]] = [] if value is None else value[2]
+        self.live: dict[Bounds, Any] = {
+            (first, last): state for first, last, state in known if not window.closed(last, stream_time_ms)
+        }
+        self.touched: dict[Bounds, None] = {}
+        self.retired: dict[Bounds, None] = {}
+
+    def add(self, time_ms: int, value: object, stream_time_ms: int) -> bool:
+        """Fold one event in; False when it is late: even merged, its session would be closed."""
+        gap, function = self._window.gap_ms, self._function
+        first = last = time_ms
+        state = function.zero()
+        absorbed: list[Bounds] = []
+        for bounds, known in self.live.items():
+            if bounds[0] - gap <= time_ms <= bounds[1] + gap and not self._window.closed(bounds[1], stream_time_ms):
+                first, last = min(first, bounds[0]), max(last, bounds[1])
+                state = function.merge(state, known)
+                absorbed.append(bounds)
+        if self._window.closed(last, stream_time_ms):
+            return False
+        if first != last or absorbed not in ([], [(first, last)]):
+            for bounds in absorbed:
+                self._retire(bounds)
+        self.live[first, last] = function.add(state, value)
+        self.touched[first, last] = None
+        return True
+
+    def _retire(self, bounds: Bounds) -> None:
+        del self.live[bounds]
+        self.touched.pop(bounds, None)
+        self.retired[bounds] = None
+
+    def value(self) -> list[Any]:
+        """The stored form after the batch."""
+        return [
+            self.offset,
+            [[first, last, state] for (first, last), state in sorted(self.live.items())],
+            [list(bounds) for bounds in self.retired],
+        ]
+
+
+class SessionFold:
+    """One aggregate with session windows over one partition."""
+
+    def __init__(self, aggregate: Aggregate, window: Session, partition: int, state: State) -> None:
+        self._aggregate = aggregate
+        self._window = window
+        self._partition = partition
+        self._state = state
+
+    def fold(self, replayed: Rows, rows: Rows, progress: Progress, out: Folded) -> None:
+        """Fold `rows` in; groups that `replayed` had touched send all that they hold again."""
+        group_by, column = self._aggregate.group_by, self._aggregate.function.column
+        before = stream_time = progress.stream_time_ms
+        again: dict[str, None] = dict.fromkeys(r[group_by] for r in replayed.records if r[group_by] is not None)
+        touched: dict[str, Sessions] = {}
+        for offset, time_ms, record in zip(rows.offsets, rows.times_ms, rows.records, strict=True):
+            group = record[group_by]
+            if group is None:
+                progress.null_groups += 1
+                out.null_groups += 1
+                continue
+            stream_time = max(stream_time, time_ms)
+            sessions = touched.get(group)
+            if sessions is None:
+                known = self._state.get((self._aggregate.name, group))
+                sessions = touched[group] = Sessions(known, self._aggregate, self._window, before)
+            if offset <= sessions.offset:
+                again[group] = None
+            elif sessions.add(time_ms, None if column is None else record[column], stream_time):
+                sessions.offset = offset
+            else:
+                progress.late += 1
+                late_by = stream_time - self._window.grace_ms - self._window.gap_ms - time_ms
+                out.late.append(Late(self._aggregate.name, offset, time_ms, time_ms, time_ms, late_by))
+        progress.stream_time_ms = stream_time
+        self._close_batch(touched, again, stream_time, out)
+
+    def _close_batch(self, touched: dict[str, Sessions], again: dict[str, None], stream_time: int, out: Folded) -> None:
+        name = self._aggregate.name
+        for group in again.keys() - touched.keys():
+            known = self._state.get((name, group))
+            if known is not None:
+                offset, live, retired = known
+                out.partials.append(SessionPartial(name, group, self._partition, offset, live, retired, stream_time))
+        for group, sessions in touched.items():
+            if not sessions.touched and group not in again:
+                continue  # late events only
+            if group in again:
+                upserts: list[Bounds] = sorted(sessions.live)
+                sessions.retired = dict.fromkeys([*map(_bounds, sessions.kept_retired), *sessions.retired])
+            else:
+                upserts = list(sessions.touched)
+            value = sessions.value()
+            self._state.put((name, group), value)
+            rows = [[first, last, sessions.live[first, last]] for first, last in upserts]
+            out.partials.append(
+                SessionPartial(name, group, self._partition, sessions.offset, rows, value[2], stream_time)
+            )
+
+
+def _bounds(pair: list[int]) -> Bounds:
+    return pair[0], pair[1]

@@ -1,0 +1,74 @@
+"""Tumbling, hopping and unwindowed aggregates over one source partition."""
+
+from typing import Any
+
+from pipeline.tables.aggregate import Aggregate
+from pipeline.tables.partials import Folded, Late, Partial, Progress, Rows
+from pipeline.tables.state import State
+from pipeline.tables.windows import TimeWindow
+
+
+class WindowFold:
+    """One aggregate with a time window (or none) over one partition."""
+
+    def __init__(self, aggregate: Aggregate, window: TimeWindow, partition: int, state: State) -> None:
+        self._aggregate = aggregate
+        self._window = window
+        self._partition = partition
+        self._state = state
+
+    def fold(self, replayed: Rows, rows: Rows, progress: Progress, out: Folded) -> None:
+        """Fold `rows` in; partials that `replayed` had touched go out again, unchanged."""
+        touched: dict[tuple[str, int], list[Any]] = {}
+        self._recall(replayed, touched)
+        add, starts, closed = self._aggregate.function.add, self._window.starts, self._window.closed
+        group_by, column = self._aggregate.group_by, self._aggregate.function.column
+        stream_time = progress.stream_time_ms
+        for offset, time_ms, record in zip(rows.offsets, rows.times_ms, rows.records, strict=True):
+            group = record[group_by]
+            if group is None:
+                progress.null_groups += 1
+                out.null_groups += 1
+                continue
+            if time_ms > stream_time:
+                stream_time = time_ms
+            value = None if column is None else record[column]
+            for start in starts(time_ms):
+                if closed(start, stream_time):
+                    progress.late += 1
+                    out.late.append(self._late(offset, time_ms, start, stream_time))
+                    continue
+                entry = touched.get((group, start)) or self._open(group, start, touched)
+                if offset > entry[0]:
+                    entry[0] = offset
+                    entry[1] = max(entry[1], time_ms)
+                    entry[2] = add(entry[2], value)
+        progress.stream_time_ms = stream_time
+        self._close_batch(touched, stream_time, out)
+
+    def _recall(self, replayed: Rows, touched: dict[tuple[str, int], list[Any]]) -> None:
+        for time_ms, record in zip(replayed.times_ms, replayed.records, strict=True):
+            group = record[self._aggregate.group_by]
+            if group is not None:
+                for start in self._window.starts(time_ms):
+                    known = self._state.get((self._aggregate.name, group, start))
+                    if known is not None and (group, start) not in touched:
+                        touched[group, start] = list(known)
+
+    def _open(self, group: str, start: int, touched: dict[tuple[str, int], list[Any]]) -> list[Any]:
+        known = self._state.get((self._aggregate.name, group, start))
+        entry = [-1, -1, self._aggregate.function.zero()] if known is None else list(known)
+        touched[group, start] = entry
+        return entry
+
+    def _close_batch(self, touched: dict[tuple[str, int], list[Any]], stream_time: int, out: Folded) -> None:
+        name = self._aggregate.name
+        for (group, start), entry in touched.items():
+            self._state.put((name, group, start), entry)
+            offset, time_ms, total = entry
+            out.partials.append(Partial(name, group, start, self._partition, offset, time_ms, total, stream_time))
+
+    def _late(self, offset: int, time_ms: int, start: int, stream_time: int) -> Late:
+        end = self._window.end(start)
+        grace = getattr(self._window, "grace_ms", 0)
+        return Late(self._aggregate.name, offset, time_ms, start, end, stream_time - end - grace)
