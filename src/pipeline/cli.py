@@ -5,6 +5,7 @@ import sys
 
 import click
 
+from pipeline import provision
 from pipeline.errors import PipelineError
 
 log = logging.getLogger("pipeline")
@@ -35,3 +36,6 @@ def main(verbose: bool) -> None:
         stream=sys.stderr,
     )
     logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+main.add_command(provision.command)
