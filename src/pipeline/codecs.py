@@ -43,14 +43,25 @@ def schema_id(value: bytes | None) -> int | None:
 
 
 class Encoder:
-    """Writes records of one packaged schema under the id that the registry gave it."""
+    """Writes records of one packaged schema under the id that the registry gave it.
 
-    def __init__(self, name: str, registered_id: int) -> None:
+    The id may be set later than the encoder is made (`registered`), but before it is first used.
+    """
+
+    def __init__(self, name: str, registered_id: int | None = None) -> None:
         self._schema = fastavro.parse_schema(schema(name))
-        self._header = HEADER.pack(MAGIC, registered_id)
+        self._header = b""
+        if registered_id is not None:
+            self.registered(registered_id)
+
+    def registered(self, number: int) -> None:
+        """Set the schema id that goes before every record."""
+        self._header = HEADER.pack(MAGIC, number)
 
     def __call__(self, record: Mapping[str, Any]) -> bytes:
         """The wire format of a record; a record that does not fit the schema raises ValueError or TypeError."""
+        if not self._header:
+            raise RuntimeError("the encoder's schema has not been registered yet")
         out = BytesIO()
         out.write(self._header)
         fastavro.schemaless_writer(out, self._schema, record)

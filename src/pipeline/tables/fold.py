@@ -23,7 +23,7 @@ class PartitionFold:
     """All aggregates over one source partition, with the marker that makes replay harmless."""
 
     def __init__(self, aggregates: Iterable[Aggregate], partition: int, state: State) -> None:
-        self._state = state
+        self.state = state
         self._folds: dict[str, WindowFold | SessionFold] = {}
         for aggregate in aggregates:
             window = aggregate.window
@@ -49,7 +49,7 @@ class PartitionFold:
         if len(rows.offsets) > split:
             self.applied = rows.offsets[-1]
             marker = {n: [p.stream_time_ms, p.late, p.null_groups] for n, p in self.progress.items()}
-            self._state.put(MARKER, [self.applied, [list(item) for item in self.origins.items()], marker])
+            self.state.put(MARKER, [self.applied, [list(item) for item in self.origins.items()], marker])
         return out
 
     def _without_duplicates(self, rows: Rows, split: int, out: Folded) -> Rows:

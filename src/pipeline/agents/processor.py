@@ -1,0 +1,83 @@
+"""What an agent does with a batch, free of Faust: batch in, records out.
+
+A processor consumes one topic. `process` is plain synchronous code; `prepare` may ask the registry for schemas that a
+batch needs. The agent around it sends what comes out, waits for the brokers, and only then acknowledges the batch.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from pipeline.agents.letters import DeadLetters
+from pipeline.codecs import Decoder
+from pipeline.errors import BadRecord
+from pipeline.records import Outgoing, RecordBatch
+from pipeline.registry import Registry
+from pipeline.topics import Topic
+from pipeline.transport.app import BatchApp
+from pipeline.transport.consumer import batches
+
+log = logging.getLogger(__name__)
+
+
+class Processor(Protocol):
+    """What consumes one topic."""
+
+    topic: Topic
+
+    async def prepare(self, batch: RecordBatch) -> None:
+        """Fetch what decoding the batch needs."""
+
+    def process(self, batch: RecordBatch) -> list[Outgoing]:
+        """Everything that the batch brings forth: changelog records, rows, dead letters."""
+
+
+class AvroProcessor:
+    """Decoding of Avro batches, shared by processors: each bad record becomes a dead letter, the rest goes on."""
+
+    def __init__(self, topic: Topic, registry: Registry, letters: DeadLetters, *, tombstones: bool = False) -> None:
+        assert topic.schema is not None
+        self.topic = topic
+        self.counts: Counter[str] = Counter()
+        self._registry = registry
+        self._letters = letters
+        self._tombstones = tombstones
+        self._decode = Decoder(topic.schema)
+
+    async def prepare(self, batch: RecordBatch) -> None:
+        """Learn the schema ids that the batch uses."""
+        await self._registry.prepare(self._decode, batch.values)
+
+    def decoded(self, batch: RecordBatch, out: list[Outgoing]) -> Iterator[tuple[int, Any]]:
+        """(index, record) of the good records; a dead letter in `out` for each bad one.
+
+        A null value is a bad record, unless the topic is a table's: then the record is None.
+        """
+        self.counts["consumed"] += len(batch)
+        for index, value in enumerate(batch.values):
+            try:
+                if not batch.keys[index]:
+                    raise BadRecord("null key")
+                if batch.timestamps[index] < 0:
+                    raise BadRecord(f"negative timestamp {batch.timestamps[index]}")
+                yield index, None if value is None and self._tombstones else self._decode(value)
+            except BadRecord as error:
+                out.append(self.dead_letter(batch, index, error))
+
+    def dead_letter(self, batch: RecordBatch, index: int, error: BadRecord) -> Outgoing:
+        """Count and make the letter of a bad record."""
+        self.counts["bad"] += 1
+        return self._letters.letter(batch, index, str(error))
+
+
+def attach(app: BatchApp, processor: Processor, name: str) -> Any:
+    """The agent around a processor."""
+
+    async def agent(stream: Any) -> None:
+        async for batch in batches(stream):
+            await processor.prepare(batch)
+            await app.outbox.send(processor.process(batch))
+
+    agent.__doc__ = processor.__doc__
+    return app.agent(app.batch_topic(processor.topic), name=name)(agent)

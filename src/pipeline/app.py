@@ -1,0 +1,136 @@
+"""Composition root of the workers: the Faust application with all its agents, tables and services."""
+
+from collections.abc import Mapping
+from functools import partial
+
+from aiokafka import AIOKafkaConsumer
+from mode.supervisors import CrashingSupervisor
+
+from pipeline import kafka, topics
+from pipeline.agents.aggregation import Fold, Merge
+from pipeline.agents.flash_sales import SaleEnricher
+from pipeline.agents.letters import DeadLetters
+from pipeline.agents.pageviews import PageviewEnricher, PageviewJoin, RekeyedPageviewEnricher
+from pipeline.agents.processor import Processor, attach
+from pipeline.agents.references import ReferenceLoader
+from pipeline.agents.users import UserTable
+from pipeline.application import pageview_aggregates, sale_aggregates
+from pipeline.codecs import Encoder
+from pipeline.registry import Registry
+from pipeline.settings import Settings
+from pipeline.tables.store import ReferenceTable
+from pipeline.topics import Topic
+from pipeline.transport.app import BatchApp
+from pipeline.transport.outbox import Outbox
+from pipeline.transport.recovery import BatchAssignor, BatchTableManager
+from pipeline.transport.references import References
+
+BUFFERED_BATCHES = 16
+
+
+def new_app(settings: Settings) -> BatchApp:
+    """A Faust application with the record-batch transport and this project's guarantees, without agents."""
+    app = BatchApp(
+        settings.app_id,
+        broker=[f"kafka://{address.strip()}" for address in settings.bootstrap_servers.split(",")],
+        store="memory://",
+        datadir=settings.data_dir / "worker" / settings.app_id,
+        version=1,
+        topic_partitions=settings.partitions,
+        topic_replication_factor=settings.replication,
+        topic_disable_leader=True,
+        broker_session_timeout=settings.session_timeout_s,
+        broker_heartbeat_interval=settings.heartbeat_s,
+        broker_commit_interval=settings.commit_interval_s,
+        broker_max_poll_records=settings.max_poll_records,
+        consumer_auto_offset_reset="earliest",
+        stream_buffer_maxsize=BUFFERED_BATCHES,
+        stream_wait_empty=False,
+        stream_recovery_delay=0.0,
+        agent_supervisor=CrashingSupervisor,
+        TableManager=BatchTableManager,
+        PartitionAssignor=BatchAssignor,
+        web_enabled=settings.worker_web_port > 0,
+        web_port=settings.worker_web_port or 6066,
+        web_bind="127.0.0.1",
+    )
+    app.changelog_reader = partial(_reader, settings)
+    return app
+
+
+def _reader(settings: Settings) -> AIOKafkaConsumer:
+    """A consumer outside any group: the caller assigns, starts and stops it."""
+    return AIOKafkaConsumer(
+        bootstrap_servers=settings.bootstrap_servers,
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=4 * 1024 * 1024,
+    )
+
+
+def create_app(settings: Settings) -> BatchApp:
+    """The application as workers run it: agents attached, services and tables in place, nothing started."""
+    app = new_app(settings)
+    registry = Registry(settings.registry_url)
+    encoders = {topic.name: Encoder(topic.schema) for topic in topics.ALL if topic.schema is not None}
+    letters = DeadLetters(encoders[topics.DEAD_LETTERS.name])
+    outbox = Outbox(partial(kafka.producer, settings, linger_ms=0), settings.partitions)
+    references = {topic.name: _reference_table(app, topic) for topic in topics.REFERENCES}
+    app.outbox = outbox
+    app.references = References(
+        references,
+        ReferenceLoader(topics.REFERENCES, registry, letters, outbox),
+        app.changelog_reader,
+        settings.reference_wait_s,
+    )
+    app.prepare = partial(_prepare, registry, encoders)
+    for name, processor in processors(settings, app, registry, letters, encoders, references).items():
+        attach(app, processor, name)
+        if isinstance(processor, Fold):
+            app.state_listeners.append(processor.reset)
+    return app
+
+
+def processors(
+    settings: Settings,
+    app: BatchApp,
+    registry: Registry,
+    letters: DeadLetters,
+    encoders: Mapping[str, Encoder],
+    references: Mapping[str, ReferenceTable],
+) -> dict[str, Processor]:
+    """Every processor of the application by its agent's name."""
+    pages, products, regions = (references[t.name].rows() for t in (topics.PAGES, topics.PRODUCT, topics.REGION))
+    users = app.state_table("users", topics.USERS, settings.partitions)
+    join = PageviewJoin(users, pages, regions, encoders[topics.EXTENDED_PAGEVIEWS.name])
+    made: dict[str, Processor] = {
+        "users": UserTable(registry, letters, encoders[topics.USER_TRANSFORMED.name], users),
+        "pageviews": PageviewEnricher(registry, letters, join, settings.partitions),
+        "pageviews_by_userid": RekeyedPageviewEnricher(registry, letters, join),
+        "flash_sales": SaleEnricher(registry, letters, products, regions, encoders[topics.EXTENDED_FLASHSALES.name]),
+    }
+    for name, source, partials, aggregates in (
+        ("pageview", topics.EXTENDED_PAGEVIEWS, topics.PAGEVIEW_PARTIALS, pageview_aggregates(settings)),
+        ("flashsale", topics.EXTENDED_FLASHSALES, topics.FLASHSALE_PARTIALS, sale_aggregates(settings)),
+    ):
+        folded = app.state_table(f"{name}_partials", source, settings.partitions)
+        merged = app.state_table(f"{name}_totals", partials, settings.partitions)
+        outputs = {aggregate.name: encoders[aggregate.output.name] for aggregate in aggregates}
+        made[f"{name}_fold"] = Fold(source, aggregates, partials, folded, registry, letters)
+        made[f"{name}_merge"] = Merge(partials, aggregates, merged, outputs)
+    return made
+
+
+def _reference_table(app: BatchApp, topic: Topic) -> ReferenceTable:
+    table = ReferenceTable(app, name=topic.name.lower(), changelog_topic=app.topic(topic.name), is_global=True)
+    app.tables.add(table)
+    return table
+
+
+async def _prepare(registry: Registry, encoders: Mapping[str, Encoder]) -> None:
+    """Register and check all schemas, and give the encoders their ids."""
+    ids = await registry.register()
+    for topic in topics.ALL:
+        if topic.schema is not None:
+            encoders[topic.name].registered(ids[topic.subject])

@@ -1,0 +1,39 @@
+"""The flash-sales application's aggregations: what is grouped by what, in which window, into which topic."""
+
+from pipeline.settings import Settings
+from pipeline.tables.aggregate import Aggregate, Count, SumCents
+from pipeline.tables.windows import Hopping, Session, Tumbling, Unwindowed
+from pipeline.topics import (
+    PAGEVIEWS_BY_PAGEGROUP,
+    PAGEVIEWS_BY_REGION,
+    PAGEVIEWS_HOPPING,
+    PAGEVIEWS_SESSION,
+    PAGEVIEWS_TUMBLING,
+    SALES_BY_PRODUCTGROUP,
+    SALES_BY_REGION,
+)
+
+
+def pageview_aggregates(settings: Settings) -> tuple[Aggregate, ...]:
+    """Aggregations over EXTENDED_PAGEVIEWS_STREAM: outputs 2, 3, 4, 7 and 8 of the specification."""
+    grace = -1 if settings.grace_ms is None else settings.grace_ms
+    tumbling = Tumbling(settings.tumbling_size_ms, grace_ms=grace)
+    hopping = Hopping(settings.hopping_size_ms, settings.hopping_advance_ms, grace)
+    session = Session(settings.session_gap_ms, grace)
+    return (
+        Aggregate("pageviews_by_pagegroup", "page_group", Count("count_view"), PAGEVIEWS_BY_PAGEGROUP, Unwindowed()),
+        Aggregate("pageviews_by_region", "region_name", Count("count_view"), PAGEVIEWS_BY_REGION, Unwindowed()),
+        Aggregate("pageviews_tumbling", "page_group", Count("total_pageview"), PAGEVIEWS_TUMBLING, tumbling),
+        Aggregate("pageviews_hopping", "page_group", Count("total_pageview"), PAGEVIEWS_HOPPING, hopping),
+        Aggregate("pageviews_session", "page_group", Count("total_pageview"), PAGEVIEWS_SESSION, session),
+    )
+
+
+def sale_aggregates(settings: Settings) -> tuple[Aggregate, ...]:
+    """Aggregations over EXTENDED_FLASHSALES_STREAM: outputs 5 and 6 of the specification."""
+    tumbling = Tumbling(settings.tumbling_size_ms, grace_ms=-1 if settings.grace_ms is None else settings.grace_ms)
+    total = SumCents("sales_amount_cents", "total_sales")
+    return (
+        Aggregate("sales_by_productgroup", "product_group", total, SALES_BY_PRODUCTGROUP, tumbling),
+        Aggregate("sales_by_region", "region_name", total, SALES_BY_REGION, tumbling),
+    )

@@ -1,0 +1,62 @@
+"""The Faust application class that puts the record-batch transport in place."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import faust
+from aiokafka import AIOKafkaConsumer
+from faust.types.transports import TransportT
+from mode import ServiceT
+
+from pipeline.tables.store import StateTable
+from pipeline.topics import Topic
+from pipeline.transport.consumer import BatchSchema, BatchTransport
+from pipeline.transport.outbox import Sink
+from pipeline.transport.references import References
+
+
+class BatchApp(faust.App):
+    """A Faust application whose events carry record batches.
+
+    Set by whoever composes the application: `outbox` and `references`, services that start with the worker;
+    `changelog_reader`, which makes a consumer that belongs to no group; `prepare`, which runs before anything else
+    starts. Callbacks in `state_listeners` run whenever partitions of state have come or gone.
+    """
+
+    outbox: Sink
+    references: References
+    changelog_reader: Callable[[], AIOKafkaConsumer]
+    prepare: Callable[[], Awaitable[None]]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.state_listeners: list[Callable[[], None]] = []
+        self.batches_in_work = 0
+        super().__init__(*args, **kwargs)
+
+    async def on_start(self) -> None:
+        """Prepare, then start what the agents need before the first event."""
+        await super().on_start()
+        if not self.client_only:
+            await self.prepare()
+            if isinstance(self.outbox, ServiceT):
+                await self.add_runtime_dependency(self.outbox)
+            await self.add_runtime_dependency(self.references)
+
+    def _new_transport(self) -> TransportT:
+        return BatchTransport(self.conf.broker_consumer, self)
+
+    def on_state_changed(self) -> None:
+        """Partitions of state have come or gone: caches over them are void."""
+        for listener in self.state_listeners:
+            listener()
+
+    def batch_topic(self, topic: Topic) -> Any:
+        """The topic as a channel of batches."""
+        return self.topic(topic.name, schema=BatchSchema())
+
+    def state_table(self, name: str, source: Topic, partitions: int) -> StateTable:
+        """A table whose rows belong to the partitions of `source`."""
+        table = StateTable(self, name=name, partitions=partitions, help=f"state of what consumes {source.name}")
+        table.source = source.name
+        self.tables.add(table)
+        return table

@@ -1,0 +1,145 @@
+"""One Faust event carries one record batch of one partition: the consumer side.
+
+Faust's cost is per event, not per record, so a batch makes the worker fast; at low rates a batch is one record.
+Offsets are committed exactly up to the batches that were acknowledged with `ack_batch`: Faust's own
+acknowledgements (one per event, given even when the event's processing failed) are not used for batches.
+Everything of Faust's private parts that the transport touches is listed in docs/architecture.md.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from time import monotonic
+from typing import TYPE_CHECKING, Any, cast
+
+import faust
+from faust.transport.drivers.aiokafka import Consumer, Transport
+from faust.types import TP, EventT, StreamT
+from faust.types.tuples import ConsumerMessage, Message
+
+from pipeline.records import RecordBatch
+
+if TYPE_CHECKING:
+    from pipeline.transport.app import BatchApp
+
+
+class BatchSchema(faust.Schema[Any, Any]):
+    """Hands the batch through as it is: decoding is one loop per batch, done by whoever processes it."""
+
+    def loads_key(self, app: Any, message: Message, **_: Any) -> None:
+        """Keys are in the batch."""
+        return
+
+    def loads_value(self, app: Any, message: Message, **_: Any) -> Any:
+        """The batch itself."""
+        return message.value
+
+
+class BatchConsumer(Consumer):
+    """Faust's consumer, yielding batches and committing by position."""
+
+    app: "BatchApp"
+    _positions: dict[TP, int]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._positions = {}
+        super().__init__(*args, **kwargs)
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
+        """Fetch once, and yield one message per partition: value = the batch, offset = its first record's."""
+        fetched, active = await self._wait_next_records(timeout)
+        generation = self.app.consumer_generation_id
+        if fetched is None or self.should_stop:
+            return
+        if not self.flow_active:
+            return
+        for tp, records in fetched.items():
+            if not self.flow_active or self.app.consumer_generation_id != generation:
+                return
+            if records and (active is None or tp in active or tp in self._buffered_partitions):
+                self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
+                yield tp, self._batch_message(tp, records)
+                self._read_offset[tp] = records[-1].offset
+
+    def _batch_message(self, tp: TP, records: list[Any]) -> ConsumerMessage:
+        first = records[0]
+        batch = RecordBatch(
+            tp.topic,
+            tp.partition,
+            [record.offset for record in records],
+            [record.timestamp for record in records],
+            [record.key for record in records],
+            [record.value for record in records],
+        )
+        return ConsumerMessage(
+            tp.topic,
+            tp.partition,
+            first.offset,
+            max(first.timestamp, 0) / 1000.0,
+            first.timestamp_type,
+            [],
+            None,
+            cast(Any, batch),
+            None,
+            tp=tp,
+            generation_id=self.app.consumer_generation_id,
+        )
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        """Holes between batches need no book-keeping: what is committed is a position."""
+
+    def ack(self, message: Message) -> bool:
+        """Faust's own acknowledgement, which is given even to events that failed: means nothing for a batch."""
+        self._unacked_messages.discard(message)
+        return False
+
+    def ack_batch(self, message: Message) -> None:
+        """Acknowledge a whole batch, whose effects the brokers have; ignored when its partition was revoked."""
+        if message.generation_id == self.app.consumer_generation_id:
+            self._positions[message.tp] = cast(RecordBatch, message.value).next_offset
+        message.acked = True
+        self._unacked_messages.discard(message)
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
+        return (tp for tp in list(self._positions) if topics is None or tp in topics or tp.topic in topics)
+
+    def _new_offset(self, tp: TP) -> int | None:
+        return self._positions.get(tp)
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Let the batches in work come to their end and commit them; only then does the rebalance go on."""
+        self.stop_flow()
+        self.app.flow_control.suspend()
+        limit = monotonic() + self.app.conf.broker_session_timeout * 0.8
+        while self.app.batches_in_work and monotonic() < limit:
+            await asyncio.sleep(0.005)
+        await self.commit()
+        await super().on_partitions_revoked(revoked)
+        for tp in revoked:
+            self._positions.pop(tp, None)
+
+
+class BatchTransport(Transport):
+    """Faust's aiokafka transport with the batch consumer."""
+
+    Consumer = BatchConsumer
+
+
+async def batches(stream: StreamT[Any]) -> AsyncIterator[RecordBatch]:
+    """The batches of an agent's stream; each is acknowledged when the loop's body has come to its end.
+
+    A body that raises leaves its batch unacknowledged: the agent crashes the worker, and the batch is read again.
+    """
+    unacknowledged = cast("faust.Stream[Any]", stream).noack()
+    app = cast("BatchApp", unacknowledged.app)
+    async for event in unacknowledged.events():
+        app.batches_in_work += 1
+        try:
+            yield event.value
+            acknowledge(app, event)
+        finally:
+            app.batches_in_work -= 1
+
+
+def acknowledge(app: Any, event: EventT[Any]) -> None:
+    """Acknowledge the batch that an event carries."""
+    cast(BatchConsumer, app.consumer).ack_batch(event.message)

@@ -1,0 +1,149 @@
+"""State comes back from the changelogs in batches, by a consumer of its own.
+
+Faust reads changelogs one record at a time through the workers' consumer group. Here the partitions of state follow
+from the source partitions that the worker was given; each new one is read from the beginning to the end of its
+changelog, then the streams go on from the committed offsets. Reference tables are read whole before the first event
+and followed afterwards.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING, Any, cast
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from faust.assignor.partition_assignor import PartitionAssignor
+from faust.tables.manager import TableManager
+from faust.tables.recovery import RebalanceAgain, Recovery, ServiceStopped
+from faust.types import TP
+from mode import Service
+
+from pipeline.tables.store import StateTable
+
+if TYPE_CHECKING:
+    from pipeline.transport.app import BatchApp
+
+
+class BatchAssignor(PartitionAssignor):
+    """Faust's assignor, which puts partition p of every topic on one worker; changelogs are not assigned."""
+
+    def _global_table_standby_assignments(self, assignments: Any, partitions_by_topic: Any) -> Any:
+        return assignments
+
+
+class BatchRecovery(Recovery):
+    """Brings state back at full speed, for newly assigned partitions only."""
+
+    app: "BatchApp"
+    _assigned: set[TP]
+    _held: set[tuple[str, int]]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._assigned = set()
+        self._held = set()
+
+    async def on_rebalance(
+        self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
+    ) -> None:
+        """Note what was assigned and wake the recovery."""
+        self._assigned = set(assigned)
+        self._generation_id = generation_id
+        self.signal_recovery_start.set()
+
+    @Service.task
+    async def _restart_recovery(self) -> None:
+        while not self.should_stop:
+            if await self.wait_for_stopped(self.signal_recovery_start.wait()):
+                return
+            self.signal_recovery_start.clear()
+            generation = self._generation_id
+            try:
+                self._set_recovery_started()
+                await self._wait(self._restore(generation))
+                await self._wait(self.on_recovery_completed(generation))
+            except RebalanceAgain:
+                continue
+            except ServiceStopped:
+                return
+
+    @Service.task
+    async def _slurp_changelogs(self) -> None:
+        """Not needed: changelogs are not read through the consumer group."""
+
+    @Service.task
+    async def _publish_stats(self) -> None:
+        """Not needed: a recovery takes seconds, and logs what it did."""
+
+    async def _restore(self, generation: int) -> None:
+        await self.app.references.ready()
+        wanted = {
+            (table.name, tp.partition)
+            for table in self.tables.values()
+            if isinstance(table, StateTable)
+            for tp in self._assigned
+            if tp.topic == table.source
+        }
+        for name, partition in self._held - wanted:
+            self._table(name).forget(partition)
+        missing = sorted(wanted - self._held)
+        self._held &= wanted
+        self.app.on_state_changed()
+        if missing:
+            count = await self._read(missing)
+            self.log.info("Restored %d partitions of state from %d changelog records", len(missing), count)
+            self._held |= set(missing)
+
+    def _table(self, name: str) -> StateTable:
+        return cast(StateTable, self.tables[name])
+
+    async def _read(self, missing: list[tuple[str, int]]) -> int:
+        """Read the changelogs of these (table, partition) pairs from the beginning to their end."""
+        changelogs = {}
+        for name, partition in missing:
+            table = self._table(name)
+            table.forget(partition)
+            changelogs[TopicPartition(table.changelog_topic.get_topic_name(), partition)] = table
+        count = 0
+        async for tp, records in read_to_end(self.app.changelog_reader(), list(changelogs)):
+            changelogs[tp].restore(tp.partition, [(record.key, record.value) for record in records])
+            count += len(records)
+        return count
+
+
+class BatchTableManager(TableManager):
+    """Faust's table manager with the batched recovery; changelogs are not subscribed to."""
+
+    _recovery: BatchRecovery | None
+
+    @property
+    def recovery(self) -> BatchRecovery:
+        """The recovery service."""
+        if self._recovery is None:
+            self._recovery = BatchRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
+        return self._recovery
+
+    async def _update_channels(self) -> None:
+        self._tables_finalized.set()
+        for table in self.values():
+            await table.maybe_start()
+        self._tables_registered.set()
+
+
+async def read_to_end(consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> Any:
+    """(partition, records) from the beginning to the end offsets as of the call; starts and stops the consumer."""
+    await consumer.start()
+    try:
+        consumer.assign(partitions)
+        ends = await consumer.end_offsets(partitions)
+        await consumer.seek_to_beginning(*partitions)
+        open_ends = dict(ends)
+        while open_ends:
+            fetched = await consumer.getmany(*open_ends, timeout_ms=100)
+            for tp, records in fetched.items():
+                yield tp, records
+            for tp in list(open_ends):
+                if await consumer.position(tp) >= open_ends[tp]:
+                    consumer.pause(tp)
+                    del open_ends[tp]
+            await asyncio.sleep(0)
+    finally:
+        await consumer.stop()

@@ -1,0 +1,85 @@
+"""Reference tables: whole topics, read by every worker before the first event and followed for as long as it runs."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from mode import Service
+
+from pipeline.records import RecordBatch
+from pipeline.tables.store import ReferenceTable
+
+Apply = Callable[[ReferenceTable, RecordBatch], Awaitable[None]]
+
+log = logging.getLogger(__name__)
+
+
+class References(Service):
+    """Follows the topics of reference tables with a consumer outside any group.
+
+    `apply` takes a batch into a table. An empty topic is waited for up to `wait_s` seconds: an event that comes
+    before the first reference rows would be joined with nulls.
+    """
+
+    def __init__(
+        self, tables: dict[str, ReferenceTable], apply: Apply, reader: Callable[[], Any], wait_s: float, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self._tables = tables
+        self._apply = apply
+        self._reader = reader
+        self._wait_s = wait_s
+        self._ready = asyncio.Event()
+
+    async def ready(self) -> None:
+        """Return when every table holds what its topic held when the worker started."""
+        await self._ready.wait()
+
+    @Service.task
+    async def _follow(self) -> None:
+        if not self._tables:
+            self._ready.set()
+            return
+        consumer: AIOKafkaConsumer = self._reader()
+        await consumer.start()
+        try:
+            partitions = [
+                TopicPartition(topic, partition)
+                for topic in self._tables
+                for partition in sorted(consumer.partitions_for_topic(topic) or ())
+            ]
+            consumer.assign(partitions)
+            await consumer.seek_to_beginning(*partitions)
+            await self._catch_up(consumer, await consumer.end_offsets(partitions))
+            while not self.should_stop:
+                await self._poll(consumer, 1_000)
+        finally:
+            await consumer.stop()
+
+    async def _catch_up(self, consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> None:
+        behind = dict(ends)
+        deadline = asyncio.get_running_loop().time() + self._wait_s
+        while not self.should_stop:
+            await self._poll(consumer, 200)
+            behind = {tp: end for tp, end in behind.items() if await consumer.position(tp) < end}
+            empty = [topic for topic, table in self._tables.items() if not table.rows()]
+            late = asyncio.get_running_loop().time() > deadline
+            if not behind and (not empty or late):
+                if empty:
+                    log.warning("going on without rows in reference topics %s", ", ".join(empty))
+                self._ready.set()
+                return
+
+    async def _poll(self, consumer: AIOKafkaConsumer, timeout_ms: int) -> None:
+        for tp, records in (await consumer.getmany(timeout_ms=timeout_ms)).items():
+            batch = RecordBatch(
+                tp.topic,
+                tp.partition,
+                [record.offset for record in records],
+                [record.timestamp for record in records],
+                [record.key for record in records],
+                [record.value for record in records],
+            )
+            await self._apply(self._tables[tp.topic], batch)
