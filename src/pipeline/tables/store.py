@@ -13,7 +13,7 @@ from pipeline.tables.state import Key, State
 from pipeline.timebase import now_ms
 
 
-class PartitionStore(MemoryStore):
+class PartitionStore(MemoryStore[Any, Any]):
     """A store in memory which keeps each partition's rows apart, so that a partition can come and go."""
 
     def __post_init__(self) -> None:
@@ -34,7 +34,7 @@ class PartitionStore(MemoryStore):
         self.data = ChainMap({}, *self.partitions.values())
 
 
-class StateTable(faust.Table):
+class StateTable(faust.Table[Any, Any]):
     """A Faust table whose rows belong to partitions of `source`, the topic that its agent consumes.
 
     The changelog holds JSON: the key as a list, the value as a list, null for a row that was removed.

@@ -1,0 +1,62 @@
+"""Bounds and closing of windows, to the millisecond."""
+
+import pytest
+
+from pipeline.errors import SettingError
+from pipeline.tables.windows import Hopping, Session, Tumbling, Unwindowed, default_grace_ms
+from pipeline.timebase import DAY_MS, HOUR_MS
+
+
+@pytest.mark.parametrize(("time_ms", "start"), [(0, 0), (99, 0), (100, 100), (199, 100)])
+def test_tumbling_start_is_inclusive_and_end_exclusive(time_ms: int, start: int) -> None:
+    assert list(Tumbling(100).starts(time_ms)) == [start]
+
+
+@pytest.mark.parametrize(
+    ("time_ms", "starts"), [(0, [0]), (29, [0]), (30, [0, 30]), (59, [0, 30]), (60, [30, 60]), (100, [60, 90])]
+)
+def test_hopping_windows_hold_the_event_earliest_first_none_negative(time_ms: int, starts: list[int]) -> None:
+    assert list(Hopping(60, 30).starts(time_ms)) == starts
+
+
+def test_an_advance_that_does_not_divide_the_size() -> None:
+    assert list(Hopping(50, 20).starts(100)) == [60, 80, 100]
+
+
+def test_a_window_closes_when_stream_time_reaches_end_plus_grace() -> None:
+    window = Tumbling(100, grace_ms=10)
+    assert not window.closed(0, 109)
+    assert window.closed(0, 110)
+
+
+def test_a_session_closes_when_stream_time_has_passed_last_plus_gap_plus_grace() -> None:
+    window = Session(10, 5)
+    assert not window.closed(100, 115)
+    assert window.closed(100, 116)
+
+
+def test_default_grace_is_what_is_left_of_a_day() -> None:
+    assert Tumbling(HOUR_MS).grace_ms == 23 * HOUR_MS
+    assert Hopping(2 * DAY_MS, DAY_MS).grace_ms == 0
+    assert Session(1).grace_ms == DAY_MS
+    assert default_grace_ms(DAY_MS) == 0
+
+
+def test_no_window_never_closes() -> None:
+    assert list(Unwindowed().starts(5)) == [0]
+    assert not Unwindowed().closed(0, 10**15)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Tumbling(0),
+        lambda: Hopping(10, 0),
+        lambda: Hopping(10, 20),
+        lambda: Session(0),
+        lambda: Tumbling(10, grace_ms=-2),
+    ],
+)
+def test_impossible_windows_are_refused_with_a_sentence(make) -> None:
+    with pytest.raises(SettingError, match="but must"):
+        make()
