@@ -1,11 +1,12 @@
 """Plain Kafka clients for everything outside the Faust workers: producers, readers of whole topics, administration."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, ProducerClosed
 
 from pipeline.errors import StackError
 from pipeline.settings import Settings
@@ -27,6 +28,23 @@ def producer(settings: Settings, *, linger_ms: int = 5, transactional_id: str | 
         max_batch_size=256 * 1024,
         transactional_id=transactional_id,
     )
+
+
+async def close_producer(producer: AIOKafkaProducer, timeout_s: float = 10.0) -> bool:
+    """Deliver what is left and close; what cannot be delivered in `timeout_s` fails. True when all was delivered.
+
+    aiokafka's own `stop()` waits for ever while the brokers are away: idempotent batches never expire.
+    """
+    try:
+        await asyncio.wait_for(producer.stop(), timeout_s)
+        return True
+    except Exception:
+        producer._message_accumulator.fail_all(ProducerClosed())
+        with suppress(Exception):
+            await asyncio.wait_for(producer._sender.close(), 1.0)
+        with suppress(Exception):
+            await producer.client.close()
+        return False
 
 
 def unreachable(settings: Settings, error: BaseException) -> StackError:

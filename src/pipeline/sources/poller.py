@@ -1,0 +1,217 @@
+"""Carries MySQL's tables to Kafka, in the place of Kafka Connect's JDBC source.
+
+`flash_sales` is read incrementally by `sale_id`, the reference tables whole (bulk) every `bulk_interval_s`: first
+when the poller starts, before any sale.
+
+**Exactly once into the topic.** Each batch of sales and the position after it (`position.py`: the largest id sent
+and the ids below it that have not turned up yet) are one Kafka transaction: for readers with
+`isolation_level=read_committed` both are there or neither. So the position is always right about what the topic
+holds, and there is nothing to reconcile. What kill -9 leaves behind, by moment:
+
+| killed | left behind | next start |
+|---|---|---|
+| between polls | nothing open | goes on from the position |
+| rows read, not sent | nothing | reads the same rows again |
+| some or all rows sent, position not | an open transaction | starting the producer aborts it; same rows again |
+| commit asked for, not confirmed | committed or aborted | starting the producer waits for it; the position tells |
+| committed, not noted in memory | rows and position | goes on from the position |
+
+An outage of the brokers is handled as a kill is: the producer is thrown away, and a new one starts as above. No
+position at all (the topic was deleted, or a real connector ran before) is rebuilt from the keys of the flash-sales
+topic, which is the truth about what was acknowledged.
+
+**A zombie is fenced.** The transactional id belongs to one producer at a time: a poller that was stopped and
+continued after its successor had started cannot commit. It then finds another owner in the position and ends with
+an error; when the owner is still itself (a transaction ran out during an outage), it goes on.
+
+Readers without read_committed would see the rows of aborted transactions as duplicates. An idempotent producer
+without transactions would need the tail of the topic read back on every start, and could not be fenced.
+
+Values are what the connector would write: nullable unions, DECIMAL as Avro decimals without loss, DATETIME as
+timestamp-millis; the key is the id as raw UTF-8. A record's timestamp is `sale_datetime` for sales, now for bulk.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from pipeline.codecs import Encoder, Record
+from pipeline.errors import SourceError, StackError
+from pipeline.registry import Registry
+from pipeline.settings import Settings
+from pipeline.sources.database import address, engine, is_outage, reason
+from pipeline.sources.feed import Feed, Outgoing, new_owner, stored_position
+from pipeline.sources.models import Base, FlashSale, Page, Product, Region
+from pipeline.sources.position import Position
+from pipeline.sources.runtime import is_kafka_outage, is_registry_outage, retrying, until_stopped, wait
+from pipeline.timebase import now_ms, to_ms
+from pipeline.topics import FLASH_SALES, PAGES, PRODUCT, REGION, Topic
+
+log = logging.getLogger(__name__)
+
+BATCH_ROWS = 5_000
+LOG_EVERY_S = 10.0
+BULK: tuple[tuple[type[Base], Topic], ...] = ((Product, PRODUCT), (Region, REGION), (Page, PAGES))
+
+Row = Mapping[str, Any]
+
+
+def record_of(row: Row) -> Record:
+    """A database row as its Avro record: DATETIME (naive, UTC) becomes epoch milliseconds, DECIMAL stays exact."""
+    return {name: to_ms(value) if isinstance(value, datetime) else value for name, value in row.items()}
+
+
+def sale_records(rows: Sequence[Row], position: Position, encode: Encoder, at_ms: int) -> list[Outgoing]:
+    """Those rows of a poll that are new, in the order of their ids; a sale without a time gets `at_ms`."""
+    new = {row["sale_id"]: row for row in rows if position.is_new(row["sale_id"])}
+    outgoing = []
+    for sale_id in sorted(new):
+        record = record_of(new[sale_id])
+        moment = record["sale_datetime"]
+        outgoing.append(
+            Outgoing(FLASH_SALES.name, str(sale_id).encode(), encode(record), at_ms if moment is None else moment)
+        )
+    return outgoing
+
+
+async def run(settings: Settings, stop: asyncio.Event, *, once: bool = False) -> int:
+    """Poll until `stop` is set, or once until nothing is new; returns the number of flash sales sent.
+
+    Rides out outages of MySQL, Kafka and the registry. Raises SourceError when the database refuses or another
+    poller has taken over, RegistryError when the registry refuses a schema.
+    """
+    poller = Poller(settings, stop, once=once)
+    await until_stopped(poller.run(), stop)
+    return poller.sent
+
+
+class Poller:
+    """One run of the poller."""
+
+    def __init__(self, settings: Settings, stop: asyncio.Event, *, once: bool) -> None:
+        self._settings = settings
+        self._stop = stop
+        self._once = once
+        self._owner = new_owner()
+        self._opened = False
+        self._encoders: dict[str, Encoder] = {}
+        self._next_bulk_s = 0.0
+        self._told = (time.monotonic(), 0)
+        self.sent = 0
+
+    async def run(self) -> None:
+        """Open the feed and poll through it; after an outage of Kafka open a new one."""
+        database = engine(self._settings)
+        try:
+            await self._register()
+            while not self._stop.is_set():
+                feed = await self._open()
+                try:
+                    await self._poll(database, feed)
+                    return
+                except Exception as error:
+                    if not is_kafka_outage(error):
+                        raise
+                    log.warning("Kafka: the batch is dropped and read again: %s", error or type(error).__name__)
+                finally:
+                    await feed.close()
+                await wait(self._stop, 1.0)
+        except Exception as error:
+            if not (self._stop.is_set() and (is_kafka_outage(error) or is_registry_outage(error))):
+                raise
+        finally:
+            await database.dispose()
+            log.info("flash sales: %d sent in all", self.sent)
+
+    async def _register(self) -> None:
+        registry = Registry(self._settings.registry_url)
+        async for attempt in retrying(log, "schema registry", self._stop, retry_on=is_registry_outage):
+            with attempt:
+                for topic in (FLASH_SALES, *(topic for _, topic in BULK)):
+                    self._encoders[topic.name] = await registry.encoder(topic)
+
+    async def _open(self) -> Feed:
+        """A feed, once the brokers answer; raises SourceError when another poller has committed since ours did."""
+        what = f"Kafka at {self._settings.bootstrap_servers}"
+        async for attempt in retrying(log, what, self._stop, retry_on=is_kafka_outage):
+            with attempt:
+                if self._opened:
+                    await self._check_owner()
+                feed = await Feed.open(self._settings, self._owner)
+                self._opened = True
+                return feed
+        raise StackError(f"{what} was not reached before the stop")
+
+    async def _check_owner(self) -> None:
+        stored = await stored_position(self._settings)
+        if stored is not None and stored.owner != self._owner:
+            raise SourceError(
+                f"another poller with app_id={self._settings.app_id} has taken over at sale_id "
+                f"{stored.position.last_id}: only one may run"
+            )
+
+    async def _poll(self, database: AsyncEngine, feed: Feed) -> None:
+        """Bulk tables when due, then sales, every `poll_interval_s`; at once again after a full batch."""
+        due_s = time.monotonic()
+        while not self._stop.is_set():
+            if time.monotonic() >= self._next_bulk_s:
+                await self._bulk(database, feed)
+                self._next_bulk_s = time.monotonic() + self._settings.bulk_interval_s
+            full = await self._sales(database, feed)
+            if full:
+                continue
+            if self._once:
+                return
+            due_s = max(due_s + self._settings.poll_interval_s, time.monotonic())
+            await wait(self._stop, due_s - time.monotonic())
+
+    async def _bulk(self, database: AsyncEngine, feed: Feed) -> None:
+        """Send all rows of the reference tables in one transaction."""
+        outgoing = []
+        for model, topic in BULK:
+            encode, at_ms = self._encoders[topic.name], now_ms()
+            for row in await self._read(database, [select(model.__table__)]):
+                outgoing.append(Outgoing(topic.name, str(row[topic.key]).encode(), encode(record_of(row)), at_ms))
+        await feed.publish(outgoing)
+
+    async def _sales(self, database: AsyncEngine, feed: Feed) -> bool:
+        """Send one batch of new sales and their position; returns whether there may be more at once."""
+        table, position = FlashSale.__table__, feed.position
+        queries = [select(table).where(table.c.sale_id > position.last_id).order_by(table.c.sale_id).limit(BATCH_ROWS)]
+        if position.missing:
+            queries.append(select(table).where(table.c.sale_id.in_(sorted(position.missing))))
+        rows = await self._read(database, queries)
+        outgoing = sale_records(rows, position, self._encoders[FLASH_SALES.name], now_ms())
+        if outgoing:
+            ids = {int(record.key) for record in outgoing}
+            await feed.publish(outgoing, position.advance(ids, self._settings.poll_overlap))
+            self.sent += len(outgoing)
+        self._tell(feed.position)
+        return sum(1 for row in rows if row["sale_id"] > position.last_id) >= BATCH_ROWS
+
+    async def _read(self, database: AsyncEngine, queries: Sequence[Any]) -> list[Row]:
+        """The rows of these queries in one transaction, once the database answers."""
+        rows: list[Row] = []
+        try:
+            async for attempt in retrying(log, address(self._settings), self._stop, retry_on=is_outage, reason=reason):
+                with attempt:
+                    async with database.connect() as connection:
+                        rows = [dict(row) for query in queries for row in (await connection.execute(query)).mappings()]
+        except (SQLAlchemyError, OSError) as error:
+            if not (self._stop.is_set() and is_outage(error)):
+                raise SourceError(f"database {address(self._settings)} cannot be read: {reason(error)}") from error
+        return rows
+
+    def _tell(self, position: Position) -> None:
+        now_s, (told_s, told) = time.monotonic(), self._told
+        if now_s - told_s >= LOG_EVERY_S:
+            speed = (self.sent - told) / (now_s - told_s)
+            log.info("flash sales: %d sent, %.1f a second, at sale_id %d", self.sent, speed, position.last_id)
+            self._told = (now_s, self.sent)

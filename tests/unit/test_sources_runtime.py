@@ -1,0 +1,111 @@
+"""Pace, back-off and stopping: with made-up clocks where time matters."""
+
+import asyncio
+import logging
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.sources.runtime import TICK_S, Pacer, retrying, until_stopped, wait
+
+
+@given(st.floats(0.1, 20_000), st.lists(st.floats(0.0, 0.9), min_size=1, max_size=50))
+def test_the_pace_is_kept_whatever_the_ticks(rate, pauses):
+    pacer, now_s, taken = Pacer(rate, 100.0), 100.0, 0
+    for pause in pauses:
+        taken += pacer.take(now_s)
+        now_s += pause
+    taken += pacer.take(now_s)
+    assert taken == pytest.approx((now_s - 100.0) * rate + 1, abs=1.01)
+
+
+@pytest.mark.parametrize(("rate", "most_ticks"), [(1, 61), (3, 181), (5_000, 60 / TICK_S + 1)])
+def test_sleeping_as_told_makes_one_batch_a_tick(rate, most_ticks):
+    pacer, now_s, taken, ticks = Pacer(rate, 0.0), 0.0, 0, 0
+    while now_s < 60.0:
+        taken += pacer.take(now_s)
+        now_s += pacer.sleep_s(now_s)
+        ticks += 1
+    assert taken == pytest.approx(60 * rate, abs=max(1, rate * TICK_S))
+    assert ticks <= most_ticks
+
+
+def test_what_a_long_hold_up_kept_back_is_skipped():
+    pacer = Pacer(100, 0.0)
+    assert pacer.take(0.0) == 1
+    assert pacer.take(60.0) == 100
+    assert pacer.take(60.01) == 1
+    assert Pacer(0.5, 0.0).take(100.0) == 1
+
+
+def test_rate_0_never_sleeps():
+    pacer = Pacer(0, 0.0, burst=500)
+    assert pacer.take(0.0) == 500
+    assert pacer.take(0.0) == 500
+    assert pacer.sleep_s(0.0) == 0
+
+
+async def test_wait_ends_when_stopped():
+    stop = asyncio.Event()
+    assert await wait(stop, 0.001) is False
+    asyncio.get_running_loop().call_soon(stop.set)
+    assert await asyncio.wait_for(wait(stop, 60), 1) is True
+    assert await asyncio.wait_for(wait(stop, 60), 1) is True
+
+
+async def test_an_outage_is_ridden_out_with_a_line_an_attempt(caplog, monkeypatch):
+    stop, failures = asyncio.Event(), [OSError("gone"), OSError("still gone")]
+
+    async def no_wait(stop, seconds):
+        return False
+
+    monkeypatch.setattr("pipeline.sources.runtime.wait", no_wait)
+    with caplog.at_level(logging.WARNING):
+        async for attempt in retrying(
+            logging.getLogger("x"), "the thing", stop, retry_on=lambda e: isinstance(e, OSError)
+        ):
+            with attempt:
+                if failures:
+                    raise failures.pop(0)
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == 2
+    assert lines[0].startswith("the thing: attempt 1 failed, next in")
+    assert lines[0].endswith("gone")
+
+
+async def test_other_errors_and_a_stop_end_the_retries():
+    stop = asyncio.Event()
+    log = logging.getLogger("x")
+    with pytest.raises(ValueError, match="no"):
+        async for attempt in retrying(log, "it", stop, retry_on=lambda e: isinstance(e, OSError)):
+            with attempt:
+                raise ValueError("no")
+    stop.set()
+    with pytest.raises(OSError, match="gone"):
+        async for attempt in retrying(log, "it", stop, retry_on=lambda e: isinstance(e, OSError)):
+            with attempt:
+                raise OSError("gone")
+
+
+async def test_work_ends_by_itself_or_fails_by_itself():
+    async def fails():
+        raise ValueError("no")
+
+    await until_stopped(asyncio.sleep(0), asyncio.Event())
+    with pytest.raises(ValueError, match="no"):
+        await until_stopped(fails(), asyncio.Event())
+
+
+async def test_work_that_does_not_hear_the_stop_is_cancelled():
+    stop, ended = asyncio.Event(), []
+
+    async def deaf():
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append(True)
+
+    asyncio.get_running_loop().call_later(0.01, stop.set)
+    await asyncio.wait_for(until_stopped(deaf(), stop, grace_s=0.01), 5)
+    assert ended == [True]
