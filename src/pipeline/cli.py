@@ -7,6 +7,8 @@ import click
 
 from pipeline import provision
 from pipeline.errors import PipelineError
+from pipeline.sources import commands as sources
+from pipeline.stack.commands import stack
 
 log = logging.getLogger("pipeline")
 
@@ -39,3 +41,6 @@ def main(verbose: bool) -> None:
 
 
 main.add_command(provision.command)
+main.add_command(sources.generate)
+main.add_command(sources.poll)
+main.add_command(stack)
