@@ -1,8 +1,10 @@
-"""Plain Kafka clients for everything outside the Faust workers: producers, readers of whole topics, administration."""
+"""Plain Kafka clients for everything outside the Faust workers, and the cluster's metadata."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
@@ -88,3 +90,71 @@ async def reader(settings: Settings, isolation_level: str = READ_COMMITTED) -> A
         yield consumer
     finally:
         await consumer.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionState:
+    """One partition as the brokers' metadata shows it; `leader` is None while there is none."""
+
+    partition: int
+    leader: int | None
+    replicas: tuple[int, ...]
+    in_sync: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TopicState:
+    """One topic as the brokers' metadata shows it, partitions in order."""
+
+    name: str
+    partitions: tuple[PartitionState, ...]
+
+    @property
+    def replicas(self) -> int:
+        """Replicas of the partition that has the fewest."""
+        return min((len(p.replicas) for p in self.partitions), default=0)
+
+    @property
+    def in_sync(self) -> int:
+        """In-sync replicas of the partition that has the fewest."""
+        return min((len(p.in_sync) for p in self.partitions), default=0)
+
+    @property
+    def under_replicated(self) -> int:
+        """Partitions with a replica that is not in sync."""
+        return sum(len(p.in_sync) < len(p.replicas) for p in self.partitions)
+
+    @property
+    def has_leaders(self) -> bool:
+        """True when every partition has a leader."""
+        return bool(self.partitions) and all(p.leader is not None for p in self.partitions)
+
+
+def topic_states(metadata: Iterable[Mapping[str, Any]]) -> dict[str, TopicState]:
+    """Metadata's list of topics as {name: state}; topics that the brokers report with an error are left out."""
+    return {
+        entry["topic"]: TopicState(
+            entry["topic"],
+            tuple(
+                PartitionState(
+                    p["partition"],
+                    p["leader"] if p["leader"] >= 0 else None,
+                    tuple(p["replicas"]),
+                    tuple(p["isr"]),
+                )
+                for p in sorted(entry["partitions"], key=lambda p: int(p["partition"]))
+            ),
+        )
+        for entry in metadata
+        if entry["error_code"] == 0
+    }
+
+
+async def describe_topics(settings: Settings, names: Iterable[str] | None = None) -> dict[str, TopicState]:
+    """{name: state} of the topics that exist, or of those among `names` that do."""
+    async with admin_client(settings) as client:
+        try:
+            known = topic_states(await client.describe_topics())
+        except (TimeoutError, KafkaError) as error:
+            raise StackError(f"topics cannot be described: {error or type(error).__name__}") from error
+    return known if names is None else {name: known[name] for name in names if name in known}

@@ -14,9 +14,9 @@ from random import Random
 
 from aiokafka.errors import KafkaError
 
-from pipeline.admin import describe_topics
 from pipeline.codecs import Encoder, Record
 from pipeline.errors import RegistryError, SourceError, StackError
+from pipeline.kafka import describe_topics
 from pipeline.registry import Registry
 from pipeline.settings import Settings
 from pipeline.sources.runtime import Pacer, is_registry_outage, retrying, until_stopped, wait

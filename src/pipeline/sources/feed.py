@@ -8,8 +8,8 @@ from typing import NamedTuple, Self
 
 from aiokafka import AIOKafkaProducer, ConsumerRecord
 
-from pipeline.admin import offsets, read_batches
 from pipeline.kafka import READ_COMMITTED, close_producer, producer
+from pipeline.reading import offsets, read_batches
 from pipeline.settings import Settings
 from pipeline.sources.position import Position, Stored
 from pipeline.timebase import now_ms
