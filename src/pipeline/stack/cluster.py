@@ -1,0 +1,181 @@
+"""The local stack: the one object that commands, `pipeline demo` and the tests use."""
+
+import signal
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from threading import current_thread, main_thread
+
+from rich.console import Console
+
+from pipeline.errors import StackError
+from pipeline.settings import Settings
+from pipeline.stack import ports
+from pipeline.stack.artifacts import load_lock
+from pipeline.stack.datadir import DataDir, read_json, write_json
+from pipeline.stack.fetch import Cache, full_disk_told, require_space
+from pipeline.stack.parts import PARTS, Site, build, endpoints
+from pipeline.stack.program import Program, Stage
+from pipeline.stack.starter import Starter
+from pipeline.stack.status import PartStatus, statuses
+from pipeline.stack.supervisor import Supervisor
+from pipeline.stack.view import StartView
+
+DATA_BYTES = 1024**3  # a new stack takes 0.4 GB; some records should fit in, too
+
+
+class Stack:
+    """The stack of one data folder. All state is on disk: any process may make a Stack and ask it.
+
+    `without` names parts (of `PARTS`) that are not started, since the settings point at servers of yours.
+    """
+
+    def __init__(self, settings: Settings, without: Iterable[str] = ()) -> None:
+        without = set(without)
+        if unknown := without - set(PARTS):
+            raise StackError(f"there is no part {', '.join(sorted(unknown))}; the parts are {', '.join(PARTS)}")
+        self._settings = settings
+        self._names = tuple(name for name in PARTS if name not in without)
+        self.folder = DataDir(settings.data_dir)
+        self._supervisor = Supervisor(self.folder)
+
+    def up(self, *, fresh: bool = False, console: Console | None = None) -> dict[str, str]:
+        """Start what does not run yet and return `endpoints`; `fresh` wipes the data folder's state first.
+
+        Raises StackError; then, as after Ctrl-C, nothing that this call started is left running.
+        """
+        console = console or Console(quiet=True)
+        with full_disk_told(self.folder.path):
+            self.folder.claim()
+            with self.folder.locked():
+                if fresh:
+                    self._stop_everything()
+                    self.folder.wipe()
+                    self.folder.claim()
+                if not self._supervisor.is_alive():
+                    self._stop_everything()
+                with self._stopped_if_broken_off():
+                    self._start(console)
+        return self.endpoints
+
+    def down(self, *, console: Console | None = None) -> bool:
+        """Stop every process of this stack in order; whether there was any."""
+        if not self.folder.is_ours():
+            return False
+        with self.folder.locked(), _uninterrupted():
+            return self._stop_everything(console)
+
+    def is_running(self) -> bool:
+        """Whether the stack was started wholly and its supervisor runs; `status` tells about single parts."""
+        return bool(self.endpoints) and self._supervisor.is_alive()
+
+    def status(self) -> list[PartStatus]:
+        """The state of each process; empty if the stack is not running."""
+        if not self._supervisor.is_alive():
+            return []
+        return statuses(self._supervisor.programs(), self._supervisor.processes())
+
+    @property
+    def endpoints(self) -> dict[str, str]:
+        """Addresses under the names of the settings; empty if the stack is not running."""
+        return read_json(self.folder.endpoints_file)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings with this stack's addresses in place of the given ones."""
+        return self._settings.model_copy(update=self.endpoints)
+
+    def add(self, programs: Iterable[Program], *, start: bool = True) -> None:
+        """Run more programs under the stack's supervisor; a known name with another definition is replaced."""
+        programs = sorted(programs, key=lambda program: program.stage)
+        self._require_running()
+        with self.folder.locked():
+            self._supervisor.add(programs)
+            if start:
+                for program in programs:
+                    self._supervisor.start_program(program.name)
+
+    def stop(self, *names: str) -> None:
+        """Stop these programs and return when they have ended; they stay known."""
+        self._require_running()
+        self._supervisor.stop(names)
+
+    def start(self, *names: str) -> None:
+        """Start these known programs, without waiting for them to serve."""
+        self._require_running()
+        for name in names:
+            self._supervisor.start_program(name)
+
+    def restart(self, name: str) -> None:
+        """Stop and start one program, without waiting for it to serve."""
+        self.stop(name)
+        self.start(name)
+
+    def _start(self, console: Console) -> None:
+        alive = self._supervisor.is_alive()
+        running = {part.name for part in self.status() if part.state == "running"}
+        run = self.folder.load_run()
+        in_use = run.ports if alive and run else {}
+        lock, cache = load_lock(), Cache(self._settings.cache_dir)
+        assigned = ports.assign(self._settings, self._names, self.folder.ports_file, in_use)
+        parts = build(Site(self.folder, assigned, cache, lock), self._names)
+        missing = [part for part in parts if part.name not in running]
+        if not missing and self.endpoints:
+            console.print(f"the stack in {self.folder.path} is already running", highlight=False)
+            return
+        require_space(self.folder.path, DATA_BYTES)
+        cache.ensure(lock.of(self._names), console)
+        if alive:
+            self._supervisor.remember_ports(assigned)
+        else:
+            self._supervisor.start(assigned)
+        console.print(f"starting {', '.join(part.name for part in missing)} in {self.folder.path}", highlight=False)
+        with StartView(console).shown() as view:
+            Starter(self._supervisor, self.folder, missing, view).run()
+        write_json(self.folder.endpoints_file, self.endpoints | endpoints(parts))
+
+    @contextmanager
+    def _stopped_if_broken_off(self) -> Iterator[None]:
+        """Stop everything if the block fails, unless the stack was running before: then that stays."""
+        was_running = self.is_running()
+        try:
+            yield
+        except BaseException:
+            if not was_running:
+                with _uninterrupted():
+                    self._stop_everything()
+            raise
+
+    def _stop_everything(self, console: Console | None = None) -> bool:
+        alive = self._supervisor.is_alive()
+        if alive:
+            by_stage = sorted(self._supervisor.programs(), key=lambda program: -program.stage)
+            for stage in sorted({program.stage for program in by_stage}, reverse=True):
+                names = [program.name for program in by_stage if program.stage == stage]
+                if console is not None:
+                    console.print(f"  stopping {', '.join(names)}", highlight=False)
+                self._supervisor.stop(names)
+            self._supervisor.shutdown()
+        orphans = self._supervisor.kill_orphans()
+        if self.folder.is_ours():
+            self.folder.forget_run()
+        return alive or orphans > 0
+
+    def _require_running(self) -> None:
+        if not self._supervisor.is_alive():
+            raise StackError(f"the local stack in {self.folder.path} is not running; start it with `pipeline stack up`")
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let a second Ctrl-C not break off the cleaning up."""
+    if current_thread() is not main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+__all__ = ["Program", "Stack", "Stage"]

@@ -1,0 +1,87 @@
+"""`pipeline stack up | down | status`."""
+
+import json
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import click
+from rich.console import Console
+
+from pipeline.settings import settings
+from pipeline.stack.cluster import Stack
+from pipeline.stack.parts import PARTS
+from pipeline.stack.view import status_table
+
+
+@click.group()
+def stack() -> None:
+    """The local cluster: Kafka, schema registry, MariaDB and Pinot, without Docker and without root."""
+
+
+@stack.command()
+@click.option("--fresh", is_flag=True, help="Wipe the state of the data folder first.")
+@click.option(
+    "--without",
+    multiple=True,
+    type=click.Choice(PARTS),
+    help="Do not start this part, since a setting points at one of yours; may be given more than once.",
+)
+def up(fresh: bool, without: tuple[str, ...]) -> None:
+    """Start the cluster and leave it running; fetches its files the first time."""
+    console = Console()
+    began = time.monotonic()
+    cluster = Stack(settings(), without)
+    with _terminated_like_interrupted():
+        endpoints = cluster.up(fresh=fresh, console=console)
+    for name, value in endpoints.items():
+        console.print(f"  {name:<21} {value}", highlight=False, soft_wrap=True)
+    console.print(f"up after {time.monotonic() - began:.1f} s; `pipeline stack down` stops it", highlight=False)
+
+
+@stack.command()
+def down() -> None:
+    """Stop every process of the cluster; its data stay."""
+    console = Console()
+    began = time.monotonic()
+    if Stack(settings()).down(console=console):
+        console.print(f"down after {time.monotonic() - began:.1f} s", highlight=False)
+    else:
+        console.print("the stack is not running")
+
+
+@stack.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def status(as_json: bool) -> None:
+    """Show each part: state, pid, ports, uptime, memory."""
+    cluster = Stack(settings())
+    parts = cluster.status()
+    if as_json:
+        state = {
+            "running": cluster.is_running(),
+            "data_dir": str(cluster.folder.path),
+            "endpoints": cluster.endpoints if parts else {},
+            "parts": [part.to_json() for part in parts],
+        }
+        click.echo(json.dumps(state, indent=2))
+    elif parts:
+        Console().print(status_table(parts))
+    else:
+        click.echo(f"the stack in {cluster.folder.path} is not running")
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """SIGTERM and SIGHUP clean up as Ctrl-C does."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
