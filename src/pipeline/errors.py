@@ -25,6 +25,10 @@ class ProvisionError(PipelineError):
     """A topic, table or database could not be brought to its declared form."""
 
 
+class QueryError(PipelineError):
+    """Pinot did not answer a query: out of reach, too slow, or it refused the query."""
+
+
 class SourceError(PipelineError):
     """A generator, the poller or the database met something that it cannot go on with."""
 

@@ -55,6 +55,10 @@ class Settings(BaseSettings):
         default_factory=lambda: user_cache_path("pipeline"),
         description="Verified downloads of the local stack; safe to delete.",
     )
+    pinot_dir: Path = Field(
+        default=Path(__file__).resolve().parents[2] / "pinot",
+        description="Folder with tables/, queries/ and cluster/ of Pinot; it comes with a checkout, not with a wheel.",
+    )
 
     # addresses; `pipeline stack up` supplies them, your own servers replace them
     bootstrap_servers: str = Field("127.0.0.1:9092", description="Kafka brokers, comma separated host:port.")
@@ -110,6 +114,7 @@ class Settings(BaseSettings):
     dashboard_port: int = Field(8050, ge=0, le=65535, description="Port of the dashboard; 0: a free one.")
     refresh_s: float = Field(1.0, gt=0, description="How often the dashboard asks Pinot.")
     pinot_timeout_s: float = Field(5.0, gt=0, description="Limit of one Pinot query.")
+    stale_after_s: float = Field(30.0, gt=0, description="Without new data for this long the dashboard says stale.")
 
     # local stack: 0 picks a free port and remembers it
     kafka_ports: tuple[int, int, int] = Field((0, 0, 0), description="Ports of the three local brokers.")

@@ -1,0 +1,1 @@
+"""Pinot: the tables' declarations, their provisioning, and the one client for queries."""

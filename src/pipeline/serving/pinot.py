@@ -1,0 +1,89 @@
+"""The one client for Pinot queries: a single pooled connection per process, limits on every query, one exception."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from threading import Lock
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pinotdb
+from pinotdb import exceptions
+
+from pipeline.errors import QueryError, SettingError
+from pipeline.settings import Settings
+
+Row = dict[str, Any]
+CONNECT_TIMEOUT_S = 2.0
+
+
+class Pinot:
+    """A client of one Pinot broker; safe to use from several threads.
+
+    The connection is opened by the first query, so that a client may be made before a fork.
+    """
+
+    def __init__(self, broker_url: str, timeout_s: float) -> None:
+        parts = urlsplit(broker_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise SettingError(f"setting pinot_broker_url is {broker_url!r}, but must be like http://host:port")
+        self.url = broker_url
+        self.timeout_s = timeout_s
+        self._address = {
+            "host": parts.hostname,
+            "port": parts.port or (443 if parts.scheme == "https" else 80),
+            "scheme": parts.scheme,
+            "path": f"{parts.path.rstrip('/')}/query/sql",
+        }
+        self._connection: Any = None
+        self._lock = Lock()
+
+    def query(self, sql: str, params: Mapping[str, Any] | None = None) -> list[Row]:
+        """The rows of a query as {column: value}; write a LIMIT, since Pinot's default is 10.
+
+        `params` fill `%(name)s` with quoted values (never identifiers). Raises QueryError when the broker is out of
+        reach, does not answer within `timeout_s`, or refuses the query; a partial answer counts as none.
+        """
+        try:
+            cursor = self._connect().cursor()
+            cursor.execute(sql, dict(params or {}), queryOptions=f"timeoutMs={int(self.timeout_s * 1000)}")
+            names = [column[0] for column in cursor.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        except httpx.TimeoutException as error:
+            raise QueryError(f"Pinot at {self.url} did not answer within {self.timeout_s:g} s") from error
+        except (httpx.HTTPError, OSError) as error:
+            raise QueryError(f"Pinot at {self.url} cannot be reached: {error or type(error).__name__}") from error
+        except (exceptions.Error, exceptions.Warning) as error:
+            raise QueryError(f"Pinot at {self.url} refused a query: {_reason(error)}") from error
+
+    def close(self) -> None:
+        """Close the connection; a later query opens a new one."""
+        with self._lock:
+            connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _connect(self) -> Any:
+        with self._lock:
+            if self._connection is None:
+                timeout = httpx.Timeout(self.timeout_s, connect=min(CONNECT_TIMEOUT_S, self.timeout_s))
+                session = httpx.Client(timeout=timeout, trust_env=False)
+                self._connection = pinotdb.connect(**self._address, session=session, timeout=self.timeout_s)
+            return self._connection
+
+
+def _reason(error: BaseException) -> str:
+    """Pinot's message without the Java stack trace that follows it."""
+    text = str(error)
+    lines = [line.strip().strip("'\"{} ") for line in text.splitlines()]
+    return next((line for line in lines if "message" in line), lines[0] if lines else type(error).__name__)[:300]
+
+
+@lru_cache(maxsize=1)
+def _shared(broker_url: str, timeout_s: float) -> Pinot:
+    return Pinot(broker_url, timeout_s)
+
+
+def client(settings: Settings) -> Pinot:
+    """The process's client."""
+    return _shared(settings.pinot_broker_url, settings.pinot_timeout_s)

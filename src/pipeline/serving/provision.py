@@ -1,0 +1,165 @@
+"""Brings Pinot's schemas and tables to their declared form, and waits until every partition is consumed; repeatable."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+
+from pipeline.errors import ProvisionError
+from pipeline.serving.tables import Table, tables
+from pipeline.settings import Settings
+
+REQUEST_TIMEOUT_S = 30.0
+CONSUMING_WAIT_S = 60.0
+POLL_S = 0.25
+
+
+async def provision(settings: Settings, *, wait_s: float = CONSUMING_WAIT_S) -> list[str]:
+    """Create or update all tables of `pinot/tables`; returns a line per table: "<name> created|updated|there".
+
+    Returns when every partition of every table is being consumed and the broker answers queries about it. Raises
+    ProvisionError when the controller is out of reach, refuses or ignores a part of a declaration, or when a table is
+    not consuming within `wait_s` seconds.
+    """
+    declared = tables(settings)
+    async with _Controller.open(settings) as controller:
+        done = {}
+        for table in declared:
+            schema = await controller.apply_schema(table)
+            config = await controller.apply_table(table)
+            done[table.name] = schema if config == "there" else config
+        deadline = time.monotonic() + wait_s
+        await asyncio.gather(*(controller.wait_consuming(table, deadline, wait_s) for table in declared))
+    return [f"{name} {what}" for name, what in done.items()]
+
+
+class _Controller:
+    """The few requests of Pinot's controller (and one of the broker's) that provisioning needs."""
+
+    def __init__(self, settings: Settings, client: httpx.AsyncClient) -> None:
+        self._settings = settings
+        self._url = settings.pinot_controller_url.rstrip("/")
+        self._client = client
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, settings: Settings) -> AsyncIterator["_Controller"]:
+        async with httpx.AsyncClient(timeout=REQUEST_TIMEOUT_S, trust_env=False) as client:
+            yield cls(settings, client)
+
+    async def apply_schema(self, table: Table) -> str:
+        """Create or update the schema; returns what was done."""
+        found = await self._get(f"/schemas/{table.name}", missing_ok=True)
+        if found is not None and covers(found, table.schema):
+            return "there"
+        method, path = ("POST", "/schemas") if found is None else ("PUT", f"/schemas/{table.name}")
+        await self._send(method, path, table.name, table.schema)
+        if found is not None:
+            await self._post(f"/segments/{table.name}/reload?type=REALTIME", table.name)
+        return "created" if found is None else "updated"
+
+    async def apply_table(self, table: Table) -> str:
+        """Create or update the table; a change of its stream makes the consumers start afresh."""
+        reply = await self._get(f"/tables/{table.name}?type=realtime")
+        found = (reply or {}).get("REALTIME")
+        if found is not None and covers(found, table.config):
+            return "there"
+        if found is None:
+            await self._send("POST", "/tables", table.name, table.config)
+            return "created"
+        await self._send("PUT", f"/tables/{table.name}", table.name, table.config)
+        if not covers(stream_of(found), stream_of(table.config)):
+            await self._post(f"/segments/{table.name}_REALTIME/reset", table.name)
+        return "updated"
+
+    async def wait_consuming(self, table: Table, deadline: float, wait_s: float) -> None:
+        """Return when all partitions are consumed and the broker answers; raise ProvisionError at the deadline."""
+        while True:
+            info = await self._get(f"/tables/{table.name}/consumingSegmentsInfo", missing_ok=True)
+            partitions = consuming_partitions(info or {})
+            if len(partitions) >= self._settings.partitions and await self._answers(table.name):
+                return
+            if time.monotonic() > deadline:
+                kafka = stream_of(table.config).get("stream.kafka.broker.list")
+                raise ProvisionError(
+                    f"Pinot table {table.name} consumes {len(partitions)} of {self._settings.partitions} partitions "
+                    f"after {wait_s:g} s: does topic {table.name} exist on {kafka}, and can Pinot reach it?"
+                )
+            await asyncio.sleep(POLL_S)
+
+    async def _answers(self, name: str) -> bool:
+        """Whether the broker already routes queries to the table."""
+        url = f"{self._settings.pinot_broker_url.rstrip('/')}/query/sql"
+        try:
+            reply = await self._client.post(url, json={"sql": f'SELECT COUNT(*) FROM "{name}" LIMIT 1'})
+            return reply.is_success and not reply.json().get("exceptions")
+        except (httpx.HTTPError, ValueError):
+            return False
+
+    async def _get(self, path: str, *, missing_ok: bool = False) -> dict[str, Any] | None:
+        reply = await self._request("GET", path)
+        if reply.status_code == httpx.codes.NOT_FOUND and missing_ok:
+            return None
+        if not reply.is_success:
+            raise ProvisionError(f"Pinot controller at {self._url}: GET {path}: {message(reply)}")
+        return dict(reply.json())
+
+    async def _post(self, path: str, name: str) -> None:
+        reply = await self._request("POST", path)
+        if not reply.is_success:
+            raise ProvisionError(f"Pinot table {name}: POST {path}: {message(reply)}")
+
+    async def _send(self, method: str, path: str, name: str, body: Mapping[str, Any]) -> None:
+        """Send a declaration; a part which Pinot does not know is an error, since it would be ignored silently."""
+        reply = await self._request(method, path, json=body)
+        if not reply.is_success:
+            raise ProvisionError(f"Pinot table {name}: {method} {path} was refused: {message(reply)}")
+        unknown = reply.json().get("unrecognizedProperties")
+        if unknown:
+            raise ProvisionError(f"Pinot table {name}: Pinot does not know {', '.join(sorted(unknown))}: misspelt?")
+
+    async def _request(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
+        try:
+            return await self._client.request(method, self._url + path, **kwargs)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise ProvisionError(
+                f"setting pinot_controller_url is {self._url}, but nothing usable answers there: "
+                f"{error or type(error).__name__}"
+            ) from error
+
+
+def consuming_partitions(info: Mapping[str, Any]) -> set[int]:
+    """Partitions of a consumingSegmentsInfo reply of which some server is consuming."""
+    return {
+        int(segment.split("__")[1])
+        for segment, servers in (info.get("_segmentToConsumingInfoMap") or {}).items()
+        if any(server.get("consumerState") == "CONSUMING" for server in servers)
+    }
+
+
+def stream_of(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The stream settings of a table config."""
+    return dict((config.get("tableIndexConfig") or {}).get("streamConfigs") or {})
+
+
+def covers(found: Any, wanted: Any) -> bool:
+    """Whether what Pinot holds has everything that is declared; Pinot adds defaults of its own, and omits some."""
+    if isinstance(wanted, Mapping):
+        return isinstance(found, Mapping) and all(covers(found.get(name), value) for name, value in wanted.items())
+    if isinstance(wanted, list):
+        return isinstance(found, list) and len(found) == len(wanted) and all(map(covers, found, wanted))
+    return bool(found == wanted) or (found is None and wanted in ({}, "", None))
+
+
+def message(reply: httpx.Response) -> str:
+    """What the controller says went wrong, in one line."""
+    try:
+        body = reply.json()
+    except json.JSONDecodeError:
+        body = {}
+    text = body.get("error") if isinstance(body, dict) else None
+    return " ".join(str(text or reply.text or reply.reason_phrase).split())[:400] + f" (HTTP {reply.status_code})"
