@@ -26,30 +26,30 @@ async def provision(settings: Settings, *, wait_s: float = CONSUMING_WAIT_S) -> 
     not consuming within `wait_s` seconds.
     """
     declared = tables(settings)
-    async with _Controller.open(settings) as controller:
+    async with _Controller.open(settings, wait_s) as controller:
         done = {}
         for table in declared:
             schema = await controller.apply_schema(table)
             config = await controller.apply_table(table)
             done[table.name] = schema if config == "there" else config
-        deadline = time.monotonic() + wait_s
-        await asyncio.gather(*(controller.wait_consuming(table, deadline, wait_s) for table in declared))
+        await asyncio.gather(*(controller.wait_consuming(table) for table in declared))
     return [f"{name} {what}" for name, what in done.items()]
 
 
 class _Controller:
     """The few requests of Pinot's controller (and one of the broker's) that provisioning needs."""
 
-    def __init__(self, settings: Settings, client: httpx.AsyncClient) -> None:
+    def __init__(self, settings: Settings, client: httpx.AsyncClient, wait_s: float) -> None:
         self._settings = settings
+        self._wait_s = wait_s
         self._url = settings.pinot_controller_url.rstrip("/")
         self._client = client
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, settings: Settings) -> AsyncIterator["_Controller"]:
+    async def open(cls, settings: Settings, wait_s: float) -> AsyncIterator["_Controller"]:
         async with httpx.AsyncClient(timeout=REQUEST_TIMEOUT_S, trust_env=False) as client:
-            yield cls(settings, client)
+            yield cls(settings, client, wait_s)
 
     async def apply_schema(self, table: Table) -> str:
         """Create or update the schema; returns what was done."""
@@ -66,18 +66,30 @@ class _Controller:
         """Create or update the table; a change of its stream makes the consumers start afresh."""
         reply = await self._get(f"/tables/{table.name}?type=realtime")
         found = (reply or {}).get("REALTIME")
-        if found is not None and covers(found, table.config):
+        if found is not None and covers({**found, "tableName": table.name}, table.config):
             return "there"
         if found is None:
             await self._send("POST", "/tables", table.name, table.config)
             return "created"
         await self._send("PUT", f"/tables/{table.name}", table.name, table.config)
         if not covers(stream_of(found), stream_of(table.config)):
-            await self._post(f"/segments/{table.name}_REALTIME/reset", table.name)
+            await self._restart_consumers(table)
         return "updated"
 
-    async def wait_consuming(self, table: Table, deadline: float, wait_s: float) -> None:
-        """Return when all partitions are consumed and the broker answers; raise ProvisionError at the deadline."""
+    async def _restart_consumers(self, table: Table) -> None:
+        """Make the server read the new stream settings; refused while segments still change their state."""
+        deadline = time.monotonic() + self._wait_s
+        while True:
+            try:
+                return await self._post(f"/segments/{table.name}_REALTIME/reset", table.name)
+            except ProvisionError:
+                if time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(1.0)
+
+    async def wait_consuming(self, table: Table) -> None:
+        """Return when all partitions are consumed and the broker answers; raise ProvisionError after the time limit."""
+        deadline = time.monotonic() + self._wait_s
         while True:
             info = await self._get(f"/tables/{table.name}/consumingSegmentsInfo", missing_ok=True)
             partitions = consuming_partitions(info or {})
@@ -87,7 +99,7 @@ class _Controller:
                 kafka = stream_of(table.config).get("stream.kafka.broker.list")
                 raise ProvisionError(
                     f"Pinot table {table.name} consumes {len(partitions)} of {self._settings.partitions} partitions "
-                    f"after {wait_s:g} s: does topic {table.name} exist on {kafka}, and can Pinot reach it?"
+                    f"after {self._wait_s:g} s: does topic {table.name} exist on {kafka}, and can Pinot reach it?"
                 )
             await asyncio.sleep(POLL_S)
 
