@@ -34,7 +34,6 @@ def new_app(settings: Settings) -> BatchApp:
         settings.app_id,
         broker=[f"kafka://{address.strip()}" for address in settings.bootstrap_servers.split(",")],
         store="memory://",
-        datadir=settings.data_dir / "worker" / settings.app_id,
         version=1,
         topic_partitions=settings.partitions,
         topic_replication_factor=settings.replication,
@@ -65,6 +64,7 @@ def _reader(settings: Settings) -> AIOKafkaConsumer:
         group_id=None,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
+        isolation_level=kafka.READ_COMMITTED,
         max_partition_fetch_bytes=4 * 1024 * 1024,
     )
 
@@ -80,6 +80,7 @@ def create_app(settings: Settings) -> BatchApp:
     app.outbox = outbox
     app.references = References(
         references,
+        settings.partitions,
         ReferenceLoader(topics.REFERENCES, registry, letters, outbox),
         app.changelog_reader,
         settings.reference_wait_s,

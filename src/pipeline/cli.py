@@ -9,6 +9,7 @@ from pipeline import provision
 from pipeline.errors import PipelineError
 from pipeline.sources import commands as sources
 from pipeline.stack.commands import stack
+from pipeline.worker_command import worker
 
 log = logging.getLogger("pipeline")
 
@@ -37,10 +38,12 @@ def main(verbose: bool) -> None:
         format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
         stream=sys.stderr,
     )
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for noisy in ("httpx", "schema_registry", "aiokafka"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
 main.add_command(provision.command)
 main.add_command(sources.generate)
 main.add_command(sources.poll)
 main.add_command(stack)
+main.add_command(worker)

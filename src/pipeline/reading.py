@@ -48,6 +48,16 @@ async def end_offsets(
     return {tp: end for tp, (_, end) in (await offsets(settings, names, isolation_level=isolation_level)).items()}
 
 
+async def committed(settings: Settings, group: str) -> dict[TopicPartition, int]:
+    """{partition: offset that a consumer group goes on from}, where it has committed one."""
+    async with admin_client(settings) as client:
+        try:
+            found = await client.list_consumer_group_offsets(group)
+        except (TimeoutError, KafkaError) as error:
+            raise StackError(f"offsets of group {group} cannot be read: {error or type(error).__name__}") from error
+    return {tp: meta.offset for tp, meta in found.items() if meta.offset >= 0}
+
+
 async def group_lag(settings: Settings, group: str) -> dict[str, dict[int, int]]:
     """{topic: {partition: lag}} of a consumer group, for partitions where it has committed an offset.
 

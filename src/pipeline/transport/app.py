@@ -42,6 +42,9 @@ class BatchApp(faust.App):
                 await self.add_runtime_dependency(self.outbox)
             await self.add_runtime_dependency(self.references)
 
+    def _create_directories(self) -> None:
+        """State lives in memory and in changelogs: a worker needs no folder."""
+
     def _new_transport(self) -> TransportT:
         return BatchTransport(self.conf.broker_consumer, self)
 

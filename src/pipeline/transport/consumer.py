@@ -12,7 +12,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
 import faust
-from faust.transport.drivers.aiokafka import Consumer, Transport
+from aiokafka import AIOKafkaConsumer
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.types import TP, EventT, StreamT
 from faust.types.tuples import ConsumerMessage, Message
 
@@ -34,6 +35,15 @@ class BatchSchema(faust.Schema[Any, Any]):
         return message.value
 
 
+class CommittedConsumerThread(AIOKafkaConsumerThread):
+    """Faust's consumer thread, which never shows records of open or aborted transactions (the poller's are such)."""
+
+    def _create_worker_consumer(self, transport: Transport) -> AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._isolation_level = "read_committed"
+        return consumer
+
+
 class BatchConsumer(Consumer):
     """Faust's consumer, yielding batches and committing by position."""
 
@@ -43,6 +53,9 @@ class BatchConsumer(Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._positions = {}
         super().__init__(*args, **kwargs)
+
+    def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
+        return CommittedConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
         """Fetch once, and yield one message per partition: value = the batch, offset = its first record's."""

@@ -24,10 +24,17 @@ class References(Service):
     """
 
     def __init__(
-        self, tables: dict[str, ReferenceTable], apply: Apply, reader: Callable[[], Any], wait_s: float, **kwargs: Any
+        self,
+        tables: dict[str, ReferenceTable],
+        partitions: int,
+        apply: Apply,
+        reader: Callable[[], AIOKafkaConsumer],
+        wait_s: float,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self._tables = tables
+        self._partitions = partitions
         self._apply = apply
         self._reader = reader
         self._wait_s = wait_s
@@ -42,14 +49,10 @@ class References(Service):
         if not self._tables:
             self._ready.set()
             return
-        consumer: AIOKafkaConsumer = self._reader()
+        consumer = self._reader()
         await consumer.start()
         try:
-            partitions = [
-                TopicPartition(topic, partition)
-                for topic in self._tables
-                for partition in sorted(consumer.partitions_for_topic(topic) or ())
-            ]
+            partitions = [TopicPartition(topic, n) for topic in self._tables for n in range(self._partitions)]
             consumer.assign(partitions)
             await consumer.seek_to_beginning(*partitions)
             await self._catch_up(consumer, await consumer.end_offsets(partitions))

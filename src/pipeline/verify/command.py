@@ -1,0 +1,57 @@
+"""`pipeline verify`."""
+
+import asyncio
+import json
+import sys
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.settings import settings
+from pipeline.verify.run import Report
+
+SHOWN = 5
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option(
+    "--timeout", "timeout_s", default=120.0, show_default=True, help="Seconds to wait for the workers and Pinot."
+)
+def verify(as_json: bool, timeout_s: float) -> None:
+    """Recompute every output from the source topics and compare with the topics and with Pinot.
+
+    The recomputation is a brute-force path that shares nothing with the operators. Exits with 1 on any difference.
+    """
+    from pipeline.verify.run import verify as run
+
+    report = asyncio.run(run(settings(), timeout_s))
+    if as_json:
+        click.echo(json.dumps(report.as_json(), indent=2))
+    else:
+        show(report, Console())
+    sys.exit(0 if report.ok else 1)
+
+
+def show(report: Report, console: Console) -> None:
+    """The report for people: a table, and the first differences of each output."""
+    table = Table(title="Recomputed from the source topics")
+    table.add_column("output")
+    for name in ("expected", "topic", "Pinot", "differences"):
+        table.add_column(name, justify="right")
+    for name, o in report.outputs.items():
+        table.add_row(name, f"{o.expected:,}", f"{o.topic:,}", f"{o.pinot:,}", f"{len(o.wrong):,}")
+    console.print(table)
+    console.print(
+        f"{report.consumed:,} records consumed, {report.late:,} late, {report.dead_letters:,} dead letters, "
+        f"{report.duplicates:,} duplicates in the enriched streams (each counted once)"
+    )
+    for name, o in report.outputs.items():
+        for text in o.wrong[:SHOWN]:
+            console.print(f"[red]{name} {text}", highlight=False)
+    if report.enriched_differences:
+        console.print(f"[red]{report.enriched_differences:,} differences between sources and enriched streams")
+    if report.dead_letter_differences:
+        console.print(f"[red]{report.dead_letter_differences:,} dead letters missing or without cause")
+    console.print("[green]everything is equal" if report.ok else "[red]there are differences")

@@ -1,0 +1,175 @@
+"""All eight outputs, recomputed from the source topics up to a cut."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from pipeline import topics
+from pipeline.codecs import Record
+from pipeline.settings import Settings
+from pipeline.verify import brute_force
+from pipeline.verify.brute_force import Event, Recomputed
+from pipeline.verify.source_side import Cut, Enriched, References, SourceRecord, sale_amount, sale_time
+
+Rows = dict[tuple[Any, ...], Record]
+
+GROUP_COLUMN = {
+    topics.PAGEVIEWS_BY_PAGEGROUP.name: "page_group",
+    topics.PAGEVIEWS_BY_REGION.name: "region_name",
+    topics.PAGEVIEWS_TUMBLING.name: "page_group",
+    topics.PAGEVIEWS_HOPPING.name: "page_group",
+    topics.PAGEVIEWS_SESSION.name: "page_group",
+    topics.SALES_BY_PRODUCTGROUP.name: "product_group",
+    topics.SALES_BY_REGION.name: "region_name",
+    topics.USER_TRANSFORMED.name: "userid",
+}
+WINDOWED = set(GROUP_COLUMN) - {
+    topics.PAGEVIEWS_BY_PAGEGROUP.name,
+    topics.PAGEVIEWS_BY_REGION.name,
+    topics.USER_TRANSFORMED.name,
+}
+
+
+def row_key(topic: str, row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """(group,) or (group, window start): what identifies a row of an output."""
+    group = row[GROUP_COLUMN[topic]]
+    return (group, row["window_start_ms"]) if topic in WINDOWED else (group,)
+
+
+@dataclass(slots=True)
+class Sources:
+    """Everything that was read: good source records and their enriched rows."""
+
+    views: dict[tuple[int, int], SourceRecord]
+    sales: dict[tuple[int, int], SourceRecord]
+    users: list[SourceRecord]
+    enriched_views: Enriched
+    enriched_sales: Enriched
+
+
+def check_views(sources: Sources, pages: References, regions: References) -> int:
+    """Differences between views and their enriched rows: missing, invented, or not what a left join may give."""
+    regions_of: dict[str, list[Record]] = {}
+    for user in sources.users:
+        regions_of.setdefault(user.key, []).append(user.value or {"regionid": None, "gender": None})
+    wrong = sources.enriched_views.differences + len(sources.views.keys() ^ sources.enriched_views.rows.keys())
+    for origin, (_, row) in sources.enriched_views.rows.items():
+        source = sources.views.get(origin)
+        if source is None or source.value is None:
+            continue
+        view = source.value
+        # the user may have been unknown when the view was processed
+        versions = [*regions_of.get(view["userid"], []), {"regionid": None, "gender": None}]
+        good = (
+            all(row[name] == view[name] for name in ("userid", "pageid", "viewtime"))
+            and row["event_time_ms"] == source.time_ms
+            and pages.allows(view["pageid"], row, ("page_group", "page_name"))
+            and any((v["regionid"], v["gender"]) == (row["regionid"], row["gender"]) for v in versions)
+            and regions.allows(row["regionid"], row, ("region_name",))
+        )
+        wrong += not good
+    return wrong
+
+
+def check_sales(sources: Sources, products: References, regions: References) -> int:
+    """Differences between sales and their enriched rows."""
+    wrong = sources.enriched_sales.differences + len(sources.sales.keys() ^ sources.enriched_sales.rows.keys())
+    for origin, (_, row) in sources.enriched_sales.rows.items():
+        source = sources.sales.get(origin)
+        if source is None or source.value is None:
+            continue
+        sale = source.value
+        amount = sale_amount(sale)
+        good = (
+            all(row[name] == sale[name] for name in ("sale_id", "customer_id", "product_id", "region_id", "quantity"))
+            and row["event_time_ms"] == row["sale_datetime"] == sale_time(sale)
+            and row["sales_amount_cents"] == (None if amount is None else int(amount * 100))
+            and products.allows(sale["product_id"], row, ("product_group", "product_name"))
+            and regions.allows(sale["region_id"], row, ("region_name",))
+        )
+        wrong += not good
+    return wrong
+
+
+def expected(settings: Settings, sources: Sources, cuts: Mapping[str, Cut]) -> tuple[dict[str, Rows], int]:
+    """({topic: rows by key}, late) from source records below the cuts: {topic: {partition: offset, exclusive}}."""
+    views = list(_rows(sources.enriched_views, sources.views, cuts[topics.PAGEVIEW.name]))
+    sales = list(_rows(sources.enriched_sales, sources.sales, cuts[topics.FLASH_SALES.name]))
+    by_page = [Event(p, row["event_time_ms"], row["page_group"], Decimal(1)) for p, row, _ in views]
+    by_viewer = [Event(p, row["event_time_ms"], row["region_name"], Decimal(1)) for p, row, _ in views]
+    grace, size = settings.grace_ms, settings.tumbling_size_ms
+    tumbling = brute_force.time_windows(by_page, size, size, grace)
+    hopping = brute_force.time_windows(by_page, settings.hopping_size_ms, settings.hopping_advance_ms, grace)
+    session = brute_force.sessions(by_page, settings.session_gap_ms, grace)
+    by_product = brute_force.time_windows(_sale_events(sales, "product_group"), size, size, grace)
+    by_region = brute_force.time_windows(_sale_events(sales, "region_name"), size, size, grace)
+    rows = {
+        topics.USER_TRANSFORMED.name: _users(sources.users, cuts[topics.USERS.name]),
+        **_table(topics.PAGEVIEWS_BY_PAGEGROUP.name, brute_force.unwindowed(by_page), _count("count_view")),
+        **_table(topics.PAGEVIEWS_BY_REGION.name, brute_force.unwindowed(by_viewer), _count("count_view")),
+        **_table(topics.PAGEVIEWS_TUMBLING.name, tumbling, _count("total_pageview")),
+        **_table(topics.PAGEVIEWS_HOPPING.name, hopping, _count("total_pageview")),
+        **_table(topics.PAGEVIEWS_SESSION.name, session, _count("total_pageview")),
+        **_table(topics.SALES_BY_PRODUCTGROUP.name, by_product, _money),
+        **_table(topics.SALES_BY_REGION.name, by_region, _money),
+    }
+    late = sum(r.late for r in (tumbling, hopping, session, by_product, by_region))
+    return {topic.name: rows[topic.name] for topic in topics.OUTPUTS}, late
+
+
+def _rows(
+    enriched: Enriched, sources: Mapping[tuple[int, int], SourceRecord], cut: Cut
+) -> Iterable[tuple[int, Record, Record]]:
+    for (partition, offset), (lies_in, row) in enriched.rows.items():
+        source = sources.get((partition, offset))
+        if offset < cut.get(partition, 0) and source is not None and source.value is not None:
+            yield lies_in, row, source.value
+
+
+def _sale_events(sales: Iterable[tuple[int, Record, Record]], group: str) -> list[Event]:
+    return [Event(p, row["event_time_ms"], row[group], sale_amount(sale) or Decimal(0)) for p, row, sale in sales]
+
+
+def _count(column: str) -> Callable[[Decimal], Record]:
+    return lambda amount: {column: int(amount)}
+
+
+def _money(amount: Decimal) -> Record:
+    return {"total_sales_cents": int(amount * 100), "total_sales": float(amount)}
+
+
+def _text(ms: int) -> str:
+    return datetime.fromtimestamp(ms // 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _table(topic: str, recomputed: Recomputed, columns: Callable[[Decimal], Record]) -> dict[str, Rows]:
+    rows: Rows = {}
+    for (group, start, end), total in recomputed.totals.items():
+        row = {GROUP_COLUMN[topic]: group, **columns(total.amount), "event_time_ms": total.time_ms}
+        if topic in WINDOWED:
+            row |= {"window_start": _text(start), "window_end": _text(end)}
+            row |= {"window_start_ms": start, "window_end_ms": end}
+        rows[row_key(topic, row)] = row
+    return {topic: rows}
+
+
+def _users(users: Iterable[SourceRecord], cut: Cut) -> Rows:
+    rows: Rows = {}
+    for record in users:
+        user = record.value
+        if record.offset >= cut.get(record.partition, 0):
+            continue
+        if user is None:
+            rows.pop((record.key,), None)
+            continue
+        interests, contact = user["interests"], user["contactinfo"]
+        rows[record.key,] = {
+            **{name: user[name] for name in ("userid", "gender", "regionid")},
+            "registertime": _text(user["registertime"]),
+            "interests_1": interests[0] if interests else None,
+            "interests_2": interests[1] if len(interests) > 1 else None,
+            **{name: contact.get(name) for name in ("phone", "city", "state", "zipcode")},
+        }
+    return rows

@@ -1,0 +1,145 @@
+"""What the source topics hold: good records, bad ones, and the enriched rows that they must have become."""
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from pipeline.codecs import Decoder, Record
+from pipeline.errors import BadRecord
+from pipeline.reading import read_batches
+from pipeline.registry import Registry
+from pipeline.settings import Settings
+from pipeline.timebase import to_ms
+from pipeline.topics import Topic
+
+Origin = tuple[int, int]
+Cut = dict[int, int]
+
+
+@dataclass(slots=True)
+class SourceRecord:
+    """A record as it lies in its topic; `value` is None for a tombstone."""
+
+    partition: int
+    offset: int
+    time_ms: int
+    key: str
+    value: Record | None
+
+
+@dataclass(slots=True)
+class Read:
+    """A topic's records in the order of their offsets, partition by partition."""
+
+    records: list[SourceRecord] = field(default_factory=list)
+    bad: set[Origin] = field(default_factory=set)
+    consumed: int = 0
+
+
+async def read(
+    settings: Settings, registry: Registry, topic: Topic, *, table: bool = False, cut: Cut | None = None
+) -> Read:
+    """Read a whole topic, or what lies below a cut; a null value is good only where the topic is a table's."""
+    assert topic.schema is not None
+    decode = Decoder(topic.schema)
+    found = Read()
+    async for batch in read_batches(settings, topic.name):
+        await registry.prepare(decode, [record.value for record in batch])
+        for record in batch:
+            if cut is not None and record.offset >= cut.get(record.partition, 0):
+                continue
+            found.consumed += 1
+            try:
+                if not record.key:
+                    raise BadRecord("null key")
+                if record.timestamp < 0:
+                    raise BadRecord("negative timestamp")
+                value = None if table and record.value is None else decode(record.value)
+                key = record.key.decode("utf-8")
+            except (BadRecord, UnicodeDecodeError):
+                found.bad.add((record.partition, record.offset))
+                continue
+            found.records.append(SourceRecord(record.partition, record.offset, record.timestamp, key, value))
+    return found
+
+
+def reject(found: Read, good: Callable[[SourceRecord], bool]) -> None:
+    """Move records that break a rule of the application to the bad ones."""
+    found.bad |= {(r.partition, r.offset) for r in found.records if not good(r)}
+    found.records = [r for r in found.records if (r.partition, r.offset) not in found.bad]
+
+
+def good_user(record: SourceRecord) -> bool:
+    """Key = userid, and a registration time that can be shown."""
+    user = record.value
+    return user is None or (user["userid"] == record.key and 0 <= user["registertime"] < 253_402_300_800_000)
+
+
+def sale_time(sale: Record) -> int | None:
+    """Event time of a sale, None when it has none that can be used."""
+    moment = sale["sale_datetime"]
+    time_ms = to_ms(moment) if isinstance(moment, datetime) else moment
+    return None if time_ms is None or time_ms < 0 else time_ms
+
+
+def good_sale(record: SourceRecord) -> bool:
+    """A sale needs an event time."""
+    return record.value is not None and sale_time(record.value) is not None
+
+
+def sale_amount(sale: Record) -> Decimal | None:
+    """sale_price * quantity, exact."""
+    price, quantity = sale["sale_price"], sale["quantity"]
+    return None if price is None or quantity is None else Decimal(price) * quantity
+
+
+@dataclass(slots=True)
+class References:
+    """Every version that a row of a reference table ever had, by key."""
+
+    rows: dict[str, list[Record]]
+
+    def allows(self, key: str | None, row: Record, columns: tuple[str, ...]) -> bool:
+        """Whether a left join may have found these columns: some version's, or nulls where the key is unknown."""
+        seen = {column: row[column] for column in columns}
+        versions = self.rows.get(key, []) if key is not None else []
+        if not versions:
+            return all(value is None for value in seen.values())
+        return any(all(version[c] == v for c, v in seen.items()) for version in versions)
+
+
+async def references(settings: Settings, registry: Registry, topic: Topic) -> tuple[References, int]:
+    """All versions of a reference table, and how many of its records are bad."""
+    found = await read(settings, registry, topic, table=True)
+    rows: dict[str, list[Record]] = defaultdict(list)
+    for record in found.records:
+        if record.value is not None and record.value not in rows[record.key]:
+            rows[record.key].append(record.value)
+    return References(dict(rows)), len(found.bad)
+
+
+@dataclass(slots=True)
+class Enriched:
+    """Rows of an enriched topic in the order of their offsets, each origin once."""
+
+    rows: dict[Origin, tuple[int, Record]]
+    duplicates: int
+    differences: int = 0
+
+
+async def enriched(settings: Settings, registry: Registry, topic: Topic, cut: Cut) -> Enriched:
+    """Read the enriched rows of the source records below a cut; those after an origin's first are duplicates."""
+    found = await read(settings, registry, topic)
+    rows: dict[Origin, tuple[int, Record]] = {}
+    duplicates = 0
+    for record in found.records:
+        value: Any = record.value
+        origin = value["origin_partition"], value["origin_offset"]
+        if origin in rows:
+            duplicates += 1
+        elif origin[1] < cut.get(origin[0], 0):
+            rows[origin] = record.partition, value
+    return Enriched(rows, duplicates, len(found.bad))

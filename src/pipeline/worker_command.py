@@ -1,0 +1,35 @@
+"""`pipeline worker`: one Faust worker process, as systemd and Docker run it."""
+
+import asyncio
+
+import click
+
+from pipeline.errors import ProvisionError
+from pipeline.settings import Settings, settings
+
+
+@click.command()
+@click.option("--log-level", default="info", show_default=True, help="Level of Faust's log.")
+def worker(log_level: str) -> None:
+    """Run one stream processor; start as many as there are partitions to share.
+
+    It stops cleanly on SIGTERM and Ctrl-C. On an error that it cannot rule out as harmless it exits with a code
+    other than 0, before the batch in hand is acknowledged: let systemd, Docker or `pipeline demo` start it again.
+    """
+    asyncio.run(require_topics(settings()))
+    from pipeline.worker import app
+
+    app.Worker(loglevel=log_level, redirect_stdouts=False).execute_from_commandline()
+
+
+async def require_topics(settings: Settings) -> None:
+    """Raise ProvisionError when a declared topic is missing."""
+    from pipeline import admin, topics
+
+    known = await admin.describe_topics(settings)
+    missing = [topic.name for topic in topics.ALL if topic.name not in known]
+    if missing:
+        raise ProvisionError(
+            f"{len(missing)} topics are missing at bootstrap_servers={settings.bootstrap_servers}, "
+            f"{missing[0]} among them: run `pipeline provision` first"
+        )
