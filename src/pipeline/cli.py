@@ -9,6 +9,7 @@ from pipeline import provision
 from pipeline.errors import PipelineError
 from pipeline.sources import commands as sources
 from pipeline.stack.commands import stack
+from pipeline.verify.command import verify
 from pipeline.worker_command import worker
 
 log = logging.getLogger("pipeline")
@@ -47,3 +48,4 @@ main.add_command(sources.generate)
 main.add_command(sources.poll)
 main.add_command(stack)
 main.add_command(worker)
+main.add_command(verify)

@@ -14,7 +14,7 @@ from pipeline.codecs import Decoder, Record
 from pipeline.errors import VerifyError
 from pipeline.kafka import READ_COMMITTED
 from pipeline.registry import Registry
-from pipeline.serving.pinot import Pinot
+from pipeline.serving.pinot import Pinot, client
 from pipeline.settings import Settings
 from pipeline.topics import Topic
 from pipeline.verify import source_side
@@ -219,7 +219,7 @@ async def _compare_pinot(
     deadline: float,
 ) -> Bounds:
     """Pinot follows the topics a moment later: what differs is looked at again until the deadline."""
-    pinot = Pinot(settings)
+    pinot = client(settings)
     waiting = list(outputs)
     while True:
         tables = {name: last_rows(name, await asyncio.to_thread(_select_all, pinot, name)) for name in waiting}
