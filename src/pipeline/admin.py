@@ -84,8 +84,9 @@ async def create_topics(settings: Settings, topics: Iterable[Topic] = ALL) -> li
     async with admin_client(settings) as client:
         try:
             known = topic_states(await client.describe_topics())
-            for name in wanted.keys() & known.keys():
-                check_partitions(settings, known[name])
+            for name in wanted:
+                if name in known:
+                    check_partitions(settings, known[name])
             missing = [topic for name, topic in wanted.items() if name not in known]
             created = await _create(client, settings, missing)
             there = [topic for topic in wanted.values() if topic.name not in created]

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from pipeline.errors import StackError
 from pipeline.kafka import READ_COMMITTED, READ_UNCOMMITTED, admin_client, describe_topics, reader, topic_states
@@ -13,6 +14,7 @@ from pipeline.settings import Settings
 
 STALL_S = 30.0
 COUNT_BELOW = 1_000
+COORDINATOR_WAIT_S = 10.0
 
 
 async def _partitions(settings: Settings, names: Iterable[str]) -> list[TopicPartition]:
@@ -61,13 +63,22 @@ async def committed(settings: Settings, group: str) -> dict[TopicPartition, int]
 async def group_lag(settings: Settings, group: str) -> dict[str, dict[int, int]]:
     """{topic: {partition: lag}} of a consumer group, for partitions where it has committed an offset.
 
+    A partition that is not in it has no committed offset: nothing is known to have been read there.
+
     The lag is in records that a read_committed reader would get. Offsets alone would not do: the end marker of every
     transaction takes one, so that whoever has read everything would never reach the end. So the records are counted
     where the distance is small (up to COUNT_BELOW offsets), and above that the distance itself is the lag.
     """
     async with admin_client(settings) as client:
         try:
-            found = await client.list_consumer_group_offsets(group)
+            async for attempt in AsyncRetrying(
+                retry=retry_if_exception(lambda error: isinstance(error, KafkaError) and error.retriable),
+                stop=stop_after_delay(COORDINATOR_WAIT_S),
+                wait=wait_fixed(0.2),
+                reraise=True,
+            ):
+                with attempt:  # a new cluster makes its offsets topic when a group is first asked about
+                    found = await client.list_consumer_group_offsets(group)
             known = topic_states(await client.describe_topics())
         except (TimeoutError, KafkaError) as error:
             raise StackError(f"offsets of group {group} cannot be read: {error or type(error).__name__}") from error
