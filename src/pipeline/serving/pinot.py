@@ -44,8 +44,8 @@ class Pinot:
         `params` fill `%(name)s` with quoted values (never identifiers). Raises QueryError when the broker is out of
         reach, does not answer within `timeout_s`, or refuses the query; a partial answer counts as none.
         """
+        cursor = self._connect().cursor()
         try:
-            cursor = self._connect().cursor()
             cursor.execute(sql, dict(params or {}), queryOptions=f"timeoutMs={int(self.timeout_s * 1000)}")
             names = [column[0] for column in cursor.description or ()]
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
@@ -54,7 +54,7 @@ class Pinot:
         except (httpx.HTTPError, OSError) as error:
             raise QueryError(f"Pinot at {self.url} cannot be reached: {error or type(error).__name__}") from error
         except (exceptions.Error, exceptions.Warning) as error:
-            raise QueryError(f"Pinot at {self.url} refused a query: {_reason(error)}") from error
+            raise QueryError(f"Pinot at {self.url} refused a query: {_reason(cursor, error)}") from error
 
     def close(self) -> None:
         """Close the connection; a later query opens a new one."""
@@ -72,11 +72,13 @@ class Pinot:
             return self._connection
 
 
-def _reason(error: BaseException) -> str:
-    """Pinot's message without the Java stack trace that follows it."""
-    text = str(error)
-    lines = [line.strip().strip("'\"{} ") for line in text.splitlines()]
-    return next((line for line in lines if "message" in line), lines[0] if lines else type(error).__name__)[:300]
+def _reason(cursor: Any, error: BaseException) -> str:
+    """Pinot's own message without the Java stack trace that follows it."""
+    reply = (cursor.raw_query_response or {}).get("response")
+    found = reply.get("exceptions") if isinstance(reply, dict) else None
+    lines = str(found[0].get("message") if found else error).splitlines()
+    told = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith(("at ", "..."))]
+    return " ".join(told)[:300] or type(error).__name__
 
 
 @lru_cache(maxsize=1)
