@@ -6,6 +6,7 @@ import sys
 import click
 
 from pipeline import provision
+from pipeline.demo import demo
 from pipeline.errors import PipelineError
 from pipeline.sources import commands as sources
 from pipeline.stack.commands import stack
@@ -49,3 +50,4 @@ main.add_command(sources.poll)
 main.add_command(stack)
 main.add_command(worker)
 main.add_command(verify)
+main.add_command(demo)

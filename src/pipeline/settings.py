@@ -4,6 +4,7 @@ A value comes from the first of these that has it: the `PIPELINE_*` environment 
 working folder, `endpoints.json` of a running local stack (written by `pipeline stack up`), the default below.
 """
 
+import json
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,14 @@ class Settings(BaseSettings):
     zookeeper_port: int = Field(0, ge=0, le=65535, description="Port of the local ZooKeeper.")
     pinot_controller_port: int = Field(0, ge=0, le=65535, description="Port of the local Pinot controller.")
     pinot_broker_port: int = Field(0, ge=0, le=65535, description="Port of the local Pinot broker.")
+
+    def as_environment(self) -> dict[str, str]:
+        """These settings as PIPELINE_* variables: a process that gets them has the same settings."""
+        values = self.model_dump(mode="json", exclude_none=True)
+        return {
+            f"PIPELINE_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
+            for name, value in values.items()
+        }
 
     @classmethod
     def settings_customise_sources(

@@ -1,0 +1,201 @@
+"""`pipeline demo`: everything on this machine, from nothing to the live page, and an end that leaves nothing behind."""
+
+import asyncio
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import click
+import httpx
+from rich.console import Console
+
+from pipeline import settings as configuration
+from pipeline import topics
+from pipeline.errors import SettingError, StackError
+from pipeline.provision import provision
+from pipeline.reading import end_offsets
+from pipeline.settings import Settings
+from pipeline.stack.cluster import Program, Stack, Stage
+from pipeline.stack.program import log_file
+
+SOURCES = ("generator", "poller")
+READY_TIMEOUT_S = 90.0
+TICK_S = 2.0
+DRAIN_S = 3.0
+
+
+@click.command()
+@click.option("--seconds", type=click.FloatRange(1), help="Stop the sources after this long, verify, and end.")
+@click.option("--rate", type=click.FloatRange(0.1), help="Page views and sales a second each; users a third of it.")
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Number of worker processes.")
+@click.option("--fresh", is_flag=True, help="Wipe the state of the data folder first.")
+@click.option(
+    "--keep", is_flag=True, help="Leave all but the sources running at the end; see `pipeline stack down`."
+)
+def demo(seconds: float | None, rate: float | None, workers: int, fresh: bool, keep: bool) -> None:
+    """Start everything: cluster, topics, database, Pinot tables, generators, poller, workers and the dashboard.
+
+    Prints the page's address. Ctrl-C stops all of it; the data stay for the next start. With --seconds the results
+    are verified at the end, and the exit code is 1 if one differs.
+    """
+    console = Console()
+    settings = configuration.settings()
+    _require_free(settings.dashboard_host, settings.dashboard_port)
+    stack = Stack(settings)
+    was_running = stack.is_running() and not fresh
+    ok = True
+    try:
+        with _terminated_like_interrupted():
+            stack.up(fresh=fresh, console=console)
+            ok = Demo(stack, console, workers, rate).run(seconds)
+    except KeyboardInterrupt:
+        console.print("stopping")
+    finally:
+        if not keep:
+            _stop(stack, was_running, console)
+    sys.exit(0 if ok else 1)
+
+
+class Demo:
+    """The application's processes under the stack's supervisor."""
+
+    def __init__(self, stack: Stack, console: Console, workers: int, rate: float | None) -> None:
+        self._stack = stack
+        self._console = console
+        update = {} if rate is None else {"pageview_rate": rate, "sale_rate": rate, "user_rate": rate / 3}
+        self.settings = stack.settings.model_copy(update=update)
+        self._programs = programs(self.settings, workers)
+
+    def run(self, seconds: float | None) -> bool:
+        """Run for so long, or until interrupted; whether the results were right, as far as they were verified."""
+        asyncio.run(provision(self.settings, tell=lambda line: self._console.print(f"  {line}", highlight=False)))
+        self._stack.add(self._programs)
+        self._await_dashboard()
+        self._console.print(
+            f"\n[bold green]live at {dashboard_url(self.settings)}[/]   logs in {self._stack.folder.logs}\n"
+            "Ctrl-C stops everything",
+            highlight=False,
+            soft_wrap=True,
+        )
+        self._watch(seconds)
+        return seconds is None or self._verify()
+
+    def _await_dashboard(self) -> None:
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        with self._console.status("starting workers, sources and the dashboard"):
+            while not _answers(f"{dashboard_url(self.settings)}/healthz"):
+                self._require_alive()
+                if time.monotonic() > deadline:
+                    raise StackError(f"the dashboard did not show data within {READY_TIMEOUT_S:.0f} s")
+                time.sleep(0.3)
+
+    def _watch(self, seconds: float | None) -> None:
+        end = None if seconds is None else time.monotonic() + seconds
+        before: tuple[float, int] | None = None
+        with self._console.status("running") as line:
+            while end is None or time.monotonic() < end:
+                time.sleep(TICK_S if end is None else min(TICK_S, max(0.0, end - time.monotonic())))
+                self._require_alive()
+                now, count = time.monotonic(), asyncio.run(_source_records(self.settings))
+                rate = 0.0 if before is None else (count - before[1]) / (now - before[0])
+                before = now, count
+                line.update(f"running: {count:,} source records, {rate:,.0f} a second")
+
+    def _require_alive(self) -> None:
+        names = {program.name for program in self._programs}
+        for part in self._stack.status():
+            if part.name in names and part.state in ("fatal", "exited"):
+                log = log_file(self._stack.folder.logs, part.name)
+                lines = log.read_text(errors="replace").strip().splitlines()[-8:] if log.exists() else []
+                raise StackError("\n  ".join([f"{part.name} ended again and again; the end of {log}:", *lines]))
+
+    def _verify(self) -> bool:
+        from pipeline.verify.command import show
+        from pipeline.verify.run import verify
+
+        with self._console.status("stopping the generators, letting the poller and the workers catch up"):
+            self._stack.stop("generator")
+            time.sleep(DRAIN_S * self.settings.poll_interval_s)
+            self._stack.stop("poller")
+        with self._console.status("recomputing every output from the source topics"):
+            report = asyncio.run(verify(self.settings, timeout_s=120))
+        show(report, self._console)
+        return report.ok
+
+
+def programs(settings: Settings, workers: int) -> list[Program]:
+    """The application's processes: poller, workers, generators and the dashboard."""
+    env = settings.as_environment()
+
+    def program(name: str, *arguments: str, stop_wait_s: int = 8) -> Program:
+        command = (sys.executable, "-m", "pipeline", *arguments)
+        return Program(name, command, env, stage=Stage.APP, stop_wait_s=stop_wait_s)
+
+    return [
+        program("poller", "poll"),
+        *(program(f"worker-{number}", "worker") for number in range(1, workers + 1)),
+        program("generator", "generate"),
+        program("dashboard", "dashboard", stop_wait_s=5),
+    ]
+
+
+def dashboard_url(settings: Settings) -> str:
+    """Where a browser finds the page."""
+    return f"http://{settings.dashboard_host}:{settings.dashboard_port}"
+
+
+async def _source_records(settings: Settings) -> int:
+    ends = await end_offsets(settings, [topic.name for topic in topics.EVENTS])
+    return sum(ends.values())
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2, trust_env=False).status_code == httpx.codes.OK
+    except httpx.HTTPError:
+        return False
+
+
+def _require_free(host: str, port: int) -> None:
+    if port == 0:
+        raise SettingError("setting dashboard_port is 0, but `pipeline demo` needs a fixed port to show you the page")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise SettingError(
+                f"setting dashboard_port is {port}, but that port is in use on {host}: {error.strerror}; "
+                f"set PIPELINE_DASHBOARD_PORT to a free one"
+            ) from None
+
+
+def _stop(stack: Stack, was_running: bool, console: Console) -> None:
+    """Stop what this demo started: all of it, or only the application where the cluster was there before."""
+    began = time.monotonic()
+    if was_running and stack.is_running():
+        names = [part.name for part in stack.status()]
+        stack.stop(*(name for name in names if name.startswith(("worker-", "generator", "poller", "dashboard"))))
+        console.print("the cluster was running before and stays; `pipeline stack down` stops it")
+    else:
+        stack.down(console=console)
+    console.print(f"stopped after {time.monotonic() - began:.1f} s", highlight=False)
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    """SIGTERM and SIGHUP clean up as Ctrl-C does."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
