@@ -1,0 +1,27 @@
+"""The state of everything, as plain data: `pipeline status` prints it, the dashboard's health page shows it."""
+
+from pipeline.status.collect import collect
+from pipeline.status.model import (
+    Broker,
+    GroupStatus,
+    Letter,
+    Letters,
+    PinotTable,
+    PollerStatus,
+    Status,
+    SubjectStatus,
+    TopicStatus,
+)
+
+__all__ = [
+    "Broker",
+    "GroupStatus",
+    "Letter",
+    "Letters",
+    "PinotTable",
+    "PollerStatus",
+    "Status",
+    "SubjectStatus",
+    "TopicStatus",
+    "collect",
+]

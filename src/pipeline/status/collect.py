@@ -1,0 +1,87 @@
+"""Asks every part at the same time; one that is down becomes a sentence in `problems`, and the others still report."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+import httpx
+from aiokafka.errors import KafkaError
+
+from pipeline import topics
+from pipeline.errors import PipelineError
+from pipeline.settings import Settings
+from pipeline.status import parts
+from pipeline.status.model import Letters, Status, SubjectStatus, TopicStatus
+
+PART_TIMEOUT_S = 20.0
+
+T = TypeVar("T")
+
+
+async def collect(settings: Settings) -> Status:
+    """Ask every part at once, each for at most PART_TIMEOUT_S seconds."""
+    problems: dict[str, str] = {}
+    async with asyncio.TaskGroup() as group:
+
+        def ask(name: str, work: Coroutine[Any, Any, T], empty: T) -> asyncio.Task[T]:
+            return group.create_task(_part(name, work, empty, problems))
+
+        brokers = ask("brokers", parts.collect_brokers(settings), ())
+        found = ask("topics", parts.collect_topics(settings), {})
+        groups = ask("groups", parts.collect_groups(settings), {})
+        schemas = ask("schemas", parts.collect_schemas(settings), {})
+        pinot = ask("pinot", parts.collect_pinot(settings), {})
+        letters = ask("dead_letters", parts.collect_letters(settings), Letters())
+        poller = ask("poller", parts.collect_poller(settings), None)
+    for part, sentence in (("topics", topic_problem(found.result())), ("schemas", schema_problem(schemas.result()))):
+        if part not in problems and sentence is not None:
+            problems[part] = sentence
+    return Status(
+        brokers.result(),
+        found.result(),
+        groups.result(),
+        schemas.result(),
+        pinot.result(),
+        letters.result(),
+        poller.result(),
+        dict(sorted(problems.items())),
+    )
+
+
+async def _part(name: str, work: Coroutine[Any, Any, T], empty: T, problems: dict[str, str]) -> T:
+    """The part's value, or `empty` and a sentence in `problems`."""
+    try:
+        return await asyncio.wait_for(work, PART_TIMEOUT_S)
+    except TimeoutError:
+        problems[name] = f"no answer within {PART_TIMEOUT_S:.0f} s"
+    except (PipelineError, KafkaError, httpx.HTTPError, OSError) as error:
+        problems[name] = str(error) or type(error).__name__
+    return empty
+
+
+def topic_problem(found: dict[str, TopicStatus]) -> str | None:
+    """A sentence on missing topics, partitions without leader and replicas out of sync; None when there are none."""
+    missing = [topic.name for topic in topics.ALL if topic.name not in found]
+    leaderless = [name for name, topic in found.items() if topic.leaderless]
+    behind = [name for name, topic in found.items() if topic.under_replicated]
+    sentences = [
+        f"{len(missing)} of {len(topics.ALL)} topics are missing ({_some(missing)}): run `pipeline provision`"
+        if missing
+        else "",
+        f"{len(leaderless)} topics have partitions without a leader ({_some(leaderless)})" if leaderless else "",
+        f"{len(behind)} topics have partitions with a replica out of sync ({_some(behind)})" if behind else "",
+    ]
+    return "; ".join(filter(None, sentences)) or None
+
+
+def schema_problem(found: dict[str, SubjectStatus]) -> str | None:
+    """A sentence on subjects that are not registered, None when all are."""
+    wanted = [topic.subject for topic in topics.ALL if topic.schema is not None]
+    missing = [subject for subject in wanted if subject not in found]
+    if not missing:
+        return None
+    return f"{len(missing)} of {len(wanted)} subjects are missing ({_some(missing)}): run `pipeline provision`"
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

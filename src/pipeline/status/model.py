@@ -1,0 +1,100 @@
+"""What `collect` finds, as plain data."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """One broker; `controller` is true for the active controller."""
+
+    id: int
+    host: str
+    port: int
+    controller: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TopicStatus:
+    """One topic: `replicas` and `in_sync` of its weakest partition, `messages` from the first to the last offset kept.
+
+    Messages are offsets: end markers of transactions and what compaction removed count as well.
+    """
+
+    partitions: int
+    replicas: int
+    in_sync: int
+    under_replicated: int
+    leaderless: int
+    messages: int
+
+
+@dataclass(frozen=True, slots=True)
+class GroupStatus:
+    """One consumer group: unread records in all, and by topic."""
+
+    lag: int
+    topics: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectStatus:
+    """The latest version of one subject."""
+
+    version: int
+    id: int
+    compatibility: str
+
+
+@dataclass(frozen=True, slots=True)
+class PinotTable:
+    """Rows by COUNT(*), and up to when its data was fresh by Pinot's own account (epoch ms, None: not known)."""
+
+    rows: int
+    fresh_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One dead letter: where the record lies and why it could not be used."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Letters:
+    """Distinct dead letters, and the latest few, newest first."""
+
+    count: int = 0
+    latest: tuple[Letter, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PollerStatus:
+    """The poller's position: the largest sale_id sent, ids below it not seen yet, and when written (epoch ms)."""
+
+    last_id: int
+    missing: int
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Everything; a part that could not be asked is empty and has a sentence in `problems`, {part: sentence}."""
+
+    brokers: tuple[Broker, ...] = ()
+    topics: dict[str, TopicStatus] = field(default_factory=dict)
+    groups: dict[str, GroupStatus] = field(default_factory=dict)
+    schemas: dict[str, SubjectStatus] = field(default_factory=dict)
+    pinot: dict[str, PinotTable] = field(default_factory=dict)
+    dead_letters: Letters = field(default_factory=Letters)
+    poller: PollerStatus | None = None
+    problems: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """True when every part answered and none reports a problem."""
+        return not self.problems

@@ -1,0 +1,178 @@
+"""How each part is asked; every function raises PipelineError, KafkaError or OSError when its part does not answer."""
+
+import asyncio
+from typing import Any
+
+import httpx
+
+from pipeline import topics
+from pipeline.codecs import Decoder, Record, key_text
+from pipeline.errors import BadRecord, PipelineError
+from pipeline.kafka import READ_UNCOMMITTED, TopicState, admin_client, topic_states
+from pipeline.quorum import active_controller
+from pipeline.reading import group_lag, offsets, read_batches
+from pipeline.registry import Registry
+from pipeline.settings import Settings
+from pipeline.sources.feed import stored_position
+from pipeline.status.model import (
+    Broker,
+    GroupStatus,
+    Letter,
+    Letters,
+    PinotTable,
+    PollerStatus,
+    SubjectStatus,
+    TopicStatus,
+)
+
+LATEST_LETTERS = 5
+MOST_LETTERS = 20_000
+"""Offsets of the dead-letter topic that are read back, per partition."""
+
+
+async def collect_brokers(settings: Settings) -> tuple[Broker, ...]:
+    """The brokers that the cluster's metadata lists, by id."""
+    async with admin_client(settings) as client:
+        cluster = await client.describe_cluster()
+        controller = await active_controller(client)
+    return tuple(
+        Broker(b["node_id"], b["host"], b["port"], b["node_id"] == controller)
+        for b in sorted(cluster["brokers"], key=lambda b: int(b["node_id"]))
+    )
+
+
+async def collect_topics(settings: Settings) -> dict[str, TopicStatus]:
+    """Every topic but Kafka's own, by name."""
+    async with admin_client(settings) as client:
+        states = topic_states(await client.describe_topics())
+    states = {name: states[name] for name in sorted(states) if not name.startswith("__")}
+    led = [name for name, state in states.items() if state.has_leaders]
+    messages = dict.fromkeys(states, 0)
+    if led:
+        for tp, (begin, end) in (await offsets(settings, led, isolation_level=READ_UNCOMMITTED)).items():
+            messages[tp.topic] += end - begin
+    return {name: _topic_status(state, messages[name]) for name, state in states.items()}
+
+
+def _topic_status(state: TopicState, messages: int) -> TopicStatus:
+    return TopicStatus(
+        len(state.partitions),
+        state.replicas,
+        state.in_sync,
+        state.under_replicated,
+        sum(p.leader is None for p in state.partitions),
+        messages,
+    )
+
+
+async def collect_groups(settings: Settings) -> dict[str, GroupStatus]:
+    """Every consumer group with committed offsets; the application's is there even before it has any."""
+    async with admin_client(settings) as client:
+        names = {name for name, _ in await client.list_consumer_groups()} | {settings.app_id}
+    lags = await asyncio.gather(*(group_lag(settings, name) for name in sorted(names)))
+    by_group = {
+        name: {topic: sum(partitions.values()) for topic, partitions in lag.items()}
+        for name, lag in zip(sorted(names), lags, strict=True)
+    }
+    return {
+        name: GroupStatus(sum(by_topic.values()), by_topic)
+        for name, by_topic in by_group.items()
+        if by_topic or name == settings.app_id
+    }
+
+
+async def collect_schemas(settings: Settings) -> dict[str, SubjectStatus]:
+    """The latest version of every subject, by name."""
+    async with httpx.AsyncClient(base_url=settings.registry_url, timeout=10.0) as client:
+
+        async def one(subject: str) -> SubjectStatus:
+            latest, config = await asyncio.gather(
+                _json(client, f"/subjects/{subject}/versions/latest"),
+                _json(client, f"/config/{subject}?defaultToGlobal=true"),
+            )
+            return SubjectStatus(latest["version"], latest["id"], config["compatibilityLevel"])
+
+        try:
+            subjects = sorted(await _json(client, "/subjects"))
+            return dict(zip(subjects, await asyncio.gather(*map(one, subjects)), strict=True))
+        except (httpx.HTTPError, OSError) as error:
+            raise PipelineError(
+                f"the schema registry at {settings.registry_url} does not answer: {_why(error)}"
+            ) from None
+
+
+async def collect_pinot(settings: Settings) -> dict[str, PinotTable]:
+    """Rows and freshness of every table that the controller lists, by name."""
+    async with httpx.AsyncClient(timeout=settings.pinot_timeout_s) as client:
+        try:
+            names = sorted((await _json(client, f"{settings.pinot_controller_url}/tables"))["tables"])
+        except (httpx.HTTPError, OSError) as error:
+            raise PipelineError(
+                f"the Pinot controller at {settings.pinot_controller_url} does not answer: {_why(error)}"
+            ) from None
+
+        async def one(name: str) -> PinotTable:
+            response = await client.post(
+                f"{settings.pinot_broker_url}/query/sql", json={"sql": f'SELECT COUNT(*) FROM "{name}" LIMIT 1'}
+            )
+            return pinot_table(name, response.raise_for_status().json())
+
+        try:
+            return dict(zip(names, await asyncio.gather(*map(one, names)), strict=True))
+        except (httpx.HTTPError, OSError) as error:
+            raise PipelineError(
+                f"the Pinot broker at {settings.pinot_broker_url} does not answer: {_why(error)}"
+            ) from None
+
+
+def pinot_table(name: str, answer: dict[str, Any]) -> PinotTable:
+    """The answer to COUNT(*); raises PipelineError when it holds exceptions or not every server responded."""
+    exceptions = answer.get("exceptions") or []
+    if exceptions:
+        first = str(exceptions[0].get("message", exceptions[0])).splitlines()[0]
+        raise PipelineError(f"Pinot cannot count the rows of {name}: {first}")
+    if answer.get("numServersResponded", 0) < answer.get("numServersQueried", 0):
+        raise PipelineError(f"Pinot could not ask every server that holds {name}")
+    fresh = int(answer.get("minConsumingFreshnessTimeMs") or 0)
+    return PinotTable(int(answer["resultTable"]["rows"][0][0]), fresh or None)
+
+
+async def collect_letters(settings: Settings) -> Letters:
+    """Distinct dead letters; a letter that is sent again after a crash has the same key and counts once."""
+    name = topics.DEAD_LETTERS.name
+    bounds = await offsets(settings, [name])
+    start = {tp.partition: end - MOST_LETTERS for tp, (_, end) in bounds.items()}
+    values: dict[str, tuple[int, bytes]] = {}
+    async for batch in read_batches(settings, name, start=start):
+        for record in batch:
+            if record.key and record.value is not None:
+                values[key_text(record.key)] = (record.timestamp, record.value)
+    latest = [value for _, value in sorted(values.values(), key=lambda pair: pair[0])[-LATEST_LETTERS:]][::-1]
+    decode = Decoder(topics.DEAD_LETTERS.schema or "")
+    await Registry(settings.registry_url).prepare(decode, latest)
+    return Letters(len(values), tuple(letter(decode, value) for value in latest))
+
+
+def letter(decode: Decoder, value: bytes) -> Letter:
+    """A decoded dead letter; one that cannot be read says so in its reason."""
+    try:
+        fields: Record = decode(value)
+    except BadRecord as error:
+        return Letter("", -1, -1, 0, f"the letter itself cannot be read: {error}")
+    return Letter(fields["topic"], fields["partition"], fields["offset"], fields["timestamp_ms"], fields["reason"])
+
+
+async def collect_poller(settings: Settings) -> PollerStatus | None:
+    """The poller's committed position, None before its first."""
+    stored = await stored_position(settings)
+    if stored is None:
+        return None
+    return PollerStatus(stored.position.last_id, len(stored.position.missing), stored.at_ms)
+
+
+async def _json(client: httpx.AsyncClient, path: str) -> Any:
+    return (await client.get(path)).raise_for_status().json()
+
+
+def _why(error: BaseException) -> str:
+    return str(error) or type(error).__name__

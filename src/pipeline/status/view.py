@@ -1,0 +1,137 @@
+"""`pipeline status`: the collected state as tables for people, or as one JSON object for programs."""
+
+import asyncio
+import json
+import logging
+import sys
+from dataclasses import asdict
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pipeline import settings as configuration
+from pipeline.status import Status, collect
+from pipeline.timebase import format_ms, now_ms
+
+PLAIN_WIDTH = 120
+"""Columns of the output where it goes to a file or a pipe."""
+
+
+def as_json(status: Status) -> dict[str, Any]:
+    """The object that `--json` prints; times are epoch milliseconds."""
+    return {
+        "ok": status.ok,
+        "problems": status.problems,
+        "brokers": [asdict(broker) for broker in status.brokers],
+        "topics": {name: asdict(topic) for name, topic in status.topics.items()},
+        "groups": {name: asdict(group) for name, group in status.groups.items()},
+        "schemas": {name: asdict(subject) for name, subject in status.schemas.items()},
+        "pinot": {name: table.rows for name, table in status.pinot.items()},
+        "pinot_fresh_ms": {name: table.fresh_ms for name, table in status.pinot.items()},
+        "dead_letters": asdict(status.dead_letters),
+        "poller": None if status.poller is None else asdict(status.poller),
+    }
+
+
+def _table(title: str, *columns: str) -> Table:
+    """A table whose columns after the first are numbers where their name starts with '#'."""
+    table = Table(title=title, title_justify="left", title_style="bold", expand=False)
+    for column in columns:
+        number = column.startswith("#")
+        table.add_column(column.lstrip("#"), justify="right" if number else "left", no_wrap=number, overflow="fold")
+    return table
+
+
+def brokers_table(status: Status) -> Table:
+    """Brokers; the active controller is marked."""
+    table = _table("Brokers", "#id", "address", "controller")
+    for broker in status.brokers:
+        table.add_row(str(broker.id), f"{broker.host}:{broker.port}", "yes" if broker.controller else "")
+    return table
+
+
+def topics_table(status: Status) -> Table:
+    """Topics; `behind` counts partitions with a replica out of sync."""
+    table = _table("Topics", "topic", "#parts", "#replicas", "#in sync", "#behind", "#messages")
+    for name, topic in status.topics.items():
+        behind = Text(str(topic.under_replicated), style="bold red" if topic.under_replicated else "")
+        numbers = (topic.partitions, topic.replicas, topic.in_sync)
+        table.add_row(name, *map(str, numbers), behind, f"{topic.messages:,}")
+    return table
+
+
+def groups_table(status: Status) -> Table:
+    """Consumer groups, a line for each topic."""
+    table = _table("Consumer groups", "group", "topic", "#lag (records)")
+    for name, group in status.groups.items():
+        table.add_row(name, "(nothing committed yet)" if not group.topics else "all", f"{group.lag:,}")
+        for topic, lag in group.topics.items():
+            table.add_row("", topic, f"{lag:,}")
+    return table
+
+
+def schemas_table(status: Status) -> Table:
+    """Registered subjects."""
+    table = _table("Schemas", "subject", "#version", "#id", "compatibility")
+    for name, subject in status.schemas.items():
+        table.add_row(name, str(subject.version), str(subject.id), subject.compatibility)
+    return table
+
+
+def pinot_tables(status: Status) -> Table:
+    """Pinot tables; the age is that of the newest data which Pinot has seen."""
+    table = _table("Pinot", "table", "#rows", "#seconds behind")
+    for name, found in status.pinot.items():
+        age = "" if found.fresh_ms is None else f"{max(0, now_ms() - found.fresh_ms) / 1000:.1f}"
+        table.add_row(name, f"{found.rows:,}", age)
+    return table
+
+
+def letters_table(status: Status) -> Table:
+    """The latest dead letters."""
+    table = _table(f"Dead letters: {status.dead_letters.count}", "topic", "#partition", "#offset", "reason")
+    for letter in status.dead_letters.latest:
+        table.add_row(letter.topic, str(letter.partition), str(letter.offset), letter.reason)
+    return table
+
+
+def show(status: Status, console: Console) -> None:
+    """Print everything that is known, then what is wrong."""
+    for part, table in (
+        ("brokers", brokers_table),
+        ("topics", topics_table),
+        ("groups", groups_table),
+        ("schemas", schemas_table),
+        ("pinot", pinot_tables),
+        ("dead_letters", letters_table),
+    ):
+        if getattr(status, part) or part == "dead_letters":
+            console.print(table(status))
+    if status.poller is not None:
+        console.print(
+            f"Poller: flash sales sent up to sale_id {status.poller.last_id}, {status.poller.missing} ids below it "
+            f"not seen yet, written {format_ms(status.poller.at_ms)} UTC"
+        )
+    elif "poller" not in status.problems:
+        console.print("Poller: no position yet")
+    for part, sentence in status.problems.items():
+        console.print(Text(f"{part}: {sentence}", style="bold red"))
+    if status.ok:
+        console.print(Text("everything is up", style="green"))
+
+
+@click.command("status")
+@click.option("--json", "json_output", is_flag=True, help="Print one JSON object.")
+def command(json_output: bool) -> None:
+    """Show brokers, topics, groups and lag, schemas, Pinot tables, dead letters; exit 1 when something is wrong."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what is down is reported as a sentence
+    status = asyncio.run(collect(configuration.settings()))
+    if json_output:
+        click.echo(json.dumps(as_json(status), indent=2))
+    else:
+        show(status, Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH))
+    if not status.ok:
+        sys.exit(1)
