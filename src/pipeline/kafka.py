@@ -8,7 +8,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError, ProducerClosed
+from aiokafka.errors import KafkaConnectionError, KafkaError, ProducerClosed
 
 from pipeline.errors import StackError
 from pipeline.settings import Settings
@@ -51,9 +51,9 @@ async def close_producer(producer: AIOKafkaProducer, timeout_s: float = 10.0) ->
 
 def unreachable(settings: Settings, error: BaseException) -> StackError:
     """The sentence for a cluster that does not answer."""
-    return StackError(
-        f"no Kafka broker of bootstrap_servers={settings.bootstrap_servers} answers: {error or type(error).__name__}"
-    )
+    refused = isinstance(error, KafkaConnectionError | OSError)
+    why = "" if refused else f": {error or type(error).__name__}"
+    return StackError(f"no Kafka broker of bootstrap_servers={settings.bootstrap_servers} answers{why}")
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from pipeline import topics
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings
 from pipeline.status import parts
-from pipeline.status.model import Letters, Status, SubjectStatus, TopicStatus
+from pipeline.status.model import Letters, PinotTable, Status, SubjectStatus, TopicStatus
 
 PART_TIMEOUT_S = 20.0
 
@@ -33,7 +33,11 @@ async def collect(settings: Settings) -> Status:
         pinot = ask("pinot", parts.collect_pinot(settings), {})
         letters = ask("dead_letters", parts.collect_letters(settings), Letters())
         poller = ask("poller", parts.collect_poller(settings), None)
-    for part, sentence in (("topics", topic_problem(found.result())), ("schemas", schema_problem(schemas.result()))):
+    for part, sentence in (
+        ("topics", topic_problem(found.result())),
+        ("schemas", schema_problem(schemas.result())),
+        ("pinot", pinot_problem(pinot.result())),
+    ):
         if part not in problems and sentence is not None:
             problems[part] = sentence
     return Status(
@@ -81,6 +85,12 @@ def schema_problem(found: dict[str, SubjectStatus]) -> str | None:
     if not missing:
         return None
     return f"{len(missing)} of {len(wanted)} subjects are missing ({_some(missing)}): run `pipeline provision`"
+
+
+def pinot_problem(found: dict[str, PinotTable]) -> str | None:
+    """A sentence on tables that cannot be counted, None when all can."""
+    bad = [f"{name}: {table.problem}" for name, table in found.items() if table.problem is not None]
+    return f"{len(bad)} of {len(found)} tables cannot be counted ({_some(bad)})" if bad else None
 
 
 def _some(names: list[str]) -> str:

@@ -47,10 +47,14 @@ class SubjectStatus:
 
 @dataclass(frozen=True, slots=True)
 class PinotTable:
-    """Rows by COUNT(*), and up to when its data was fresh by Pinot's own account (epoch ms, None: not known)."""
+    """Rows by COUNT(*), and up to when its data was fresh by Pinot's own account (epoch ms, None: not known).
 
-    rows: int
-    fresh_ms: int | None
+    A table that cannot be counted has no rows but a `problem`.
+    """
+
+    rows: int | None
+    fresh_ms: int | None = None
+    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

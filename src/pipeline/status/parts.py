@@ -115,7 +115,7 @@ async def collect_pinot(settings: Settings) -> dict[str, PinotTable]:
             response = await client.post(
                 f"{settings.pinot_broker_url}/query/sql", json={"sql": f'SELECT COUNT(*) FROM "{name}" LIMIT 1'}
             )
-            return pinot_table(name, response.raise_for_status().json())
+            return pinot_table(response.raise_for_status().json())
 
         try:
             return dict(zip(names, await asyncio.gather(*map(one, names)), strict=True))
@@ -125,14 +125,15 @@ async def collect_pinot(settings: Settings) -> dict[str, PinotTable]:
             ) from None
 
 
-def pinot_table(name: str, answer: dict[str, Any]) -> PinotTable:
-    """The answer to COUNT(*); raises PipelineError when it holds exceptions or not every server responded."""
+def pinot_table(answer: dict[str, Any]) -> PinotTable:
+    """The answer to COUNT(*); a problem when it holds exceptions or not every server responded."""
     exceptions = answer.get("exceptions") or []
     if exceptions:
-        first = str(exceptions[0].get("message", exceptions[0])).splitlines()[0]
-        raise PipelineError(f"Pinot cannot count the rows of {name}: {first}")
-    if answer.get("numServersResponded", 0) < answer.get("numServersQueried", 0):
-        raise PipelineError(f"Pinot could not ask every server that holds {name}")
+        message = str(exceptions[0].get("message", exceptions[0])).strip()
+        return PinotTable(None, problem=message.splitlines()[0] if message else "an error without a message")
+    asked, responded = answer.get("numServersQueried", 0), answer.get("numServersResponded", 0)
+    if responded < asked:
+        return PinotTable(None, problem=f"{asked - responded} of {asked} servers did not respond")
     fresh = int(answer.get("minConsumingFreshnessTimeMs") or 0)
     return PinotTable(int(answer["resultTable"]["rows"][0][0]), fresh or None)
 

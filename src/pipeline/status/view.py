@@ -86,7 +86,7 @@ def pinot_tables(status: Status) -> Table:
     table = _table("Pinot", "table", "#rows", "#seconds behind")
     for name, found in status.pinot.items():
         age = "" if found.fresh_ms is None else f"{max(0, now_ms() - found.fresh_ms) / 1000:.1f}"
-        table.add_row(name, f"{found.rows:,}", age)
+        table.add_row(name, "?" if found.rows is None else f"{found.rows:,}", age)
     return table
 
 
@@ -99,28 +99,38 @@ def letters_table(status: Status) -> Table:
 
 
 def show(status: Status, console: Console) -> None:
-    """Print everything that is known, then what is wrong."""
-    for part, table in (
-        ("brokers", brokers_table),
-        ("topics", topics_table),
-        ("groups", groups_table),
-        ("schemas", schemas_table),
-        ("pinot", pinot_tables),
-        ("dead_letters", letters_table),
+    """Print everything that is known, then what is wrong: parts with the same trouble share a line."""
+    for rows, table in (
+        (status.brokers, brokers_table),
+        (status.topics, topics_table),
+        (status.groups, groups_table),
+        (status.schemas, schemas_table),
+        (status.pinot, pinot_tables),
+        (status.dead_letters.latest, letters_table),
     ):
-        if getattr(status, part) or part == "dead_letters":
+        if rows:
             console.print(table(status))
-    if status.poller is not None:
-        console.print(
-            f"Poller: flash sales sent up to sale_id {status.poller.last_id}, {status.poller.missing} ids below it "
-            f"not seen yet, written {format_ms(status.poller.at_ms)} UTC"
-        )
-    elif "poller" not in status.problems:
-        console.print("Poller: no position yet")
+    if not status.dead_letters.count and "dead_letters" not in status.problems:
+        console.print("Dead letters: none")
+    if "poller" not in status.problems:
+        console.print(poller_line(status))
+    parts_of: dict[str, list[str]] = {}
     for part, sentence in status.problems.items():
-        console.print(Text(f"{part}: {sentence}", style="bold red"))
+        parts_of.setdefault(sentence, []).append(part)
+    for sentence, parts in parts_of.items():
+        console.print(Text(f"{', '.join(parts)}: {sentence}", style="bold red"))
     if status.ok:
         console.print(Text("everything is up", style="green"))
+
+
+def poller_line(status: Status) -> str:
+    """Where the poller is."""
+    if status.poller is None:
+        return "Poller: no position yet"
+    return (
+        f"Poller: flash sales sent up to sale_id {status.poller.last_id}, {status.poller.missing} ids below it not "
+        f"seen yet, written {format_ms(status.poller.at_ms)} UTC"
+    )
 
 
 @click.command("status")
