@@ -10,6 +10,7 @@ from pipeline.demo import demo
 from pipeline.errors import PipelineError
 from pipeline.sources import commands as sources
 from pipeline.stack.commands import stack
+from pipeline.status.view import command as status
 from pipeline.verify.command import verify
 from pipeline.worker_command import worker
 
@@ -48,6 +49,7 @@ main.add_command(provision.command)
 main.add_command(sources.generate)
 main.add_command(sources.poll)
 main.add_command(stack)
+main.add_command(status)
 main.add_command(worker)
 main.add_command(verify)
 main.add_command(demo)
