@@ -15,12 +15,13 @@ from pipeline.stack.datadir import DataDir, read_json, write_json
 from pipeline.stack.fetch import Cache, full_disk_told, require_space
 from pipeline.stack.parts import PARTS, Site, build, endpoints
 from pipeline.stack.program import Program, Stage
+from pipeline.stack.say import say
 from pipeline.stack.starter import Starter
 from pipeline.stack.status import PartStatus, statuses
 from pipeline.stack.supervisor import Supervisor
 from pipeline.stack.view import StartView
 
-DATA_BYTES = 1024**3  # a new stack takes 0.4 GB; some records should fit in, too
+DATA_BYTES = 512 * 1024**2  # a new stack takes 0.2 GB, and some records should fit in, too
 
 
 class Stack:
@@ -53,8 +54,7 @@ class Stack:
                     self.folder.claim()
                 if not self._supervisor.is_alive():
                     self._stop_everything()
-                with self._stopped_if_broken_off():
-                    self._start(console)
+                self._start(console)
         return self.endpoints
 
     def down(self, *, console: Console | None = None) -> bool:
@@ -116,32 +116,37 @@ class Stack:
         run = self.folder.load_run()
         in_use = run.ports if alive and run else {}
         lock, cache = load_lock(), Cache(self._settings.cache_dir)
-        assigned = ports.assign(self._settings, self._names, self.folder.ports_file, in_use)
+        assigned = ports.assign(self._settings, self._names, self.folder.ports_file, in_use, console)
         parts = build(Site(self.folder, assigned, cache, lock), self._names)
         missing = [part for part in parts if part.name not in running]
         if not missing and self.endpoints:
-            console.print(f"the stack in {self.folder.path} is already running", highlight=False)
+            say(console, f"the stack in {self.folder.path} is already running")
             return
         require_space(self.folder.path, DATA_BYTES)
         cache.ensure(lock.of(self._names), console)
-        if alive:
-            self._supervisor.remember_ports(assigned)
-        else:
-            self._supervisor.start(assigned)
-        console.print(f"starting {', '.join(part.name for part in missing)} in {self.folder.path}", highlight=False)
-        with StartView(console).shown() as view:
-            Starter(self._supervisor, self.folder, missing, view).run()
-        write_json(self.folder.endpoints_file, self.endpoints | endpoints(parts))
+        names = [part.name for part in missing]
+        with self._stopped_if_broken_off(names):
+            if alive:
+                self._supervisor.remember_ports(assigned)
+            else:
+                self.folder.clear_scratch()
+                self._supervisor.start(assigned)
+            say(console, f"starting {', '.join(names)} in {self.folder.path}")
+            with StartView(console).shown() as view:
+                Starter(self._supervisor, self.folder, missing, view).run()
+            write_json(self.folder.endpoints_file, self.endpoints | endpoints(parts))
 
     @contextmanager
-    def _stopped_if_broken_off(self) -> Iterator[None]:
-        """Stop everything if the block fails, unless the stack was running before: then that stays."""
+    def _stopped_if_broken_off(self, names: list[str]) -> Iterator[None]:
+        """If the block fails stop everything; or only these programs, if the stack was up before."""
         was_running = self.is_running()
         try:
             yield
         except BaseException:
-            if not was_running:
-                with _uninterrupted():
+            with _uninterrupted():
+                if was_running:
+                    self._supervisor.stop(names)
+                else:
                     self._stop_everything()
             raise
 
@@ -152,7 +157,7 @@ class Stack:
             for stage in sorted({program.stage for program in by_stage}, reverse=True):
                 names = [program.name for program in by_stage if program.stage == stage]
                 if console is not None:
-                    console.print(f"  stopping {', '.join(names)}", highlight=False)
+                    say(console, f"  stopping {', '.join(names)}")
                 self._supervisor.stop(names)
             self._supervisor.shutdown()
         orphans = self._supervisor.kill_orphans()

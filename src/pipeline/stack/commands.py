@@ -13,6 +13,7 @@ from rich.console import Console
 from pipeline.settings import settings
 from pipeline.stack.cluster import Stack
 from pipeline.stack.parts import PARTS
+from pipeline.stack.say import say
 from pipeline.stack.view import status_table
 
 
@@ -37,8 +38,10 @@ def up(fresh: bool, without: tuple[str, ...]) -> None:
     with _terminated_like_interrupted():
         endpoints = cluster.up(fresh=fresh, console=console)
     for name, value in endpoints.items():
-        console.print(f"  {name:<21} {value}", highlight=False, soft_wrap=True)
-    console.print(f"up after {time.monotonic() - began:.1f} s; `pipeline stack down` stops it", highlight=False)
+        say(console, f"  {name:<21} {value}")
+    console.print(
+        f"up after {time.monotonic() - began:.1f} s; `pipeline stack down` stops it", highlight=False, soft_wrap=True
+    )
 
 
 @stack.command()
@@ -47,9 +50,9 @@ def down() -> None:
     console = Console()
     began = time.monotonic()
     if Stack(settings()).down(console=console):
-        console.print(f"down after {time.monotonic() - began:.1f} s", highlight=False)
+        say(console, f"down after {time.monotonic() - began:.1f} s")
     else:
-        console.print("the stack is not running")
+        say(console, "the stack is not running")
 
 
 @stack.command()

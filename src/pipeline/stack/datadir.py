@@ -28,7 +28,7 @@ from pipeline.errors import StackError
 from pipeline.settings import ENDPOINTS_FILE
 
 MARKER = ".pipeline-stack"
-STATE = ("kafka", "zookeeper", "pinot", "registry", "mysql", "apps", "config", "logs", "tmp")
+STATE = ("kafka", "zookeeper", "pinot", "registry", "mysql", "mysql.new", "apps", "config", "logs", "tmp")
 SOCKET_PATH_LIMIT = 100  # AF_UNIX paths end at 107 bytes
 
 
@@ -63,6 +63,11 @@ class DataDir:
             self._marker.write_text(uuid.uuid4().hex)
         for folder in (self.config, self.logs, self.tmp):
             folder.mkdir(exist_ok=True)
+
+    def clear_scratch(self) -> None:
+        """Empty tmp/: what killed processes left there; only while nothing runs."""
+        shutil.rmtree(self.tmp, ignore_errors=True)
+        self.tmp.mkdir(exist_ok=True)
 
     def is_ours(self) -> bool:
         """Whether the folder bears the marker."""

@@ -25,9 +25,11 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from pipeline.errors import StackError
 from pipeline.stack.artifacts import Artifact, sha256_of
+from pipeline.stack.say import say
 
-WORKERS = 8
+WORKERS = 16
 ATTEMPTS = 3
+SHOWN_BYTES = 512 * 1024
 SPARE_BYTES = 64 * 1024**2
 Download = Callable[[Artifact, Path, Callable[[int], None]], Path]
 log = logging.getLogger(__name__)
@@ -75,7 +77,7 @@ class Cache:
         if path.stat().st_size == artifact.size and sha256_of(path) == artifact.sha256:
             stamps[artifact.sha256] = _stamp(path)
             return True
-        console.print(f"{path.name} in the cache is damaged (its SHA-256 is not the lock's): fetching it again")
+        say(console, f"{path.name} in the cache is damaged (its SHA-256 is not the lock's): fetching it again")
         path.unlink()
         return False
 
@@ -83,7 +85,7 @@ class Cache:
         total = sum(artifact.size for artifact in missing)
         require_space(self.folder, total)
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-        console.print(f"fetching {len(missing)} files, {total / 1e6:.0f} MB, into {self.folder}")
+        say(console, f"fetching {len(missing)} files, {total / 1e6:.0f} MB, into {self.folder}")
         with (
             Progress(*columns, console=console, transient=True) as progress,
             tempfile.TemporaryDirectory(prefix="partial-", dir=self.folder) as partial,
@@ -105,10 +107,16 @@ class Cache:
                 raise
 
     def _fetch_one(self, artifact: Artifact, partial: Path, advance: Callable[[int], None]) -> None:
+        pending = 0
+
         def advance_or_stop(size: int) -> None:
+            nonlocal pending
             if self._stop.is_set():
                 raise StackError("the download was broken off")
-            advance(size)
+            pending += size
+            if pending >= SHOWN_BYTES:
+                advance(pending)
+                pending = 0
 
         with tempfile.TemporaryDirectory(dir=partial) as folder:
             path = self._download(artifact, Path(folder), advance_or_stop)
@@ -116,6 +124,7 @@ class Cache:
             target = self.path(artifact)
             target.parent.mkdir(parents=True, exist_ok=True)
             path.replace(target)
+            advance(pending)
 
 
 def verify(path: Path, artifact: Artifact) -> None:

@@ -4,9 +4,12 @@ import random
 import socket
 from pathlib import Path
 
+from rich.console import Console
+
 from pipeline.errors import StackError
 from pipeline.settings import Settings
 from pipeline.stack.datadir import read_json, write_json
+from pipeline.stack.say import say
 
 HOST = "127.0.0.1"
 # Below the range from which Linux takes the ports of outgoing connections, so that a remembered port stays free.
@@ -43,7 +46,9 @@ def is_free(port: int) -> bool:
     return True
 
 
-def assign(settings: Settings, parts: tuple[str, ...], memory: Path, in_use: dict[str, int]) -> dict[str, int]:
+def assign(
+    settings: Settings, parts: tuple[str, ...], memory: Path, in_use: dict[str, int], console: Console
+) -> dict[str, int]:
     """Port name -> port for these parts; what was picked is remembered in the file `memory`.
 
     `in_use` are ports that the running parts of this very stack hold: they stay. Raises StackError if a configured
@@ -68,6 +73,12 @@ def assign(settings: Settings, parts: tuple[str, ...], memory: Path, in_use: dic
     for name in wanted:
         if name not in ports:
             ports[name] = _pick(remembered.get(name, 0), {*ports.values(), *remembered.values()})
+            if name in remembered and ports[name] != remembered[name]:
+                say(
+                    console,
+                    f"port {remembered[name]} of {name} is in use by another program: it has port {ports[name]} now; "
+                    "Pinot's tables need `pipeline provision` once more",
+                )
     write_json(
         memory, remembered | {name: port for name, port in ports.items() if not settings_of.get(name, ("", 0))[1]}
     )

@@ -26,8 +26,8 @@ class Stage(IntEnum):
 class Program:
     """One supervised process.
 
-    `command` is an argument list, its first element an absolute path. `env` is added to the environment of the
-    command that started the stack. After `stop_signal` the process has `stop_wait_s` to end, then it is killed with
+    `command` is an argument list, its first element an absolute path; it runs in `directory`, or in
+    the folder of logs. `env` is added to the environment of the command that started the stack. After `stop_signal` the process has `stop_wait_s` to end, then it is killed with
     its children. If it ends by itself it is started again, unless `restart` is false. It has failed for good when
     it ends `retries` times in a row within its first second. `ports` is only for the status.
     """
@@ -68,6 +68,7 @@ def supervisor_config(programs: Iterable[Program], *, socket: Path, folder: Path
                 "childlogdir": _value(logs),
                 "minfds": str(files),
                 "nocleanup": "true",
+                "directory": _value(logs),
             },
         ),
         _section("unix_http_server", {"file": _value(socket), "chmod": "0600"}),

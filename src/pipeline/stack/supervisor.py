@@ -22,6 +22,7 @@ from pipeline.stack.program import Program, supervisor_command, supervisor_confi
 TAG = "PIPELINE_STACK_ID"  # in the environment of every process of a stack: how orphans are told
 NOT_INHERITED = ("CLASSPATH", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS")
 POLL_S = 0.1
+ORPHAN_WAIT_S = 5
 LIVE = ("STARTING", "RUNNING", "BACKOFF", "STOPPING")
 
 
@@ -145,12 +146,13 @@ class Supervisor:
         return [process for process in psutil.process_iter() if process.pid not in spared and _tag_of(process) == tag]
 
     def kill_orphans(self) -> int:
-        """End what the daemon left behind: SIGTERM, and SIGKILL three seconds later. The number of processes."""
+        """End what the daemon left behind: SIGTERM, and SIGKILL a few seconds later. The number of processes."""
         orphans = self.orphans()
+        found = len(orphans)
         for action in (psutil.Process.terminate, psutil.Process.kill):
             _each(orphans, action)
-            _, orphans = psutil.wait_procs(orphans, timeout=3)
-        return len(orphans)
+            _, orphans = psutil.wait_procs(orphans, timeout=ORPHAN_WAIT_S)
+        return found
 
     def _socket(self) -> Path:
         run = self._folder.load_run()

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from pipeline.stack.say import say
 from pipeline.stack.status import PartStatus
 
 
@@ -40,7 +41,7 @@ class StartView:
         with self._lock:
             self._progress.remove_task(self._tasks.pop(name))  # type: ignore[arg-type]
             seconds = time.monotonic() - self._since[name]
-            self._progress.console.print(f"  {name:<12} ready in {seconds:4.1f} s", highlight=False)
+            say(self._progress.console, f"  {name:<12} ready in {seconds:4.1f} s")
 
 
 def status_table(parts: Sequence[PartStatus]) -> Table:

@@ -1,6 +1,7 @@
 """Three Kafka nodes, each broker and KRaft controller at once."""
 
 import asyncio
+import shutil
 
 from aiokafka.admin import AIOKafkaAdminClient
 
@@ -37,13 +38,16 @@ class KafkaNode(Part):
         """Write the node's properties, and format its log folder if that has not been done."""
         write_properties(self._properties, self.properties())
         self._logging.write_text(LOGGING)
-        if not (self._logs / "meta.properties").exists():
-            self._logs.mkdir(parents=True, exist_ok=True)
+        formatted = self._logs.with_name(f"{self.node}.formatted")
+        if not formatted.exists():
+            shutil.rmtree(self._logs, ignore_errors=True)  # broken off halfway
+            self._logs.mkdir(parents=True)
 
             command = self._java(
                 f"{self.name}-format", "128m", ("kafka.tools.StorageTool", "format", "--ignore-formatted")
             )
             run((*command, "-t", CLUSTER_ID, "-c", str(self._properties)), f"formatting the storage of {self.name}")
+            formatted.touch()
 
     def properties(self) -> dict[str, object]:
         """The node's configuration."""
@@ -84,7 +88,7 @@ class KafkaNode(Part):
     def program(self) -> Program:
         """The node's JVM."""
         command = self._java(self.name, "384m", ("kafka.Kafka", str(self._properties)))
-        return Program(self.name, command, stage=Stage.BASE, stop_wait_s=6, ports=self.ports)
+        return Program(self.name, command, stage=Stage.BASE, stop_wait_s=8, ports=self.ports)
 
     def probe(self) -> bool:
         """Whether this node's metadata shows three brokers."""

