@@ -117,7 +117,7 @@ def processors(
     ):
         folded = app.state_table(f"{name}_partials", source, settings.partitions)
         merged = app.state_table(f"{name}_totals", partials, settings.partitions)
-        outputs = {aggregate.name: encoders[aggregate.output.name] for aggregate in aggregates}
+        outputs = {aggregate.name: encoders[aggregate.output] for aggregate in aggregates}
         made[f"{name}_fold"] = Fold(source, aggregates, partials, folded, registry, letters)
         made[f"{name}_merge"] = Merge(partials, aggregates, merged, outputs)
     return made

@@ -21,11 +21,11 @@ def pageview_aggregates(settings: Settings) -> tuple[Aggregate, ...]:
     hopping = Hopping(settings.hopping_size_ms, settings.hopping_advance_ms, grace)
     session = Session(settings.session_gap_ms, grace)
     return (
-        Aggregate("pageviews_by_pagegroup", "page_group", Count("count_view"), PAGEVIEWS_BY_PAGEGROUP, Unwindowed()),
-        Aggregate("pageviews_by_region", "region_name", Count("count_view"), PAGEVIEWS_BY_REGION, Unwindowed()),
-        Aggregate("pageviews_tumbling", "page_group", Count("total_pageview"), PAGEVIEWS_TUMBLING, tumbling),
-        Aggregate("pageviews_hopping", "page_group", Count("total_pageview"), PAGEVIEWS_HOPPING, hopping),
-        Aggregate("pageviews_session", "page_group", Count("total_pageview"), PAGEVIEWS_SESSION, session),
+        Aggregate("pageviews_by_pagegroup", "page_group", Count("count_view"), PAGEVIEWS_BY_PAGEGROUP.name, Unwindowed()),
+        Aggregate("pageviews_by_region", "region_name", Count("count_view"), PAGEVIEWS_BY_REGION.name, Unwindowed()),
+        Aggregate("pageviews_tumbling", "page_group", Count("total_pageview"), PAGEVIEWS_TUMBLING.name, tumbling),
+        Aggregate("pageviews_hopping", "page_group", Count("total_pageview"), PAGEVIEWS_HOPPING.name, hopping),
+        Aggregate("pageviews_session", "page_group", Count("total_pageview"), PAGEVIEWS_SESSION.name, session),
     )
 
 
@@ -34,6 +34,6 @@ def sale_aggregates(settings: Settings) -> tuple[Aggregate, ...]:
     tumbling = Tumbling(settings.tumbling_size_ms, grace_ms=-1 if settings.grace_ms is None else settings.grace_ms)
     total = SumCents("sales_amount_cents", "total_sales")
     return (
-        Aggregate("sales_by_productgroup", "product_group", total, SALES_BY_PRODUCTGROUP, tumbling),
-        Aggregate("sales_by_region", "region_name", total, SALES_BY_REGION, tumbling),
+        Aggregate("sales_by_productgroup", "product_group", total, SALES_BY_PRODUCTGROUP.name, tumbling),
+        Aggregate("sales_by_region", "region_name", total, SALES_BY_REGION.name, tumbling),
     )

@@ -9,14 +9,13 @@ from pipeline.tables.merge import PartitionMerge, Result
 from pipeline.tables.partials import Folded, Rows
 from pipeline.tables.state import State
 from pipeline.tables.windows import Window
-from pipeline.topics import PAGEVIEWS_TUMBLING
 
 Event = tuple[int, str | None]
 
 
 def count(window: Window) -> Aggregate:
     """COUNT(*) by `g`."""
-    return Aggregate("a", "g", Count("n"), PAGEVIEWS_TUMBLING, window)
+    return Aggregate("a", "g", Count("n"), "OUTPUT", window)
 
 
 def rows(events: Sequence[Event], first_offset: int = 0, partition: int = 0) -> Rows:

@@ -124,7 +124,7 @@ class Merge:
     def _row(self, result: Result) -> Outgoing:
         aggregate = self._aggregates[result.aggregate]
         value = self._encoders[result.aggregate](output_row(aggregate, result))
-        return Outgoing(aggregate.output.name, result.group.encode(), value, result.time_ms)
+        return Outgoing(aggregate.output, result.group.encode(), value, result.time_ms)
 
 
 def output_row(aggregate: Aggregate, result: Result) -> Row:

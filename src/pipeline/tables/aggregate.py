@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pipeline.tables.windows import Window
-from pipeline.topics import Topic
 
 Row = dict[str, Any]
 
@@ -90,7 +89,7 @@ class SumCents:
 
 @dataclass(frozen=True, slots=True)
 class Aggregate:
-    """`SELECT group_by, FUNCTION FROM source WINDOW ... GROUP BY group_by` with its output topic.
+    """`SELECT group_by, FUNCTION FROM source WINDOW ... GROUP BY group_by` INTO the topic `output`.
 
     `name` is the key of its state in the changelog: never change it for a running application.
     """
@@ -98,5 +97,5 @@ class Aggregate:
     name: str
     group_by: str
     function: Function
-    output: Topic
+    output: str
     window: Window = field(repr=False)

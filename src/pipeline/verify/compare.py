@@ -27,8 +27,8 @@ def last_rows(topic: str, rows: Iterable[Record]) -> Rows:
 
 
 def _same(left: Any, right: Any) -> bool:
-    if isinstance(left, float) or isinstance(right, float):
-        return left is not None and right is not None and abs(float(left) - float(right)) < 0.005
+    if isinstance(left, float) and isinstance(right, float | int):
+        return bool(abs(left - right) < 0.005)
     return bool(left == right) or (left in NULLS and right in NULLS)
 
 

@@ -101,8 +101,8 @@ async def verify(settings: Settings, timeout_s: float) -> Report:
     for stage in LATER_STAGES:
         await _caught_up(settings, await _ends(settings, stage), deadline)
     found = {topic.name: last_rows(topic.name, await _rows(settings, registry, topic)) for topic in topics.OUTPUTS}
-    letters = {letter for letter in await _dead_letters(settings, registry) if letter[0] in low_cuts}
-    all_letters = len(letters)
+    all_letters = await _dead_letters(settings, registry)
+    letters = {letter for letter in all_letters if letter[0] in low_cuts}
     bounds = await _bounds(settings, registry, low_cuts, deadline)
     outputs = {}
     for name in found:
@@ -115,7 +115,7 @@ async def verify(settings: Settings, timeout_s: float) -> Report:
         outputs=outputs,
         consumed=sum(read.consumed for read in bounds.reads.values()),
         late=bounds.late,
-        dead_letters=all_letters,
+        dead_letters=len(all_letters),
         enriched_differences=bounds.enriched_differences,
         dead_letter_differences=len(bad_before - letters) + len(letters - bad),
         duplicates=bounds.sources.enriched_views.duplicates + bounds.sources.enriched_sales.duplicates,
