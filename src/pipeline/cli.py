@@ -6,6 +6,7 @@ import sys
 import click
 
 from pipeline import provision
+from pipeline.dashboard.commands import dashboard
 from pipeline.demo import demo
 from pipeline.errors import PipelineError
 from pipeline.sources import commands as sources
@@ -52,4 +53,5 @@ main.add_command(stack)
 main.add_command(status)
 main.add_command(worker)
 main.add_command(verify)
+main.add_command(dashboard)
 main.add_command(demo)

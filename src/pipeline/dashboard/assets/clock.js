@@ -1,0 +1,73 @@
+"use strict";
+// What the browser does by itself: ages that keep counting between ticks, the colour scheme, the pause button.
+(function () {
+  const LABELS = { live: "Live", stale: "Stale", unreachable: "Pinot unreachable", starting: "Waiting for data" };
+  const LOST_AFTER_S = 6;
+  let newestAnswer = null; // server_ms of the newest answer
+  let answeredAt = performance.now();
+  let revivedAt = 0;
+
+  function age(seconds) {
+    const s = Math.max(0, Math.round(seconds));
+    if (s < 60) return s + " s";
+    if (s < 3600) return Math.floor(s / 60) + " min";
+    if (s < 86400) return Math.floor(s / 3600) + " h";
+    return Math.floor(s / 86400) + " d";
+  }
+
+  function clock(ms) {
+    return new Date(ms).toISOString().slice(11, 19) + " UTC";
+  }
+
+  function revive() {
+    // Dash leaves the tick disabled when a request gets no answer at all: start it again
+    if (performance.now() - revivedAt > LOST_AFTER_S * 1000) {
+      revivedAt = performance.now();
+      window.dash_clientside.set_props("tick", { disabled: false });
+    }
+  }
+
+  function ages(fresh, elapsed) {
+    const parts = [];
+    if (fresh.event_age_s !== null) {
+      const at = clock(fresh.server_ms - fresh.event_age_s * 1000);
+      parts.push("newest event " + at + ", " + age(fresh.event_age_s + elapsed) + " ago");
+    }
+    if (fresh.refresh_age_s !== null) parts.push("refreshed " + age(fresh.refresh_age_s + elapsed) + " ago");
+    const text = parts.join(" · ") || "no answer from Pinot yet";
+    return text.charAt(0).toUpperCase() + text.slice(1);
+  }
+
+  function chip(_tick, fresh, paused, intervalMs) {
+    if (fresh && fresh.server_ms !== newestAnswer) {
+      newestAnswer = fresh.server_ms;
+      answeredAt = performance.now();
+    }
+    const elapsed = (performance.now() - answeredAt) / 1000;
+    if (paused && fresh) {
+      return ["chip paused", "Paused", "Data as of " + clock(fresh.server_ms) + ", " + age(elapsed) + " ago"];
+    }
+    if (elapsed > Math.max(LOST_AFTER_S, (3 * intervalMs) / 1000)) {
+      revive();
+      return ["chip unreachable", "No connection", "The dashboard has not answered for " + age(elapsed)];
+    }
+    if (!fresh) return ["chip starting", LABELS.starting, "Waiting for the first answer"];
+    return ["chip " + fresh.state, LABELS[fresh.state], ages(fresh, elapsed)];
+  }
+
+  function scheme(_tick, current) {
+    const wanted = window.matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+    return wanted === current ? window.dash_clientside.no_update : wanted;
+  }
+
+  function pause(_clicks, paused) {
+    if (paused) answeredAt = performance.now();
+    return paused ? [false, -1, "Pause"] : [true, 0, "Resume"];
+  }
+
+  function clear() {
+    return [null, null, [], []];
+  }
+
+  window.dash_clientside = Object.assign({}, window.dash_clientside, { pipeline: { chip, scheme, pause, clear } });
+})();

@@ -1,0 +1,159 @@
+"""Connects the page with the poller: one gated callback on the server, and a few small ones in the browser.
+
+A tick is gated by `running`: while one is under way the interval stands still, so that a slow answer slows the page
+down instead of starving it. The browser's clock (`assets/clock.js`) shows the ages between ticks, notices a server that
+has gone away, and starts the tick again.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from dash import ClientsideFunction, Dash, Input, Output, State, no_update
+
+from pipeline.dashboard.figures import FIGURES
+from pipeline.dashboard.numbers import PANELS, Filters
+from pipeline.dashboard.snapshot import Poller, freshness
+from pipeline.dashboard.views import Key, Views, update
+from pipeline.settings import Settings
+from pipeline.timebase import now_ms
+
+KPIS = ("pageviews", "sales", "users")
+
+
+def refresh_limit_s(settings: Settings) -> float:
+    """Without a good refresh for this long Pinot counts as unreachable."""
+    return max(3.0, 3 * settings.refresh_s)
+
+
+def outputs() -> dict[str, Any]:
+    """The tick's outputs by name."""
+    return {
+        "kpis": {panel: Output(f"kpi-{panel}", "children") for panel in KPIS},
+        "notes": {panel: Output(f"note-{panel}", "children") for panel in PANELS},
+        "figures": {panel: Output(f"figure-{panel}", "figure") for panel in FIGURES},
+        "groups": Output("groups", "options"),
+        "regions": Output("regions", "options"),
+        "banner": Output("banner", "children"),
+        "banner_class": Output("banner", "className"),
+        "freshness": Output("freshness", "data"),
+        "seen": Output("seen", "data"),
+    }
+
+
+class Ticks:
+    """Answers ticks; plain values in and out, so that it can be tested without a browser."""
+
+    def __init__(self, poller: Poller, settings: Settings, clock_ms: Callable[[], int] = now_ms) -> None:
+        self._poller = poller
+        self._settings = settings
+        self._clock_ms = clock_ms
+        self._views = Views(poller.epoch, settings.tumbling_size_ms)
+
+    def answer(self, seen: Sequence[Any] | None, filters: Filters, scheme: str) -> dict[str, Any]:
+        """Values for `outputs()`. `seen` is the key that the browser got with the last answer, None at first."""
+        snapshot, now = self._poller.current, self._clock_ms()
+        key, new = self._views.get(snapshot, filters, scheme, now)
+        old_key = _key(seen)
+        old = self._views.find(old_key) if old_key is not None else None
+        change = update(old, new, whole_figures=old_key is None or not key.follows(old_key))
+        fresh = freshness(snapshot, now, refresh_limit_s(self._settings), self._settings.stale_after_s)
+        banner = banner_text(fresh.state, snapshot.error, snapshot.data is not None)
+        return {
+            "kpis": _fill(KPIS, change.kpis),
+            "notes": _fill(PANELS, change.notes),
+            "figures": _fill(FIGURES, change.figures),
+            "groups": no_update if change.groups is None else list(change.groups),
+            "regions": no_update if change.regions is None else list(change.regions),
+            "banner": banner,
+            "banner_class": "banner" if banner else "banner hidden",
+            "freshness": {**asdict(fresh), "server_ms": now},
+            "seen": list(key) if key != old_key else no_update,
+        }
+
+
+def banner_text(state: str, error: str | None, has_data: bool) -> str:
+    """What to say across the page, or ""."""
+    if state != "unreachable":
+        return ""
+    shown = "The page shows the last good data." if has_data else "There are no data to show yet."
+    return f"Pinot does not answer. {shown} {error or ''}".strip()
+
+
+def _key(seen: Sequence[Any] | None) -> Key | None:
+    """The key that came back from the browser; anything else counts as none."""
+    return Key(*seen) if isinstance(seen, list) and len(seen) == len(Key._fields) else None
+
+
+def _fill(panels: Sequence[str], changed: Mapping[str, Any]) -> dict[str, Any]:
+    return {panel: changed.get(panel, no_update) for panel in panels}
+
+
+def register(app: Dash, poller: Poller, settings: Settings) -> None:
+    """Add all callbacks to an application."""
+    ticks = Ticks(poller, settings)
+
+    @app.callback(
+        output=outputs(),
+        inputs={
+            "tick": Input("tick", "n_intervals"),
+            "first_day": Input("dates", "start_date"),
+            "last_day": Input("dates", "end_date"),
+            "groups": Input("groups", "value"),
+            "regions": Input("regions", "value"),
+            "scheme": Input("scheme", "data"),
+        },
+        state={"seen": State("seen", "data")},
+        running=[(Output("tick", "disabled"), True, False)],
+    )
+    def tick(
+        tick: int | None,
+        first_day: str | None,
+        last_day: str | None,
+        groups: list[str] | None,
+        regions: list[str] | None,
+        scheme: str | None,
+        seen: list[Any] | None,
+    ) -> dict[str, Any]:
+        return ticks.answer(seen, Filters.of(first_day, last_day, groups, regions), scheme or "light")
+
+    _register_browser(app)
+
+
+def _register_browser(app: Dash) -> None:
+    """Callbacks that run in the browser; the functions are in `assets/clock.js`."""
+    add: Callable[..., None] = app.clientside_callback
+    add(
+        ClientsideFunction("pipeline", "scheme"),
+        Output("scheme", "data"),
+        Input("clock", "n_intervals"),
+        State("scheme", "data"),
+    )
+    add(
+        ClientsideFunction("pipeline", "chip"),
+        Output("chip", "className"),
+        Output("chip-state", "children"),
+        Output("chip-ages", "children"),
+        Input("clock", "n_intervals"),
+        Input("freshness", "data"),
+        Input("paused", "data"),
+        State("tick", "interval"),
+    )
+    add(
+        ClientsideFunction("pipeline", "pause"),
+        Output("paused", "data"),
+        Output("tick", "max_intervals"),
+        Output("pause", "children"),
+        Input("pause", "n_clicks"),
+        State("paused", "data"),
+        prevent_initial_call=True,
+    )
+    add(
+        ClientsideFunction("pipeline", "clear"),
+        Output("dates", "start_date"),
+        Output("dates", "end_date"),
+        Output("groups", "value"),
+        Output("regions", "value"),
+        Input("clear", "n_clicks"),
+        prevent_initial_call=True,
+    )

@@ -1,0 +1,93 @@
+"""Serves the dashboard with gunicorn: one worker process, so that all viewers share one poller, and several threads."""
+
+import errno
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
+
+from pipeline.dashboard.app import create_app, new_poller
+from pipeline.errors import SettingError, StackError
+from pipeline.settings import Settings
+
+THREADS = 8
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes a free one. Raises StackError when the port is taken, SettingError for a host
+    that is not this machine's.
+    """
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
+            0
+        ]
+        listener = socket.socket(family, kind)
+    except OSError as error:
+        raise SettingError(f"setting dashboard_host is {host!r}, but that is no address: {error.strerror}") from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise StackError(
+                f"setting dashboard_port is {port}, but something listens on {host}:{port} already: choose another "
+                "port, or 0 for a free one"
+            ) from error
+        raise SettingError(
+            f"settings dashboard_host={host!r} and dashboard_port={port} cannot be listened on: {error.strerror}"
+        ) from error
+    return listener
+
+
+def url(listener: socket.socket) -> str:
+    """Where a browser on this machine finds the page."""
+    host, port = listener.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):
+        host = "127.0.0.1" if host == "0.0.0.0" else "::1"
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+
+
+class _Server(BaseApplication):  # type: ignore[misc]
+    """Gunicorn without its command line: the application is made in the worker, after the fork."""
+
+    def __init__(self, load: Callable[[], Any], options: dict[str, Any]) -> None:
+        self._load = load
+        self._options = options
+        super().__init__()
+
+    def load_config(self) -> None:
+        for name, value in self._options.items():
+            if name in self.cfg.settings:  # older versions know fewer
+                self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        return self._load()
+
+
+def serve(settings: Settings, listener: socket.socket) -> None:
+    """Serve until SIGINT or SIGTERM, then exit the process with 0 (gunicorn's way to end)."""
+
+    def load() -> Any:
+        poller = new_poller(settings)
+        app = create_app(settings, poller)
+        poller.start()
+        return app.server
+
+    _Server(
+        load,
+        {
+            "bind": [f"fd://{listener.fileno()}"],
+            "workers": 1,
+            "worker_class": "gthread",
+            "threads": THREADS,
+            "keepalive": 15,
+            "timeout": 60,
+            "graceful_timeout": 5,
+            "loglevel": "warning",
+            "proc_name": "pipeline-dashboard",
+            "control_socket_disable": True,
+        },
+    ).run()

@@ -1,0 +1,157 @@
+"""What the dashboard knows of Pinot, and since when: an immutable, versioned snapshot that one thread publishes."""
+
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from threading import Event, Lock, Thread
+from typing import NamedTuple
+
+from pipeline.errors import PipelineError
+from pipeline.timebase import SECOND_MS, now_ms
+
+log = logging.getLogger(__name__)
+
+
+class Cell(NamedTuple):
+    """A number with its coordinates; "" and 0 where the table that it comes from has no such column.
+
+    `start_ms` is the window's inclusive start; `value` counts views or users, or is money in cents.
+    """
+
+    group: str
+    region: str
+    start_ms: int
+    value: int
+
+
+Cells = tuple[Cell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """All that the page shows, as fetched by one refresh; every field is sorted, so that equal data compare equal."""
+
+    pageviews_by_group: Cells = ()
+    pageviews_by_region: Cells = ()
+    pageview_windows: Cells = ()
+    pageview_cube: Cells = ()
+    sales_by_group: Cells = ()
+    sales_by_region: Cells = ()
+    sales_cube: Cells = ()
+    users_by_region: Cells = ()
+    region_ids: tuple[tuple[str, str], ...] = ()
+    newest_event_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The last good data. `version` rises when the data changed; `error` is set while the latest refresh failed.
+
+    Times are epoch milliseconds: `refreshed_ms` of the last good refresh, `changed_ms` of the last change of the data
+    (for the first data: of the newest event in it, since nobody saw when they arrived).
+    """
+
+    version: int = 0
+    data: Data | None = None
+    refreshed_ms: int | None = None
+    changed_ms: int | None = None
+    error: str | None = None
+
+    def refreshed(self, data: Data, now_ms: int) -> "Snapshot":
+        """The snapshot after a good refresh."""
+        if data == self.data:
+            return replace(self, refreshed_ms=now_ms, error=None)
+        changed_ms = now_ms if self.data is not None else min(now_ms, data.newest_event_ms or now_ms)
+        return Snapshot(self.version + 1, data, now_ms, changed_ms)
+
+    def failed(self, error: str) -> "Snapshot":
+        """The snapshot after a refresh that failed: the last good data stay."""
+        return replace(self, error=error)
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """How live a snapshot is; ages in seconds, None where there is nothing yet.
+
+    `state`: "starting" before the first answer, "unreachable" when Pinot has not answered for `refresh_limit_s`,
+    "stale" when it answers but the data have not changed for `stale_after_s`, else "live".
+    """
+
+    state: str
+    refresh_age_s: float | None = None
+    change_age_s: float | None = None
+    event_age_s: float | None = None
+
+
+def freshness(snapshot: Snapshot, now_ms: int, refresh_limit_s: float, stale_after_s: float) -> Freshness:
+    """Judge a snapshot at a time."""
+    if snapshot.data is None or snapshot.refreshed_ms is None or snapshot.changed_ms is None:
+        return Freshness("starting" if snapshot.error is None else "unreachable")
+    newest_ms = snapshot.data.newest_event_ms
+    refresh_age_s = max(0, now_ms - snapshot.refreshed_ms) / SECOND_MS
+    change_age_s = max(0, now_ms - snapshot.changed_ms) / SECOND_MS
+    event_age_s = None if newest_ms is None else max(0, now_ms - newest_ms) / SECOND_MS
+    if refresh_age_s > refresh_limit_s:
+        state = "unreachable"
+    elif newest_ms is None:
+        state = "starting"
+    else:
+        state = "stale" if change_age_s > stale_after_s else "live"
+    return Freshness(state, refresh_age_s, change_age_s, event_age_s)
+
+
+class Poller:
+    """Calls `source` every `interval_s` in one thread and publishes the result; readers never wait.
+
+    A source that takes longer than the interval is given as long a rest as it took. `epoch` tells the snapshots of
+    this process from those of another, whose versions began at 0 too.
+    """
+
+    def __init__(self, source: Callable[[], Data], interval_s: float, clock_ms: Callable[[], int] = now_ms) -> None:
+        self.epoch = uuid.uuid4().hex[:8]
+        self.current = Snapshot()
+        self._source = source
+        self._interval_s = interval_s
+        self._clock_ms = clock_ms
+        self._stopped = Event()
+        self._lock = Lock()
+        self._thread: Thread | None = None
+
+    def start(self) -> None:
+        """Start the thread unless it runs already; call it after a fork, not before."""
+        with self._lock:
+            if self._thread is None or not self._thread.is_alive():
+                self._stopped.clear()
+                self._thread = Thread(target=self._run, name="pinot-poller", daemon=True)
+                self._thread.start()
+
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """Stop the thread, waiting for a refresh under way."""
+        self._stopped.set()
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+
+    def refresh(self) -> Snapshot:
+        """Ask once, and publish what came of it."""
+        try:
+            self.current = self.current.refreshed(self._source(), self._clock_ms())
+        except PipelineError as error:
+            self._fail(str(error))
+        except Exception as error:  # the thread must outlive anything, or every viewer's page would silently freeze
+            log.exception("the dashboard's refresh failed")
+            self._fail(f"{type(error).__name__}: {error}")
+        return self.current
+
+    def _fail(self, error: str) -> None:
+        if self.current.error != error:
+            log.warning("refresh failed: %s", error)
+        self.current = self.current.failed(error)
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            began = time.monotonic()
+            self.refresh()
+            took_s = time.monotonic() - began
+            self._stopped.wait(max(self._interval_s - took_s, min(took_s, 10 * self._interval_s)))
