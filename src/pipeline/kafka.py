@@ -8,13 +8,14 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaConnectionError, KafkaError, ProducerClosed
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from pipeline.errors import StackError
 from pipeline.settings import Settings
 
 READ_COMMITTED = "read_committed"
 READ_UNCOMMITTED = "read_uncommitted"
+STOP_TIMEOUT_S = 2.0
 
 
 def producer(settings: Settings, *, linger_ms: int = 5, transactional_id: str | None = None) -> AIOKafkaProducer:
@@ -33,17 +34,19 @@ def producer(settings: Settings, *, linger_ms: int = 5, transactional_id: str | 
 
 
 async def close_producer(producer: AIOKafkaProducer, timeout_s: float = 10.0) -> bool:
-    """Deliver what is left and close; what cannot be delivered in `timeout_s` fails. True when all was delivered.
+    """Deliver what is on its way for up to `timeout_s` seconds and close; False when something was left undelivered.
 
-    aiokafka's own `stop()` waits for ever while the brokers are away: idempotent batches never expire.
+    aiokafka's own `stop()` waits for ever while the brokers are away: idempotent batches never expire. Futures of
+    what is left stay undone.
     """
     try:
-        await asyncio.wait_for(producer.stop(), timeout_s)
+        await asyncio.wait_for(producer.flush(), timeout_s)
+        await asyncio.wait_for(producer.stop(), STOP_TIMEOUT_S)
         return True
     except Exception:
-        producer._message_accumulator.fail_all(ProducerClosed())
+        producer._closed = True
         with suppress(Exception):
-            await asyncio.wait_for(producer._sender.close(), 1.0)
+            await asyncio.wait_for(producer._sender.close(), STOP_TIMEOUT_S)
         with suppress(Exception):
             await producer.client.close()
         return False

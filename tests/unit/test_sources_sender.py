@@ -21,6 +21,9 @@ class FakeProducer:
             self.start_fails -= 1
             raise KafkaConnectionError("no broker")
 
+    async def flush(self):
+        pass
+
     async def stop(self):
         self.stopped = True
 
