@@ -11,7 +11,7 @@ from pipeline.agents.aggregation import Fold, Merge
 from pipeline.agents.flash_sales import SaleEnricher
 from pipeline.agents.letters import DeadLetters
 from pipeline.agents.pageviews import PageviewEnricher, PageviewJoin, RekeyedPageviewEnricher
-from pipeline.agents.processor import Processor, attach
+from pipeline.agents.processor import Processor, Schemas, attach
 from pipeline.agents.references import ReferenceLoader
 from pipeline.agents.users import UserTable
 from pipeline.application import pageview_aggregates, sale_aggregates
@@ -73,30 +73,31 @@ def create_app(settings: Settings) -> BatchApp:
     """The application as workers run it: agents attached, services and tables in place, nothing started."""
     app = new_app(settings)
     registry = Registry(settings.registry_url)
+    app.outbox = Outbox(partial(kafka.producer, settings, linger_ms=0), settings.partitions)
     encoders = {topic.name: Encoder(topic.schema) for topic in topics.ALL if topic.schema is not None}
-    letters = DeadLetters(encoders[topics.DEAD_LETTERS.name])
-    outbox = Outbox(partial(kafka.producer, settings, linger_ms=0), settings.partitions)
-    references = {topic.name: _reference_table(app, topic) for topic in topics.REFERENCES}
-    app.outbox = outbox
-    app.references = References(
-        references,
-        settings.partitions,
-        ReferenceLoader(topics.REFERENCES, registry, letters, outbox),
-        app.changelog_reader,
-        settings.reference_wait_s,
-    )
     app.prepare = partial(_prepare, registry, encoders)
+    compose(settings, app, registry, encoders)
+    return app
+
+
+def compose(settings: Settings, app: BatchApp, registry: Schemas, encoders: Mapping[str, Encoder]) -> None:
+    """Attach the application's agents, tables and reference tables to a Faust app that has its outbox."""
+    letters = DeadLetters(encoders[topics.DEAD_LETTERS.name])
+    references = {topic.name: _reference_table(app, topic) for topic in topics.REFERENCES}
+    loader = ReferenceLoader(topics.REFERENCES, registry, letters, app.outbox)
+    app.references = References(
+        references, settings.partitions, loader, app.changelog_reader, settings.reference_wait_s
+    )
     for name, processor in processors(settings, app, registry, letters, encoders, references).items():
         attach(app, processor, name)
         if isinstance(processor, Fold):
             app.state_listeners.append(processor.reset)
-    return app
 
 
 def processors(
     settings: Settings,
     app: BatchApp,
-    registry: Registry,
+    registry: Schemas,
     letters: DeadLetters,
     encoders: Mapping[str, Encoder],
     references: Mapping[str, ReferenceTable],

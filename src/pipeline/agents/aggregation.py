@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 import orjson
 
 from pipeline.agents.letters import DeadLetters
-from pipeline.agents.processor import AvroProcessor
+from pipeline.agents.processor import AvroProcessor, Schemas
 from pipeline.codecs import Encoder
 from pipeline.records import Outgoing, RecordBatch
-from pipeline.registry import Registry
 from pipeline.tables.aggregate import Aggregate, Row
 from pipeline.tables.fold import PartitionFold
 from pipeline.tables.merge import PartitionMerge, Result
@@ -43,7 +42,7 @@ class Fold(AvroProcessor):
         aggregates: Sequence[Aggregate],
         partials: Topic,
         table: StateTable,
-        registry: Registry,
+        registry: Schemas,
         letters: DeadLetters,
     ) -> None:
         super().__init__(topic, registry, letters)

@@ -5,11 +5,10 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from pipeline.agents.letters import DeadLetters
-from pipeline.agents.processor import AvroProcessor
+from pipeline.agents.processor import AvroProcessor, Schemas
 from pipeline.codecs import Encoder, Record
 from pipeline.errors import BadRecord
 from pipeline.records import Outgoing, RecordBatch
-from pipeline.registry import Registry
 from pipeline.tables.joins import Lookup, left_join
 from pipeline.timebase import to_ms
 from pipeline.topics import EXTENDED_FLASHSALES, FLASH_SALES
@@ -40,7 +39,7 @@ class SaleEnricher(AvroProcessor):
     """Left joins of a sale with its product and region, and its amount."""
 
     def __init__(
-        self, registry: Registry, letters: DeadLetters, products: Lookup, regions: Lookup, encoder: Encoder
+        self, registry: Schemas, letters: DeadLetters, products: Lookup, regions: Lookup, encoder: Encoder
     ) -> None:
         super().__init__(FLASH_SALES, registry, letters)
         self._products = products

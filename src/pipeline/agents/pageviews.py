@@ -4,10 +4,9 @@ import struct
 from typing import Any
 
 from pipeline.agents.letters import DeadLetters
-from pipeline.agents.processor import AvroProcessor
+from pipeline.agents.processor import AvroProcessor, Schemas
 from pipeline.codecs import Encoder, Record
 from pipeline.records import Outgoing, RecordBatch
-from pipeline.registry import Registry
 from pipeline.tables.joins import Lookup, left_join
 from pipeline.tables.partials import Origin
 from pipeline.tables.store import StateTable
@@ -46,7 +45,7 @@ class PageviewJoin:
 class PageviewEnricher(AvroProcessor):
     """Joins the views that lie where their user lies; the others go to a topic keyed by userid first."""
 
-    def __init__(self, registry: Registry, letters: DeadLetters, join: PageviewJoin, partitions: int) -> None:
+    def __init__(self, registry: Schemas, letters: DeadLetters, join: PageviewJoin, partitions: int) -> None:
         super().__init__(PAGEVIEW, registry, letters)
         self._join = join
         self._partitions = partitions
@@ -78,7 +77,7 @@ class PageviewEnricher(AvroProcessor):
 class RekeyedPageviewEnricher(AvroProcessor):
     """Joins the views that were brought to their user's partition; their origin is where they came from."""
 
-    def __init__(self, registry: Registry, letters: DeadLetters, join: PageviewJoin) -> None:
+    def __init__(self, registry: Schemas, letters: DeadLetters, join: PageviewJoin) -> None:
         super().__init__(PAGEVIEW, registry, letters)
         self.topic = PAGEVIEW_BY_USER
         self._join = join

@@ -6,19 +6,25 @@ batch needs. The agent around it sends what comes out, waits for the brokers, an
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any, Protocol
 
 from pipeline.agents.letters import DeadLetters
 from pipeline.codecs import Decoder
 from pipeline.errors import BadRecord
 from pipeline.records import Outgoing, RecordBatch
-from pipeline.registry import Registry
 from pipeline.topics import Topic
 from pipeline.transport.app import BatchApp
 from pipeline.transport.consumer import batches
 
 log = logging.getLogger(__name__)
+
+
+class Schemas(Protocol):
+    """Where decoders learn writers' schemas from: the registry, or the packaged schemas in tests."""
+
+    async def prepare(self, decoder: Decoder, values: Iterable[bytes | None]) -> None:
+        """Teach a decoder every schema id in these values that it does not know yet."""
 
 
 class Processor(Protocol):
@@ -36,7 +42,7 @@ class Processor(Protocol):
 class AvroProcessor:
     """Decoding of Avro batches, shared by processors: each bad record becomes a dead letter, the rest goes on."""
 
-    def __init__(self, topic: Topic, registry: Registry, letters: DeadLetters, *, tombstones: bool = False) -> None:
+    def __init__(self, topic: Topic, registry: Schemas, letters: DeadLetters, *, tombstones: bool = False) -> None:
         assert topic.schema is not None
         self.topic = topic
         self.counts: Counter[str] = Counter()
@@ -72,12 +78,13 @@ class AvroProcessor:
 
 
 def attach(app: BatchApp, processor: Processor, name: str) -> Any:
-    """The agent around a processor."""
+    """The agent around a processor; it yields each batch once all that it brought forth is safe."""
 
-    async def agent(stream: Any) -> None:
+    async def agent(stream: Any) -> AsyncIterator[RecordBatch]:
         async for batch in batches(stream):
             await processor.prepare(batch)
             await app.outbox.send(processor.process(batch))
+            yield batch
 
     agent.__doc__ = processor.__doc__
     return app.agent(app.batch_topic(processor.topic), name=name)(agent)

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 
 from pipeline.agents.letters import DeadLetters
-from pipeline.agents.processor import AvroProcessor
+from pipeline.agents.processor import AvroProcessor, Schemas
 from pipeline.codecs import key_text
 from pipeline.errors import BadRecord
 from pipeline.records import Outgoing, RecordBatch
-from pipeline.registry import Registry
 from pipeline.tables.store import ReferenceTable
 from pipeline.topics import Topic
 from pipeline.transport.outbox import Sink
@@ -16,7 +15,7 @@ from pipeline.transport.outbox import Sink
 class ReferenceLoader:
     """Takes batches of reference topics into their tables: the latest row per key, a tombstone removes it."""
 
-    def __init__(self, topics: Sequence[Topic], registry: Registry, letters: DeadLetters, sink: Sink) -> None:
+    def __init__(self, topics: Sequence[Topic], registry: Schemas, letters: DeadLetters, sink: Sink) -> None:
         self._decoders = {topic.name: AvroProcessor(topic, registry, letters, tombstones=True) for topic in topics}
         self._sink = sink
 

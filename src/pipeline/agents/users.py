@@ -3,11 +3,10 @@
 from typing import Any
 
 from pipeline.agents.letters import DeadLetters
-from pipeline.agents.processor import AvroProcessor
+from pipeline.agents.processor import AvroProcessor, Schemas
 from pipeline.codecs import Encoder, Record, key_text
 from pipeline.errors import BadRecord
 from pipeline.records import Outgoing, RecordBatch
-from pipeline.registry import Registry
 from pipeline.tables.state import State
 from pipeline.tables.store import StateTable
 from pipeline.timebase import format_ms
@@ -42,7 +41,7 @@ class UserTable(AvroProcessor):
     State: (userid,) -> [offset, regionid, gender]; regionid and gender are null after a tombstone.
     """
 
-    def __init__(self, registry: Registry, letters: DeadLetters, encoder: Encoder, table: StateTable) -> None:
+    def __init__(self, registry: Schemas, letters: DeadLetters, encoder: Encoder, table: StateTable) -> None:
         super().__init__(USERS, registry, letters, tombstones=True)
         self._encode = encoder
         self._table = table

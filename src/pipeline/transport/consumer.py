@@ -57,6 +57,10 @@ class BatchConsumer(Consumer):
     def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
         return CommittedConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
+    def discard(self) -> None:
+        """Give back what a consumer that was never started holds: its thread's event loop."""
+        self._thread.thread_loop.close()
+
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
         """Fetch once, and yield one message per partition: value = the batch, offset = its first record's."""
         fetched, active = await self._wait_next_records(timeout)

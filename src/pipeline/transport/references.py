@@ -40,6 +40,15 @@ class References(Service):
         self._wait_s = wait_s
         self._ready = asyncio.Event()
 
+    @property
+    def topics(self) -> set[str]:
+        """Names of the topics that are followed."""
+        return set(self._tables)
+
+    async def take(self, batch: RecordBatch) -> None:
+        """Apply a batch of one of the topics to its table."""
+        await self._apply(self._tables[batch.topic], batch)
+
     async def ready(self) -> None:
         """Return when every table holds what its topic held when the worker started."""
         await self._ready.wait()
@@ -85,4 +94,4 @@ class References(Service):
                 [record.key for record in records],
                 [record.value for record in records],
             )
-            await self._apply(self._tables[tp.topic], batch)
+            await self.take(batch)

@@ -47,7 +47,7 @@ def _between(low: Record | None, high: Record | None, row: Mapping[str, Any] | N
     shown = [row[name] for name in COUNTS if name in row]
     if not shown:  # a user: any version between the cuts will do, and both cuts know the user or will
         return True
-    return (min(bounds) if low else 0) <= shown[0] <= max(bounds)
+    return bool((min(bounds) if low else 0) <= shown[0] <= max(bounds))
 
 
 def differences(low: Rows, high: Rows, found: Mapping[tuple[Any, ...], Mapping[str, Any]]) -> list[str]:

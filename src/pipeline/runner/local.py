@@ -1,0 +1,118 @@
+"""The application in one process: real agents, operators and wire format; no broker, no registry, one partition."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, cast
+
+from pipeline.app import compose, new_app
+from pipeline.codecs import Decoder, Encoder, Record, schema
+from pipeline.records import Outgoing, RecordBatch
+from pipeline.settings import Settings
+from pipeline.topics import ALL, Topic
+from pipeline.transport.app import BatchApp
+from pipeline.transport.consumer import BatchConsumer
+
+Compose = Callable[[Settings, BatchApp, "PackagedSchemas", Mapping[str, Encoder]], None]
+
+
+class PackagedSchemas:
+    """Stands where the registry does: the packaged schemas under numbers of their own, from 1."""
+
+    def __init__(self, topics: Iterable[Topic]) -> None:
+        names = sorted({topic.schema for topic in topics if topic.schema is not None})
+        self._names = dict(enumerate(names, start=1))
+        self._numbers = {name: number for number, name in self._names.items()}
+
+    def encoder(self, name: str) -> Encoder:
+        """The encoder of a packaged schema."""
+        return Encoder(name, self._numbers[name])
+
+    async def prepare(self, decoder: Decoder, values: Iterable[bytes | None]) -> None:
+        """Teach a decoder the ids in these values; one that is no packaged schema is unknown."""
+        for number in decoder.unknown(values):
+            name = self._names.get(number)
+            decoder.learn(number, None if name is None else schema(name))
+
+
+class LocalBroker:
+    """Topics of one partition in memory. What agents send to is appended and, in order, given to who consumes it."""
+
+    def __init__(self) -> None:
+        self.topics: dict[str, list[Outgoing]] = {}
+        self._pending: deque[tuple[int, Outgoing]] = deque()
+
+    async def send(self, records: Iterable[Outgoing]) -> None:
+        """Append records; safe at once."""
+        for record in records:
+            self.append(record)
+
+    def append(self, record: Outgoing) -> None:
+        """Append one record to its topic."""
+        topic = self.topics.setdefault(record.topic, [])
+        self._pending.append((len(topic), record))
+        topic.append(record)
+
+    def next_record(self) -> tuple[int, Outgoing] | None:
+        """The oldest record that has not been given out yet, with its offset."""
+        return self._pending.popleft() if self._pending else None
+
+
+class LocalApplication:
+    """Feeds records one by one through the agents, and shows what lies in each topic."""
+
+    def __init__(self, settings: Settings, topics: Iterable[Topic], build: Compose) -> None:
+        self.settings = settings.model_copy(update={"partitions": 1})
+        self.topics = {topic.name: topic for topic in topics}
+        self.schemas = PackagedSchemas(self.topics.values())
+        self.broker = LocalBroker()
+        self._build = build
+        self._agents: dict[str, Any] = {}
+        self._references: set[str] = set()
+        self._app: BatchApp
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["LocalApplication"]:
+        """The application while the block runs."""
+        self._app = app = new_app(self.settings)
+        app.loop = asyncio.get_running_loop()
+        app.outbox = self.broker
+        encoders = {
+            name: self.schemas.encoder(topic.schema) for name, topic in self.topics.items() if topic.schema is not None
+        }
+        self._build(self.settings, app, self.schemas, encoders)
+        app.finalize()
+        app.flow_control.resume()
+        self._references = app.references.topics if hasattr(app, "references") else set()
+        async with AsyncExitStack() as contexts:
+            for agent in list(app.agents.values()):
+                topic = agent.channel.get_topic_name()
+                self._agents[topic] = await contexts.enter_async_context(agent.test_context())
+            yield self
+        cast(BatchConsumer, app.consumer).discard()
+
+    async def feed(self, topic: str, key: bytes | None, value: bytes | None, timestamp_ms: int) -> None:
+        """Append a record to a topic and let everything that follows from it happen."""
+        self.broker.append(Outgoing(topic, key, value, timestamp_ms))  # type: ignore[arg-type]
+        while (pending := self.broker.next_record()) is not None:
+            offset, record = pending
+            batch = RecordBatch(record.topic, 0, [offset], [record.timestamp_ms], [record.key], [record.value])
+            if record.topic in self._references:
+                await self._app.references.take(batch)
+            elif record.topic in self._agents:
+                await self._agents[record.topic].put(batch, partition=0)
+
+    async def rows(self, topic: str) -> list[tuple[Outgoing, Record | None]]:
+        """The records of a topic with their decoded values, None for a tombstone."""
+        name = self.topics[topic].schema
+        assert name is not None
+        decode = Decoder(name)
+        records = self.broker.topics.get(topic, [])
+        await self.schemas.prepare(decode, [record.value for record in records])
+        return [(record, None if record.value is None else decode(record.value)) for record in records]
+
+
+def flash_sales_application(settings: Settings) -> LocalApplication:
+    """The flash-sales application, not yet running."""
+    return LocalApplication(settings, ALL, compose)

@@ -1,0 +1,194 @@
+"""The application's own agents under Faust's test context: joins, dead letters, re-keying, all eight outputs."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from pipeline import topics
+from pipeline.codecs import Record
+from pipeline.runner.local import LocalApplication, flash_sales_application
+from pipeline.settings import Settings
+from pipeline.timebase import HOUR_MS
+
+USER = {
+    "registertime": 1_500_000_000_000,
+    "userid": "User_1",
+    "regionid": "Region_2",
+    "gender": "OTHER",
+    "interests": ["Game", "News"],
+    "contactinfo": {"zipcode": "95112", "state": "CA", "phone": "408-366-7586", "city": "San Jose"},
+}
+VIEW = {"viewtime": 1, "userid": "User_1", "pageid": "Page_10"}
+SALE = {
+    "sale_id": 1,
+    "customer_id": 7,
+    "province_id": 3,
+    "product_id": "P10",
+    "region_id": "Region_2",
+    "discount": Decimal("10.00"),
+    "original_price": Decimal("10.00"),
+    "sale_price": Decimal("9.99"),
+    "quantity": 3,
+    "sale_datetime": datetime.fromtimestamp(3 * 3600, UTC),
+}
+
+
+@pytest.fixture
+async def application() -> AsyncIterator[LocalApplication]:
+    async with flash_sales_application(Settings()).running() as running:
+        await put(running, topics.PAGES, "Page_10", {"page_id": "Page_10", "page_group": "G", "page_name": "N"}, 0)
+        await put(running, topics.PRODUCT, "P10", {"product_id": "P10", "product_group": "PG", "product_name": "PN"}, 0)
+        await put(running, topics.REGION, "Region_2", {"region_id": "Region_2", "region_name": "North"}, 0)
+        yield running
+
+
+async def put(app: LocalApplication, topic: topics.Topic, key: str | None, value: Record | None, time_ms: int) -> None:
+    assert topic.schema is not None
+    raw = None if value is None else app.schemas.encoder(topic.schema)(value)
+    await app.feed(topic.name, None if key is None else key.encode(), raw, time_ms)
+
+
+async def values(app: LocalApplication, topic: topics.Topic) -> list[Record | None]:
+    return [value for _, value in await app.rows(topic.name)]
+
+
+async def expect(app: LocalApplication, topic: topics.Topic, *rows: Record) -> None:
+    """The topic's rows have these columns, in order."""
+    found = await values(app, topic)
+    assert [{name: row[name] for name in e} for row, e in zip(found, rows, strict=True) if row] == list(rows)
+
+
+async def reasons(app: LocalApplication) -> list[str]:
+    return [letter["reason"] for letter in await values(app, topics.DEAD_LETTERS) if letter is not None]
+
+
+async def test_a_user_is_flattened(application: LocalApplication) -> None:
+    await put(application, topics.USERS, "User_1", USER, 5)
+    assert await values(application, topics.USER_TRANSFORMED) == [
+        {
+            "userid": "User_1",
+            "registertime": "2017-07-14 02:40:00",
+            "registertime_ms": 1_500_000_000_000,
+            "gender": "OTHER",
+            "regionid": "Region_2",
+            "interests_1": "Game",
+            "interests_2": "News",
+            "phone": "408-366-7586",
+            "city": "San Jose",
+            "state": "CA",
+            "zipcode": "95112",
+            "event_time_ms": 5,
+            "version": 0,
+        }
+    ]
+
+
+async def test_a_view_is_joined_and_counted_everywhere(application: LocalApplication) -> None:
+    await put(application, topics.USERS, "User_1", USER, 5)
+    await put(application, topics.PAGEVIEW, "User_1", VIEW, 2 * HOUR_MS + 1)
+    (row,) = await values(application, topics.EXTENDED_PAGEVIEWS)
+    assert row == {
+        **VIEW,
+        "page_group": "G",
+        "page_name": "N",
+        "regionid": "Region_2",
+        "gender": "OTHER",
+        "region_name": "North",
+        "event_time_ms": 2 * HOUR_MS + 1,
+        "origin_partition": 0,
+        "origin_offset": 0,
+    }
+    await expect(application, topics.PAGEVIEWS_BY_PAGEGROUP, {"page_group": "G", "count_view": 1})
+    await expect(application, topics.PAGEVIEWS_BY_REGION, {"region_name": "North", "count_view": 1})
+    hour = {"window_start_ms": 2 * HOUR_MS, "window_end_ms": 3 * HOUR_MS, "total_pageview": 1}
+    await expect(application, topics.PAGEVIEWS_TUMBLING, hour)
+    half_past_one = {"window_start_ms": 3 * HOUR_MS // 2, "window_start": "1970-01-01 01:30:00", "total_pageview": 1}
+    await expect(application, topics.PAGEVIEWS_HOPPING, half_past_one, hour)
+    lone = {"window_start_ms": 2 * HOUR_MS + 1, "window_end_ms": 2 * HOUR_MS + 1, "retired": False}
+    await expect(application, topics.PAGEVIEWS_SESSION, lone)
+
+
+async def test_an_unknown_user_page_or_region_is_a_left_join(application: LocalApplication) -> None:
+    await put(application, topics.PAGEVIEW, "User_9", {**VIEW, "userid": "User_9", "pageid": "Page_0"}, 1)
+    (row,) = await values(application, topics.EXTENDED_PAGEVIEWS)
+    assert row is not None
+    assert [row[c] for c in ("page_group", "page_name", "regionid", "gender", "region_name")] == [None] * 5
+    assert await values(application, topics.PAGEVIEWS_BY_PAGEGROUP) == []
+    assert await reasons(application) == []
+
+
+async def test_a_view_is_joined_with_the_users_row_of_its_moment(application: LocalApplication) -> None:
+    await put(application, topics.PAGEVIEW, "User_1", VIEW, 1)
+    await put(application, topics.USERS, "User_1", USER, 2)
+    await put(application, topics.PAGEVIEW, "User_1", VIEW, 3)
+    await put(application, topics.USERS, "User_1", None, 4)
+    await put(application, topics.PAGEVIEW, "User_1", VIEW, 5)
+    rows = await values(application, topics.EXTENDED_PAGEVIEWS)
+    assert [row and row["region_name"] for row in rows] == [None, "North", None]
+    assert (await values(application, topics.USER_TRANSFORMED))[1] is None
+
+
+async def test_sales_add_up_to_the_cent(application: LocalApplication) -> None:
+    for number in range(3):
+        await put(application, topics.FLASH_SALES, str(number), {**SALE, "sale_id": number}, 0)
+    totals = await values(application, topics.SALES_BY_PRODUCTGROUP)
+    assert [(t["total_sales_cents"], t["total_sales"]) for t in totals if t] == [
+        (2997, 29.97),
+        (5994, 59.94),
+        (8991, 89.91),
+    ]
+    (first, *_) = await values(application, topics.SALES_BY_REGION)
+    assert first is not None
+    assert (first["region_name"], first["window_start"]) == ("North", "1970-01-01 03:00:00")
+
+
+async def test_each_bad_record_is_a_dead_letter_and_the_good_ones_around_it_count(
+    application: LocalApplication,
+) -> None:
+    view = application.schemas.encoder("pageview")(VIEW)
+    bad = [
+        (b"User_1", b"random bytes", 1, "wire format"),
+        (b"User_1", b"\x00\x00\x00\x03\xe7abc", 1, "unknown schema id 999"),
+        (None, view, 1, "null key"),
+        (b"User_1", view, -5, "negative timestamp -5"),
+        (b"User_1", view + b"xx", 1, "2 bytes left over"),
+        (b"User_1", view[:-3], 1, "under schema id"),
+        (b"User_1", None, 1, "null value"),
+    ]
+    for key, value, time_ms, _ in bad:
+        await application.feed(topics.PAGEVIEW.name, key, value, time_ms)
+        await put(application, topics.PAGEVIEW, "User_1", VIEW, 1)
+    letters = await values(application, topics.DEAD_LETTERS)
+    for offset, (letter, (key, value, time_ms, reason)) in enumerate(zip(letters, bad, strict=True)):
+        assert letter is not None
+        assert reason in letter["reason"]
+        assert (letter["topic"], letter["partition"], letter["offset"]) == ("PageView", 0, 2 * offset)
+        assert (letter["key"], letter["value"], letter["timestamp_ms"]) == (key, value, time_ms)
+    counts = await values(application, topics.PAGEVIEWS_BY_PAGEGROUP)
+    assert counts[-1] is not None
+    assert counts[-1]["count_view"] == len(bad)
+
+
+@pytest.mark.parametrize("moment", [None, -1_000])
+async def test_a_sale_without_event_time_is_a_dead_letter(application: LocalApplication, moment: int | None) -> None:
+    await put(application, topics.FLASH_SALES, "1", {**SALE, "sale_datetime": moment}, 0)
+    assert len(await reasons(application)) == 1
+    assert await values(application, topics.EXTENDED_FLASHSALES) == []
+
+
+async def test_a_user_in_the_wrong_partition_is_a_dead_letter(application: LocalApplication) -> None:
+    await put(application, topics.USERS, "User_2", USER, 0)
+    assert await reasons(application) == ["key 'User_2' is not the userid 'User_1'"]
+
+
+async def test_a_retired_session_is_sent_with_its_flag(application: LocalApplication) -> None:
+    for time_ms in (0, 60_000):
+        await put(application, topics.PAGEVIEW, "User_1", VIEW, time_ms)
+    rows = await values(application, topics.PAGEVIEWS_SESSION)
+    assert [(r["window_start_ms"], r["window_end_ms"], r["total_pageview"], r["retired"]) for r in rows if r] == [
+        (0, 0, 1, False),
+        (0, 0, 0, True),
+        (0, 60_000, 2, False),
+    ]
