@@ -118,8 +118,8 @@ class Stack:
         lock, cache = load_lock(), Cache(self._settings.cache_dir)
         assigned = ports.assign(self._settings, self._names, self.folder.ports_file, in_use, console)
         parts = build(Site(self.folder, assigned, cache, lock), self._names)
-        missing = [part for part in parts if part.name not in running]
-        if not missing and self.endpoints:
+        missing = [part for part in parts if not (self.endpoints and part.name in running)]
+        if not missing:
             say(console, f"the stack in {self.folder.path} is already running")
             return
         require_space(self.folder.path, DATA_BYTES)

@@ -39,9 +39,7 @@ def up(fresh: bool, without: tuple[str, ...]) -> None:
         endpoints = cluster.up(fresh=fresh, console=console)
     for name, value in endpoints.items():
         say(console, f"  {name:<21} {value}")
-    console.print(
-        f"up after {time.monotonic() - began:.1f} s; `pipeline stack down` stops it", highlight=False, soft_wrap=True
-    )
+    say(console, f"up after {time.monotonic() - began:.1f} s; `pipeline stack down` stops it")
 
 
 @stack.command()

@@ -26,10 +26,11 @@ class Stage(IntEnum):
 class Program:
     """One supervised process.
 
-    `command` is an argument list, its first element an absolute path; it runs in `directory`, or in
-    the folder of logs. `env` is added to the environment of the command that started the stack. After `stop_signal` the process has `stop_wait_s` to end, then it is killed with
-    its children. If it ends by itself it is started again, unless `restart` is false. It has failed for good when
-    it ends `retries` times in a row within its first second. `ports` is only for the status.
+    `command` is an argument list, its first element an absolute path; it runs in `directory`, or in the folder of
+    logs. `env` is added to the environment of the command that started the stack. After `stop_signal` the process
+    has `stop_wait_s` to end, then it is killed with its children. If it ends by itself it is started again, unless
+    `restart` is false. It has failed for good when it ends `retries` times in a row within its first second.
+    `ports` are only shown by the status.
     """
 
     name: str

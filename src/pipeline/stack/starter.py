@@ -1,8 +1,10 @@
 """Start parts side by side, each after those that it needs, until every one serves or one has failed."""
 
+import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from threading import Event, Lock
 
 from pipeline.errors import StackError
@@ -12,8 +14,8 @@ from pipeline.stack.program import log_file
 from pipeline.stack.supervisor import Supervisor
 from pipeline.stack.view import StartView
 
-START_TIMEOUT_S = 120.0
-PROBE_EVERY_S = 0.2
+START_TIMEOUT_S = 240.0  # seconds suffice on an idle machine, not on a busy one
+PROBE_EVERY_S = 0.3
 TAIL_LINES = 15
 
 
@@ -33,7 +35,7 @@ class Starter:
         """Return when every part serves; raises StackError of the first that failed, the others being left as is."""
         if not self._parts:
             return
-        with ThreadPoolExecutor(len(self._parts)) as pool:
+        with _quiet_client(), ThreadPoolExecutor(len(self._parts)) as pool:
             try:
                 futures: list[Future[None]] = [pool.submit(self._start, part) for part in self._parts]
                 done, _ = wait(futures, return_when=FIRST_EXCEPTION)
@@ -78,7 +80,8 @@ class Starter:
         process = self._supervisor.processes()[name]
         if process["statename"] in ("STARTING", "RUNNING") and process["pid"] == pid:
             return
-        reason = process["spawnerr"] or f"it ended with exit status {process['exitstatus']}"
+        reason = process["spawnerr"] if process["statename"] == "FATAL" else ""
+        reason = reason or f"it ended with exit status {process['exitstatus']}"
         raise StackError(f"{name} did not start: {reason}{self._tail(name, log_start)}")
 
     def _tail(self, name: str, log_start: int) -> str:
@@ -90,6 +93,18 @@ class Starter:
         except OSError:
             lines = []
         return "".join(f"\n  {line}" for line in [f"the end of {path}:", *lines])
+
+
+@contextmanager
+def _quiet_client() -> Iterator[None]:
+    """A Kafka client logs an error for each broker that does not listen yet: while waiting that is no error."""
+    logger = logging.getLogger("aiokafka")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _serves(part: Part) -> bool:
