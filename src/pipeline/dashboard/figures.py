@@ -8,8 +8,10 @@ from pipeline.dashboard.theme import FONT, Theme
 from pipeline.timebase import to_datetime
 
 Figure = dict[str, Any]
-MIN_WINDOWS = 24
-VALUE_WIDTH = 108
+MIN_WINDOWS = 12
+GRAPH_HEIGHT = 300
+BAR_HEIGHT = 20
+CHARACTER_WIDTH = 8
 FIGURES = ("trend", "pageviews_by_region", "sales_by_group", "sales_by_region")
 
 
@@ -28,9 +30,9 @@ def figures(numbers: Numbers, theme: Theme, size_ms: int, open_ms: int, empty: s
     """All figures by panel. `open_ms` is the start of the window that is still open; `empty` replaces blank charts."""
     return {
         "trend": trend(numbers.trend, theme, size_ms, open_ms, empty),
-        "pageviews_by_region": bars(numbers.pageviews_by_region, theme, count, "views", empty),
-        "sales_by_group": bars(numbers.sales_by_group, theme, money, "", empty),
-        "sales_by_region": bars(numbers.sales_by_region, theme, money, "", empty),
+        "pageviews_by_region": bars(numbers.pageviews_by_region, theme, count, empty, slots=9),
+        "sales_by_group": bars(numbers.sales_by_group, theme, money, empty, slots=5),
+        "sales_by_region": bars(numbers.sales_by_region, theme, money, empty, slots=9),
     }
 
 
@@ -41,14 +43,17 @@ def trend(windows: Sequence[tuple[int, int]], theme: Theme, size_ms: int, open_m
     layout = _layout(theme)
     if not windows:
         return _empty(layout, empty, theme)
-    first_ms = min(windows[0][0], windows[-1][0] + (1 - MIN_WINDOWS) * size_ms)
+    last_ms = windows[-1][0]
+    if open_ms - last_ms < MIN_WINDOWS * size_ms:
+        last_ms = max(last_ms, open_ms)
+    first_ms = min(windows[0][0], last_ms + (1 - MIN_WINDOWS) * size_ms)
     layout |= {
-        "margin": {"l": 56, "r": 8, "t": 8, "b": 32},
+        "margin": {"l": 56, "r": 8, "t": 8, "b": 44},
         "barmode": "overlay",
         "dragmode": "zoom",
         "xaxis": {
             "type": "date",
-            "range": [_iso(first_ms), _iso(windows[-1][0] + size_ms)],
+            "range": [_iso(first_ms), _iso(last_ms + size_ms)],
             "showgrid": False,
             "linecolor": theme.css["border"],
             "ticks": "outside",
@@ -98,23 +103,29 @@ def _columns(
     }
 
 
-def bars(rows: Breakdown, theme: Theme, label: Callable[[int], str], unit: str, empty: str) -> Figure:
-    """Horizontal bars, the largest on top, each in its name's colour, its value in a column at the right."""
+def bars(rows: Breakdown, theme: Theme, label: Callable[[int], str], empty: str, *, slots: int) -> Figure:
+    """Horizontal bars, the largest on top, each in its name's colour, its value in a column at the right.
+
+    There is room for `slots` bars, so that they keep their place and thickness when a filter leaves fewer.
+    """
     layout = _layout(theme)
     if not rows:
         return _empty(layout, empty, theme)
     upwards = rows[::-1]
-    money_scale = 100 if label is money else 1
+    slots = max(slots, len(rows))
+    scale = 100 if label is money else 1
+    values_width = 16 + CHARACTER_WIDTH * max(len(label(value)) for _, value in rows)
     layout |= {
-        "margin": {"l": 92, "r": VALUE_WIDTH, "t": 4, "b": 4},
+        "margin": {"l": 92, "r": values_width, "t": 4, "b": 4},
         "dragmode": False,
-        "bargap": 0.36,
-        "xaxis": {"visible": False, "fixedrange": True, "rangemode": "tozero"},
+        "bargap": max(0.25, 1 - BAR_HEIGHT * slots / GRAPH_HEIGHT),
+        "xaxis": {"visible": False, "fixedrange": True, "range": [0, max(max(v for _, v in rows), 1) / scale]},
         "yaxis": {
             "fixedrange": True,
             "type": "category",
             "categoryorder": "array",
             "categoryarray": [name for name, _ in upwards],
+            "range": [len(rows) - slots - 0.5, len(rows) - 0.5],
             "ticklabelstandoff": 8,
             "automargin": True,
         },
@@ -123,7 +134,7 @@ def bars(rows: Breakdown, theme: Theme, label: Callable[[int], str], unit: str, 
                 "xref": "paper",
                 "x": 1,
                 "xanchor": "right",
-                "xshift": VALUE_WIDTH - 4,
+                "xshift": values_width - 4,
                 "yref": "y",
                 "y": name,
                 "text": label(value),
@@ -137,8 +148,8 @@ def bars(rows: Breakdown, theme: Theme, label: Callable[[int], str], unit: str, 
         "type": "bar",
         "orientation": "h",
         "y": [name for name, _ in upwards],
-        "x": [value / money_scale for _, value in upwards],
-        "customdata": [f"{name}<br><b>{label(value)}</b> {unit}".rstrip() for name, value in upwards],
+        "x": [value / scale for _, value in upwards],
+        "customdata": [f"{name}<br><b>{label(value)}</b>" for name, value in upwards],
         "marker": {"color": [theme.colour(name) for name, _ in upwards], "cornerradius": 3},
         "hovertemplate": "%{customdata}<extra></extra>",
     }
@@ -176,7 +187,14 @@ def _empty(layout: Figure, text: str, theme: Theme) -> Figure:
     axis = {"visible": False, "fixedrange": True}
     return {
         "data": [],
-        "layout": {**layout, "dragmode": False, "xaxis": axis, "yaxis": axis, "annotations": [note]},
+        "layout": {
+            **layout,
+            "margin": dict.fromkeys("lrtb", 0),
+            "dragmode": False,
+            "xaxis": axis,
+            "yaxis": axis,
+            "annotations": [note],
+        },
     }
 
 

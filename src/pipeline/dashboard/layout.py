@@ -9,12 +9,16 @@ from pipeline.settings import Settings
 
 TITLE = "Flash sales live"
 DESCRIPTION = "Page views, users and flash sales of an e-shop as they happen."
-KPIS = {"pageviews": "Page views", "sales": "Sales", "users": "Users"}
+KPIS = {
+    "pageviews": ("Page views", "of all page groups"),
+    "sales": ("Flash sales", "sale price times quantity"),
+    "users": ("Users", "registered"),
+}
 CHARTS = {
-    "trend": ("Sales per hour", "Hours in UTC; the hatched hour is still open"),
-    "sales_by_group": ("Sales by product group", ""),
-    "sales_by_region": ("Sales by region", "The region of the sale"),
-    "pageviews_by_region": ("Page views by region", "The viewer's region; views of unknown users are left out"),
+    "trend": ("Flash sales per hour", "hours in UTC; hatched: still open"),
+    "sales_by_group": ("Flash sales by product group", "largest first"),
+    "sales_by_region": ("Flash sales by region", "region of the sale"),
+    "pageviews_by_region": ("Page views by region", "region of the viewer, where known"),
 }
 BLANK = {
     "data": [],
@@ -25,6 +29,7 @@ BLANK = {
         "yaxis": {"visible": False},
     },
 }
+DROPDOWN_HEIGHT = 420
 GRAPH_CONFIG: Any = {"displayModeBar": False, "scrollZoom": False, "doubleClick": "reset"}
 
 
@@ -73,14 +78,20 @@ def _header() -> Any:
         children=[
             html.H1(TITLE),
             html.Div(
-                className="live",
+                className="status",
                 children=[
                     html.Span(
                         id="chip",
                         className="chip starting",
                         children=[html.Span(className="dot"), html.Span("Starting", id="chip-state", role="status")],
                     ),
-                    html.Span("Waiting for the first answer", id="chip-ages", className="ages"),
+                    html.Span(
+                        className="ages",
+                        children=[
+                            html.Span("Waiting for the first answer", id="chip-event"),
+                            html.Span(id="chip-refresh"),
+                        ],
+                    ),
                     html.Button("Pause", id="pause", className="button", type="button"),
                 ],
             ),
@@ -99,14 +110,20 @@ def _filters() -> Any:
             ),
             _field(
                 "Product group",
-                dcc.Dropdown(id="groups", multi=True, options=[], placeholder="All product groups", searchable=False),
+                _dropdown("groups", "All product groups"),
             ),
             _field(
                 "Region",
-                dcc.Dropdown(id="regions", multi=True, options=[], placeholder="All regions", searchable=False),
+                _dropdown("regions", "All regions"),
             ),
-            html.Button("Clear filters", id="clear", className="button", type="button"),
+            html.Button("Clear", id="clear", className="button", type="button", **_labelled("Clear all filters")),
         ],
+    )
+
+
+def _dropdown(name: str, placeholder: str) -> Any:
+    return dcc.Dropdown(
+        id=name, multi=True, options=[], placeholder=placeholder, searchable=False, maxHeight=DROPDOWN_HEIGHT
     )
 
 
@@ -128,10 +145,10 @@ def _kpis() -> Any:
                 children=[
                     html.H2(title),
                     html.P("–", id=f"kpi-{panel}", className="value"),  # noqa: RUF001
-                    html.P(id=f"note-{panel}", className="note"),
+                    _note(panel, subtitle),
                 ],
             )
-            for panel, title in KPIS.items()
+            for panel, (title, subtitle) in KPIS.items()
         ],
     )
 
@@ -148,14 +165,18 @@ def _chart(panel: str, title: str, subtitle: str) -> Any:
     return html.Div(
         className=f"card chart {panel}",
         children=[
+            html.H2(title),
+            _note(panel, subtitle),
             html.Div(
-                className="heading",
-                children=[
-                    html.H2(title),
-                    html.P(subtitle, className="note"),
-                    html.P(id=f"note-{panel}", className="note"),
-                ],
+                dcc.Graph(id=f"figure-{panel}", figure=BLANK, config=GRAPH_CONFIG, responsive=True),
+                className="graph",
+                role="img",
+                **_labelled(f"Bar chart: {title}"),
             ),
-            dcc.Graph(id=f"figure-{panel}", className="graph", figure=BLANK, config=GRAPH_CONFIG, responsive=True),
         ],
     )
+
+
+def _note(panel: str, subtitle: str) -> Any:
+    """What a number is of, and which filters do not apply to it."""
+    return html.P([html.Span(subtitle), html.Span(id=f"note-{panel}", className="unfiltered")], className="note")

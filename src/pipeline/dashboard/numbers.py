@@ -95,13 +95,13 @@ def numbers(data: Data, filters: Filters) -> Numbers:
 
 
 def notes(filters: Filters) -> dict[str, str]:
-    """{panel: which of the chosen filters do not apply to it, as a sentence, or ""}."""
+    """{panel: which of the chosen filters do not apply to it, in words, or ""}."""
     chosen = {"date": filters.has_dates, "product group": bool(filters.groups), "region": bool(filters.regions)}
-    return {panel: _sentence([name for name in NOT_FILTERED.get(panel, ()) if chosen[name]]) for panel in PANELS}
+    return {panel: _words([name for name in NOT_FILTERED.get(panel, ()) if chosen[name]]) for panel in PANELS}
 
 
-def _sentence(names: Sequence[str]) -> str:
-    return f"Not filtered by {' or '.join(names)}" if names else ""
+def _words(names: Sequence[str]) -> str:
+    return f"not filtered by {' or '.join(names)}" if names else ""
 
 
 def _sales(data: Data, filters: Filters, *, by_group: bool = False, by_region: bool = False) -> Iterator[Cell]:

@@ -27,15 +27,15 @@
     }
   }
 
-  function ages(fresh, elapsed) {
-    const parts = [];
-    if (fresh.event_age_s !== null) {
-      const at = clock(fresh.server_ms - fresh.event_age_s * 1000);
-      parts.push("newest event " + at + ", " + age(fresh.event_age_s + elapsed) + " ago");
-    }
-    if (fresh.refresh_age_s !== null) parts.push("refreshed " + age(fresh.refresh_age_s + elapsed) + " ago");
-    const text = parts.join(" · ") || "no answer from Pinot yet";
-    return text.charAt(0).toUpperCase() + text.slice(1);
+  function eventAge(fresh, elapsed) {
+    if (fresh.event_age_s === null) return "No events yet";
+    const at = clock(fresh.server_ms - fresh.event_age_s * 1000);
+    return "Newest event " + at + ", " + age(fresh.event_age_s + elapsed) + " ago";
+  }
+
+  function refreshAge(fresh, elapsed) {
+    if (fresh.refresh_age_s === null) return "Not refreshed yet";
+    return "Refreshed " + age(fresh.refresh_age_s + elapsed) + " ago";
   }
 
   function chip(_tick, fresh, paused, intervalMs) {
@@ -45,14 +45,14 @@
     }
     const elapsed = (performance.now() - answeredAt) / 1000;
     if (paused && fresh) {
-      return ["chip paused", "Paused", "Data as of " + clock(fresh.server_ms) + ", " + age(elapsed) + " ago"];
+      return ["chip paused", "Paused", eventAge(fresh, elapsed), refreshAge(fresh, elapsed)];
     }
     if (elapsed > Math.max(LOST_AFTER_S, (3 * intervalMs) / 1000)) {
       revive();
-      return ["chip unreachable", "No connection", "The dashboard has not answered for " + age(elapsed)];
+      return ["chip unreachable", "No connection", "The dashboard does not answer", "Last answer " + age(elapsed) + " ago"];
     }
-    if (!fresh) return ["chip starting", LABELS.starting, "Waiting for the first answer"];
-    return ["chip " + fresh.state, LABELS[fresh.state], ages(fresh, elapsed)];
+    if (!fresh) return ["chip starting", LABELS.starting, "Waiting for the first answer", ""];
+    return ["chip " + fresh.state, LABELS[fresh.state], eventAge(fresh, elapsed), refreshAge(fresh, elapsed)];
   }
 
   function scheme(_tick, current) {
