@@ -1,5 +1,6 @@
 """What a poll sends: only new rows, by id, as the JDBC source connector would write them."""
 
+import time
 from datetime import datetime
 from decimal import Decimal
 
@@ -78,7 +79,17 @@ def test_decimals_lose_nothing(price, discount):
         assert value[name].as_tuple().exponent == -2
 
 
-def test_a_datetime_is_utc_whatever_the_local_time_zone(monkeypatch):
+@pytest.fixture
+def far_east(monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Bangkok")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("far_east")
+def test_a_datetime_is_utc_whatever_the_local_time_zone():
     assert record_of({"sale_datetime": AT, "other": "x", "none": None}) == {
         "sale_datetime": AT_MS,
         "other": "x",

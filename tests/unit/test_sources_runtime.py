@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.sources.runtime import TICK_S, Pacer, retrying, until_stopped, wait
+from pipeline.sources.runtime import TICK_S, Pacer, Throttle, retrying, until_stopped, wait
 
 
 @given(st.floats(0.1, 20_000), st.lists(st.floats(0.0, 0.9), min_size=1, max_size=50))
@@ -109,3 +109,22 @@ async def test_work_that_does_not_hear_the_stop_is_cancelled():
     asyncio.get_running_loop().call_later(0.01, stop.set)
     await asyncio.wait_for(until_stopped(deaf(), stop, grace_s=0.01), 5)
     assert ended == [True]
+
+
+def test_repetitions_of_aiokafka_are_let_through_now_and_then():
+    throttle = Throttle(every_s=5.0)
+
+    def passes(name, message, created):
+        record = logging.LogRecord(name, logging.WARNING, "", 0, message, (), None)
+        record.created = created
+        return throttle.filter(record)
+
+    assert [passes("aiokafka.conn", "gone: %s", t) for t in (100.0, 100.1, 104.9, 105.0, 105.1)] == [
+        True,
+        False,
+        False,
+        True,
+        False,
+    ]
+    assert passes("aiokafka.conn", "something else", 105.1)
+    assert all(passes("pipeline.x", "same", t) for t in (1.0, 1.0, 1.0))

@@ -49,8 +49,9 @@ async def run_generators(settings: Settings, rates: dict[str, float], count: int
     When one fails the others are stopped and its error is raised.
     """
     from pipeline.sources import datagen, flash_sales
-    from pipeline.sources.runtime import stop_on_signals
+    from pipeline.sources.runtime import stop_on_signals, throttle_repetitions
 
+    throttle_repetitions()
     with stop_on_signals() as stop:
 
         async def one(kind: str, rate: float) -> str:
@@ -78,7 +79,8 @@ def poll(once: bool) -> None:
 async def run_poller(settings: Settings, once: bool) -> int:
     """Poll until SIGINT or SIGTERM, or once; returns the number of flash sales sent."""
     from pipeline.sources import poller
-    from pipeline.sources.runtime import stop_on_signals
+    from pipeline.sources.runtime import stop_on_signals, throttle_repetitions
 
+    throttle_repetitions()
     with stop_on_signals() as stop:
         return await poller.run(settings, stop, once=once)

@@ -18,6 +18,31 @@ TICK_S = 0.02
 """Shortest pause between two batches: high rates are kept by larger batches, not by a busy loop."""
 
 
+class Throttle(logging.Filter):
+    """Lets each of aiokafka's messages through once in `every_s` seconds: in an outage it repeats them every 0.1 s."""
+
+    def __init__(self, every_s: float = 5.0) -> None:
+        super().__init__()
+        self._every_s = every_s
+        self._last_s: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """False for a repetition; messages are compared before their arguments are put in."""
+        if not record.name.startswith("aiokafka"):
+            return True
+        message = (record.name, str(record.msg))
+        if record.created - self._last_s.get(message, -self._every_s) < self._every_s:
+            return False
+        self._last_s[message] = record.created
+        return True
+
+
+def throttle_repetitions() -> None:
+    """Put a Throttle on the handlers of the root logger."""
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(Throttle())
+
+
 @contextmanager
 def stop_on_signals() -> Iterator[asyncio.Event]:
     """An event which SIGINT and SIGTERM set, within a running loop."""

@@ -1,6 +1,6 @@
 """The state of everything, as plain data: `pipeline status` prints it, the dashboard's health page shows it."""
 
-from pipeline.status.collect import collect
+from pipeline.status.collector import collect
 from pipeline.status.model import (
     Broker,
     GroupStatus,

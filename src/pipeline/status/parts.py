@@ -97,7 +97,7 @@ async def collect_schemas(settings: Settings) -> dict[str, SubjectStatus]:
             return dict(zip(subjects, await asyncio.gather(*map(one, subjects)), strict=True))
         except (httpx.HTTPError, OSError) as error:
             raise PipelineError(
-                f"the schema registry at {settings.registry_url} does not answer: {_why(error)}"
+                f"the schema registry at {settings.registry_url} cannot be asked: {_why(error)}"
             ) from None
 
 
@@ -108,7 +108,7 @@ async def collect_pinot(settings: Settings) -> dict[str, PinotTable]:
             names = sorted((await _json(client, f"{settings.pinot_controller_url}/tables"))["tables"])
         except (httpx.HTTPError, OSError) as error:
             raise PipelineError(
-                f"the Pinot controller at {settings.pinot_controller_url} does not answer: {_why(error)}"
+                f"the Pinot controller at {settings.pinot_controller_url} cannot be asked: {_why(error)}"
             ) from None
 
         async def one(name: str) -> PinotTable:
@@ -121,7 +121,7 @@ async def collect_pinot(settings: Settings) -> dict[str, PinotTable]:
             return dict(zip(names, await asyncio.gather(*map(one, names)), strict=True))
         except (httpx.HTTPError, OSError) as error:
             raise PipelineError(
-                f"the Pinot broker at {settings.pinot_broker_url} does not answer: {_why(error)}"
+                f"the Pinot broker at {settings.pinot_broker_url} cannot be asked: {_why(error)}"
             ) from None
 
 
@@ -176,4 +176,6 @@ async def _json(client: httpx.AsyncClient, path: str) -> Any:
 
 
 def _why(error: BaseException) -> str:
+    if isinstance(error, httpx.HTTPStatusError):
+        return f"HTTP {error.response.status_code} for {error.request.url.path}"
     return str(error) or type(error).__name__

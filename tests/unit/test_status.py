@@ -1,0 +1,279 @@
+"""Status: what is wrong becomes a sentence, and never hides what is known."""
+
+import asyncio
+import json
+
+import httpx
+import pytest
+from click.testing import CliRunner
+from rich.console import Console
+
+from pipeline import topics
+from pipeline.codecs import Decoder, Encoder, schema
+from pipeline.errors import PipelineError, StackError
+from pipeline.settings import Settings
+from pipeline.sources.position import Position, Stored
+from pipeline.status import (
+    Broker,
+    GroupStatus,
+    Letter,
+    Letters,
+    PinotTable,
+    PollerStatus,
+    Status,
+    SubjectStatus,
+    TopicStatus,
+    collect,
+    parts,
+    view,
+)
+from pipeline.status.collector import pinot_problem, schema_problem, topic_problem
+from pipeline.status.view import as_json, command, show
+
+GOOD_TOPIC = TopicStatus(5, 2, 2, 0, 0, 7)
+SUBJECT = SubjectStatus(1, 4, "BACKWARD")
+LETTER = Letter("PageView", 1, 42, 1_700_000_000_000, "null key")
+
+
+def all_topics(**changed):
+    return {topic.name: GOOD_TOPIC for topic in topics.ALL} | changed
+
+
+def all_subjects():
+    return {topic.subject: SUBJECT for topic in topics.ALL if topic.schema}
+
+
+def everything():
+    return Status(
+        brokers=(Broker(1, "127.0.0.1", 9092, True), Broker(2, "127.0.0.1", 9093, False)),
+        topics=all_topics(),
+        groups={"pipeline": GroupStatus(3, {"PageView": 3})},
+        schemas=all_subjects(),
+        pinot={"sales": PinotTable(12, 1_700_000_000_000)},
+        dead_letters=Letters(1, (LETTER,)),
+        poller=PollerStatus(99, 2, 1_700_000_000_000),
+    )
+
+
+def test_all_well_has_no_problem():
+    assert topic_problem(all_topics()) is None
+    assert schema_problem(all_subjects()) is None
+    assert pinot_problem({"a": PinotTable(0)}) is None
+    assert everything().ok
+
+
+def test_topic_troubles_are_named():
+    found = all_topics(PageView=TopicStatus(5, 2, 1, 3, 0, 7), Users_=TopicStatus(5, 2, 0, 5, 1, 0))
+    del found["MysqlSource-pages"]
+    sentence = topic_problem(found)
+    assert "1 of 21 topics are missing (MysqlSource-pages): run `pipeline provision`" in sentence
+    assert "1 topics have partitions without a leader (Users_)" in sentence
+    assert "2 topics have partitions with a replica out of sync (PageView, Users_)" in sentence
+
+
+def test_missing_subjects_are_named():
+    assert schema_problem({}).startswith("17 of 17 subjects are missing (PageView-value, Users_-value, ")
+
+
+def test_a_pinot_answer():
+    answer = {"resultTable": {"rows": [[12]]}, "numServersQueried": 1, "numServersResponded": 1}
+    assert parts.pinot_table(answer | {"minConsumingFreshnessTimeMs": 5}) == PinotTable(12, 5)
+    assert parts.pinot_table(answer | {"minConsumingFreshnessTimeMs": 0}) == PinotTable(12, None)
+    assert parts.pinot_table(answer | {"numServersResponded": 0}).problem == "1 of 1 servers did not respond"
+    bad = parts.pinot_table({"exceptions": [{"errorCode": 305, "message": "no segment\nat x.y.Z"}]})
+    assert bad == PinotTable(None, problem="no segment")
+    sentence = pinot_problem({"a": bad, "b": PinotTable(1)})
+    assert sentence == "1 of 2 tables cannot be counted (a: no segment)"
+
+
+def test_a_letter_that_cannot_be_read_is_still_a_letter():
+    decode = Decoder("dead_letter")
+    decode.learn(1, schema("dead_letter"))
+    fields = {
+        "topic": "PageView",
+        "partition": 1,
+        "offset": 42,
+        "timestamp_ms": 1_700_000_000_000,
+        "reason": "null key",
+    }
+    assert parts.letter(decode, Encoder("dead_letter", 1)(fields)) == LETTER
+    assert "cannot be read" in parts.letter(decode, b"?").reason
+
+
+@pytest.fixture
+def answers(monkeypatch):
+    """Every part answers at once; a test may replace some."""
+    status = everything()
+    values = {
+        "brokers": status.brokers,
+        "topics": status.topics,
+        "groups": status.groups,
+        "schemas": status.schemas,
+        "pinot": status.pinot,
+        "letters": status.dead_letters,
+        "poller": status.poller,
+    }
+    for name, value in values.items():
+
+        async def answer(settings, value=value):
+            return value
+
+        monkeypatch.setattr(parts, f"collect_{name}", answer)
+    return monkeypatch
+
+
+async def test_everything_is_collected(answers):
+    assert await collect(Settings()) == everything()
+
+
+async def test_a_part_that_is_down_leaves_the_others(answers):
+    async def down(settings):
+        raise StackError("no Kafka broker answers")
+
+    async def hangs(settings):
+        await asyncio.sleep(60)
+
+    answers.setattr(parts, "collect_topics", down)
+    answers.setattr(parts, "collect_pinot", hangs)
+    answers.setattr("pipeline.status.collector.PART_TIMEOUT_S", 0.01)
+    status = await collect(Settings())
+    assert not status.ok
+    assert status.problems == {"pinot": "no answer within 0 s", "topics": "no Kafka broker answers"}
+    assert (status.topics, status.pinot) == ({}, {})
+    assert status.brokers == everything().brokers
+
+
+async def test_parts_are_asked_at_the_same_time(answers):
+    started = []
+
+    async def waits_for_the_others(settings):
+        started.append(1)
+        while len(started) < 2:
+            await asyncio.sleep(0)
+        return {}
+
+    answers.setattr(parts, "collect_groups", waits_for_the_others)
+    answers.setattr(parts, "collect_pinot", waits_for_the_others)
+    assert (await asyncio.wait_for(collect(Settings()), 5)).ok
+
+
+def test_the_json_has_the_agreed_shape():
+    found = json.loads(json.dumps(as_json(everything())))
+    assert found["ok"] is True
+    assert found["brokers"][0] == {"id": 1, "host": "127.0.0.1", "port": 9092, "controller": True}
+    assert found["topics"]["PageView"] == {
+        "partitions": 5,
+        "replicas": 2,
+        "in_sync": 2,
+        "under_replicated": 0,
+        "leaderless": 0,
+        "messages": 7,
+    }
+    assert found["groups"] == {"pipeline": {"lag": 3, "topics": {"PageView": 3}}}
+    assert found["schemas"]["PageView-value"] == {"version": 1, "id": 4, "compatibility": "BACKWARD"}
+    assert found["pinot"] == {"sales": 12}
+    assert found["dead_letters"]["count"] == 1
+    assert found["dead_letters"]["latest"][0]["reason"] == "null key"
+    assert found["poller"] == {"last_id": 99, "missing": 2, "at_ms": 1_700_000_000_000}
+
+
+def printed(status):
+    console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    show(status, console)
+    console.file.close()
+    return console.export_text()
+
+
+def test_people_see_everything():
+    text = printed(everything())
+    for expected in (
+        "TOTAL_PAGEVIEW_BY_PAGEGROUP_TUMBLING_WINDOW",
+        "127.0.0.1:9093",
+        "null key",
+        "sale_id 99",
+        "2023-11-14 22:13:20",
+        "everything is up",
+    ):
+        assert expected in text
+
+
+def test_people_see_each_trouble_once():
+    text = printed(Status(problems={"brokers": "gone", "groups": "gone", "pinot": "slow"}))
+    assert "brokers, groups: gone" in text
+    assert "pinot: slow" in text
+    assert "everything is up" not in text
+    assert "Brokers" not in text
+
+
+@pytest.mark.parametrize(("status", "code"), [(everything(), 0), (Status(problems={"pinot": "gone"}), 1)])
+def test_the_exit_code(monkeypatch, status, code):
+    async def found(settings):
+        return status
+
+    monkeypatch.setattr(view, "collect", found)
+    result = CliRunner().invoke(command, ["--json"])
+    assert result.exit_code == code
+    assert json.loads(result.stdout)["ok"] is status.ok
+
+
+@pytest.fixture
+def http(monkeypatch):
+    """Answer HTTP from a {(method, path): answer}; others are 404."""
+    real = httpx.AsyncClient
+
+    def serve(pages):
+        def handler(request):
+            page = pages.get((request.method, request.url.path))
+            return httpx.Response(404) if page is None else httpx.Response(200, json=page)
+
+        monkeypatch.setattr(
+            httpx, "AsyncClient", lambda **options: real(transport=httpx.MockTransport(handler), **options)
+        )
+
+    return serve
+
+
+async def test_subjects_come_from_the_registry(http):
+    http(
+        {
+            ("GET", "/base/subjects"): ["b-value", "a-value"],
+            ("GET", "/base/subjects/a-value/versions/latest"): {"version": 2, "id": 9},
+            ("GET", "/base/subjects/b-value/versions/latest"): {"version": 1, "id": 3},
+            ("GET", "/base/config/a-value"): {"compatibilityLevel": "BACKWARD"},
+            ("GET", "/base/config/b-value"): {"compatibilityLevel": "NONE"},
+        }
+    )
+    found = await parts.collect_schemas(Settings(registry_url="http://registry/base"))
+    assert list(found.items()) == [
+        ("a-value", SubjectStatus(2, 9, "BACKWARD")),
+        ("b-value", SubjectStatus(1, 3, "NONE")),
+    ]
+
+
+async def test_rows_come_from_pinot(http):
+    answer = {"resultTable": {"rows": [[5]]}, "numServersQueried": 1, "numServersResponded": 1}
+    http({("GET", "/tables"): {"tables": ["t"]}, ("POST", "/query/sql"): answer})
+    assert await parts.collect_pinot(Settings()) == {"t": PinotTable(5)}
+
+
+async def test_a_server_that_refuses_is_named(http):
+    http({})
+    with pytest.raises(PipelineError, match="the Pinot controller at http://p:1 cannot be asked: HTTP 404 for /tables"):
+        await parts.collect_pinot(Settings(pinot_controller_url="http://p:1"))
+    with pytest.raises(
+        PipelineError, match="the schema registry at http://r:1 cannot be asked: HTTP 404 for /subjects"
+    ):
+        await parts.collect_schemas(Settings(registry_url="http://r:1"))
+
+
+async def test_the_poller_position(monkeypatch):
+    async def stored(settings):
+        return Stored(Position(9, frozenset({3, 4})), "me", 5)
+
+    async def nothing(settings):
+        return None
+
+    monkeypatch.setattr(parts, "stored_position", stored)
+    assert await parts.collect_poller(Settings()) == PollerStatus(9, 2, 5)
+    monkeypatch.setattr(parts, "stored_position", nothing)
+    assert await parts.collect_poller(Settings()) is None
