@@ -84,6 +84,8 @@ def run(monkeypatch):
 
         async def sales_of(self, database, queries):
             text = str(queries[0])
+            if "max(" in text:
+                return [{"last": max(ids, default=None)}]
             if "flash_sales" not in text:
                 return [REFERENCE]
             position = self.seen
@@ -134,6 +136,14 @@ def test_whatever_transactions_come_to_every_row_is_there_once(run, fates):
     kafka = Kafka(fates)
     run(kafka, {1, 2, 3, 5, 8, 9, 10, 11, 12})
     assert sorted(map(int, kafka.keys)) == [1, 2, 3, 5, 8, 9, 10, 11, 12]
+
+
+def test_a_table_that_was_made_anew_is_told(run, caplog):
+    kafka = Kafka()
+    run(kafka, {1, 2, 3})
+    assert "made anew" not in caplog.text
+    run(kafka, {1})
+    assert "the table ends at sale_id 1, but rows up to 3 have been sent" in caplog.text
 
 
 def test_a_poller_whose_place_is_taken_ends_with_a_sentence(run):

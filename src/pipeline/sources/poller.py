@@ -38,7 +38,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -159,6 +159,7 @@ class Poller:
 
     async def _poll(self, database: AsyncEngine, feed: Feed) -> None:
         """Bulk tables when due, then sales, every `poll_interval_s`; at once again after a full batch."""
+        await self._compare(database, feed.position)
         due_s = time.monotonic()
         while not self._stop.is_set():
             if time.monotonic() >= self._next_bulk_s:
@@ -171,6 +172,17 @@ class Poller:
                 return
             due_s = max(due_s + self._settings.poll_interval_s, time.monotonic())
             await wait(self._stop, due_s - time.monotonic())
+
+    async def _compare(self, database: AsyncEngine, position: Position) -> None:
+        """Warn when the table ends below the position: it was made anew, and its ids start again."""
+        (row,) = await self._read(database, [select(func.max(FlashSale.sale_id).label("last"))]) or [{"last": None}]
+        if (row["last"] or 0) < position.last_id:
+            log.warning(
+                "flash sales: the table ends at sale_id %s, but rows up to %d have been sent: was it made anew? "
+                "Only rows with larger ids are sent from here on",
+                row["last"],
+                position.last_id,
+            )
 
     async def _bulk(self, database: AsyncEngine, feed: Feed) -> None:
         """Send all rows of the reference tables in one transaction."""
