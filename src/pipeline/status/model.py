@@ -47,7 +47,7 @@ class SubjectStatus:
 
 @dataclass(frozen=True, slots=True)
 class PinotTable:
-    """Rows by COUNT(*), and up to when its data was fresh by Pinot's own account (epoch ms, None: not known).
+    """Rows by COUNT(*), and when Pinot last took data in, in the partition that has waited longest (epoch ms).
 
     A table that cannot be counted has no rows but a `problem`.
     """

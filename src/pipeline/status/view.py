@@ -82,8 +82,8 @@ def schemas_table(status: Status) -> Table:
 
 
 def pinot_tables(status: Status) -> Table:
-    """Pinot tables; the age is that of the newest data which Pinot has seen."""
-    table = _table("Pinot", "table", "#rows", "#seconds behind")
+    """Pinot tables; the age is that of the last data in the partition that has waited longest."""
+    table = _table("Pinot", "table", "#rows", "#last data (s ago)")
     for name, found in status.pinot.items():
         age = "" if found.fresh_ms is None else f"{max(0, now_ms() - found.fresh_ms) / 1000:.1f}"
         table.add_row(name, "?" if found.rows is None else f"{found.rows:,}", age)
