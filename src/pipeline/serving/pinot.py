@@ -35,6 +35,7 @@ class Pinot:
             "scheme": parts.scheme,
             "path": f"{parts.path.rstrip('/')}/query/sql",
         }
+        self._session: httpx.Client | None = None
         self._connection: Any = None
         self._lock = Lock()
 
@@ -59,16 +60,16 @@ class Pinot:
     def close(self) -> None:
         """Close the connection; a later query opens a new one."""
         with self._lock:
-            connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+            session, self._session, self._connection = self._session, None, None
+        if session is not None:
+            session.close()
 
     def _connect(self) -> Any:
         with self._lock:
             if self._connection is None:
                 timeout = httpx.Timeout(self.timeout_s, connect=min(CONNECT_TIMEOUT_S, self.timeout_s))
-                session = httpx.Client(timeout=timeout, trust_env=False)
-                self._connection = pinotdb.connect(**self._address, session=session, timeout=self.timeout_s)
+                self._session = httpx.Client(timeout=timeout, trust_env=False)
+                self._connection = pinotdb.connect(**self._address, session=self._session, timeout=self.timeout_s)
             return self._connection
 
 

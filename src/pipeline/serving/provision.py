@@ -160,11 +160,13 @@ def stream_of(config: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def covers(found: Any, wanted: Any) -> bool:
     """Whether what Pinot holds has everything that is declared; Pinot adds defaults of its own, and omits some."""
+    if found is None and wanted in ({}, "", None):
+        return True
     if isinstance(wanted, Mapping):
         return isinstance(found, Mapping) and all(covers(found.get(name), value) for name, value in wanted.items())
     if isinstance(wanted, list):
         return isinstance(found, list) and len(found) == len(wanted) and all(map(covers, found, wanted))
-    return bool(found == wanted) or (found is None and wanted in ({}, "", None))
+    return bool(found == wanted)
 
 
 def message(reply: httpx.Response) -> str:

@@ -61,7 +61,7 @@ def _load(path: Path, values: dict[str, str]) -> dict[str, Any]:
         return dict(json.loads(Template(path.read_text("utf-8")).substitute(escaped)))
     except OSError as error:
         raise ProvisionError(f"setting pinot_dir: {path} cannot be read: {error.strerror}") from error
-    except (KeyError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ProvisionError(f"{path} is not a JSON object with known placeholders: {error}") from error
 
 
