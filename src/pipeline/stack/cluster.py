@@ -9,7 +9,7 @@ from rich.console import Console
 
 from pipeline.errors import StackError
 from pipeline.settings import Settings
-from pipeline.stack import ports
+from pipeline.stack import archives, ports
 from pipeline.stack.artifacts import load_lock
 from pipeline.stack.datadir import DataDir, read_json, write_json
 from pipeline.stack.fetch import Cache, full_disk_told, require_space
@@ -72,7 +72,8 @@ class Stack:
         """The state of each process; empty if the stack is not running."""
         if not self._supervisor.is_alive():
             return []
-        return statuses(self._supervisor.programs(), self._supervisor.processes())
+        parts = statuses(self._supervisor.programs(), self._supervisor.processes())
+        return [part for part in parts if part.name != archives.PROGRAM_NAME or part.pid]
 
     @property
     def endpoints(self) -> dict[str, str]:
@@ -135,6 +136,11 @@ class Stack:
             with StartView(console).shown() as view:
                 Starter(self._supervisor, self.folder, missing, view).run()
             write_json(self.folder.endpoints_file, self.endpoints | endpoints(parts))
+        found = (part.class_archive() for part in missing)
+        archiver = archives.program(filter(None, found), self.folder.config / "class-archives.json")
+        if archiver is not None:
+            self._supervisor.add([archiver])
+            self._supervisor.start_program(archiver.name)
 
     @contextmanager
     def _stopped_if_broken_off(self, names: list[str]) -> Iterator[None]:

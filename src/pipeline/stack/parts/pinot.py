@@ -6,6 +6,7 @@ import httpx
 
 import pipeline
 from pipeline.errors import StackError
+from pipeline.stack.archives import ClassArchive
 from pipeline.stack.parts.base import PROBE_TIMEOUT_S, Part, Site, java, listens, write_properties
 from pipeline.stack.ports import HOST
 from pipeline.stack.program import Program, Stage
@@ -50,8 +51,12 @@ class ZooKeeper(Part):
         """ZooKeeper's JVM."""
         options = ("-Xmx128m", f"-Dlog4j2.configurationFile={logging_file(self.site)}")
         main = ("org.apache.zookeeper.server.quorum.QuorumPeerMain", str(self._properties))
-        command = java(self.site, self.name, options, self.site.class_path("pinot"), main)
+        command = java(self.site, self.name, options, self.class_archive(), main)
         return Program(self.name, command, stage=Stage.BASE, stop_wait_s=5, ports=self.ports)
+
+    def class_archive(self) -> ClassArchive:
+        """The archive of this JVM."""
+        return self.site.class_archive(self.name, self.site.class_path("pinot"))
 
     def probe(self) -> bool:
         """Whether it accepts connections."""
@@ -125,8 +130,12 @@ class Pinot(Part):
             *("-clusterName", CLUSTER, "-zkAddress", self.site.address("zookeeper"), "-port", "-1"),
             *("-bootstrapConfigPaths", *(str(self._config(role)) for role in ROLES)),
         ]
-        command = java(self.site, self.name, options, self.site.class_path("pinot"), main)
+        command = java(self.site, self.name, options, self.class_archive(), main)
         return Program(self.name, command, stage=Stage.PINOT, stop_wait_s=6, ports=self.ports)
+
+    def class_archive(self) -> ClassArchive:
+        """The archive of this JVM."""
+        return self.site.class_archive(self.name, self.site.class_path("pinot"))
 
     def probe(self) -> bool:
         """Whether controller, broker and server all answer GET /health with 200."""

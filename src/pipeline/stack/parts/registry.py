@@ -2,6 +2,7 @@
 
 import httpx
 
+from pipeline.stack.archives import ClassArchive
 from pipeline.stack.parts.base import PROBE_TIMEOUT_S, Part, java
 from pipeline.stack.ports import HOST
 from pipeline.stack.program import Program, Stage
@@ -23,9 +24,6 @@ class Registry(Part):
 
     def program(self) -> Program:
         """The registry's JVM."""
-        (artifact,) = self.site.lock.section("registry")
-        home = unpacked_tar(self.site.cache, artifact)
-        _, name, version, _, _ = artifact.fields
         database = self.site.folder.path / "registry" / "h2"
         options = (
             "-Xmx256m",
@@ -37,9 +35,15 @@ class Registry(Part):
             "-Dquarkus.datasource.jdbc.max-size=20",
             "-Djava.util.logging.manager=org.jboss.logmanager.LogManager",
         )
-        runner = str(home / f"{name}-{version}-runner.jar")
-        command = java(self.site, self.name, options, runner, ("io.quarkus.runner.GeneratedMain",))
+        command = java(self.site, self.name, options, self.class_archive(), ("io.quarkus.runner.GeneratedMain",))
         return Program(self.name, command, stage=Stage.BASE, stop_wait_s=6, ports=self.ports)
+
+    def class_archive(self) -> ClassArchive:
+        """The archive of this JVM; its one jar's manifest names the others."""
+        (artifact,) = self.site.lock.section("registry")
+        _, name, version, _, _ = artifact.fields
+        runner = unpacked_tar(self.site.cache, artifact) / f"{name}-{version}-runner.jar"
+        return self.site.class_archive(self.name, str(runner))
 
     def probe(self) -> bool:
         """Whether GET /subjects answers with 200."""
