@@ -37,7 +37,7 @@ def verify(as_json: bool, timeout_s: float) -> None:
 def show(report: Report, console: Console) -> None:
     """The report for people: a table, and the first differences of each output."""
     table = Table(title="Recomputed from the source topics")
-    table.add_column("output")
+    table.add_column("output", overflow="fold")
     for name in ("expected", "topic", "Pinot", "differences"):
         table.add_column(name, justify="right")
     for name, o in report.outputs.items():
