@@ -1,0 +1,122 @@
+"""The application without a browser: what is served, its health, and how the server takes its port."""
+
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from dashboard_data import NEXT, shop
+
+from pipeline.cli import main
+from pipeline.dashboard import app as dashboard_app
+from pipeline.dashboard.app import create_app, health
+from pipeline.dashboard.layout import TITLE
+from pipeline.dashboard.server import listen, url
+from pipeline.dashboard.snapshot import Poller, Snapshot
+from pipeline.dashboard.theme import DARK, LIGHT
+from pipeline.errors import SettingError, StackError
+from pipeline.settings import load
+
+ASSETS = dashboard_app.ASSETS
+
+
+@pytest.fixture
+def poller() -> Iterator[Poller]:
+    poller = Poller(shop, 60.0)
+    yield poller
+    poller.stop()
+
+
+def test_making_the_application_starts_nothing(poller: Poller) -> None:
+    create_app(load(), poller)
+    assert poller.current == Snapshot()
+    assert poller._thread is None
+
+
+def test_the_page_needs_nothing_from_elsewhere(poller: Poller) -> None:
+    page = create_app(load(), poller).server.test_client().get("/").text
+    assert f"<title>{TITLE}</title>" in page
+    assert '<html lang="en">' in page
+    assert re.findall(r'(?:src|href)="(?:https?:)?//[^"]*"', page) == []
+    for theme in (LIGHT, DARK):
+        assert f"--page: {theme.css['page']}" in page
+
+
+def test_assets_are_served(poller: Poller) -> None:
+    browser = create_app(load(), poller).server.test_client()
+    for path in ASSETS.iterdir():
+        with browser.get(f"/assets/{path.name}") as reply:
+            assert reply.status_code == 200
+            assert re.findall(r"https?://[^\"]*", reply.text) in ([], ["http://www.w3.org/2000/svg"])
+
+
+def test_styles_use_only_colours_that_the_theme_has() -> None:
+    style = (ASSETS / "style.css").read_text()
+    local = set(re.findall(r"(--[\w-]+)\s*:", style)) | {"--font"}
+    assert set(re.findall(r"var\((--[\w-]+)", style)) <= local | {f"--{name}" for name in LIGHT.css}
+    assert not re.search(r"#[0-9a-f]{3,6}\b(?![^{]*\{)", style)
+
+
+def test_the_first_request_starts_the_poller(poller: Poller) -> None:
+    browser = create_app(load(), poller).server.test_client()
+    browser.get("/healthz")
+    assert poller._thread is not None
+    for _ in range(100):
+        reply = browser.get("/healthz")
+        if reply.status_code == 200:
+            break
+    assert reply.json is not None
+    assert (reply.json["ok"], reply.json["version"]) == (True, 1)
+    assert 0 <= reply.json["snapshot_age_s"] < 5
+
+
+def test_health_follows_the_age_of_the_last_good_refresh() -> None:
+    assert health(Snapshot(), NEXT, 3.0) == ({"ok": False, "snapshot_age_s": None, "version": 0}, 503)
+    snapshot = Snapshot().refreshed(shop(), NEXT)
+    assert health(snapshot, NEXT + 3000, 3.0) == ({"ok": True, "snapshot_age_s": 3.0, "version": 1}, 200)
+    assert health(snapshot.failed("away"), NEXT + 3001, 3.0)[1] == 503
+
+
+def test_port_zero_is_a_free_port() -> None:
+    with listen("127.0.0.1", 0) as one, listen("127.0.0.1", 0) as two:
+        assert url(one) != url(two)
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", url(one))
+
+
+def test_the_url_of_every_address_is_this_machines() -> None:
+    with listen("0.0.0.0", 0) as listener:
+        assert url(listener).startswith("http://127.0.0.1:")
+
+
+def test_a_taken_port_is_one_sentence() -> None:
+    with listen("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(StackError, match=rf"setting dashboard_port is {port}, but something listens"):
+            listen("127.0.0.1", port)
+        result = CliRunner().invoke(main, ["dashboard", "--port", str(port)])
+    assert result.exit_code == 1
+    assert f"pipeline: setting dashboard_port is {port}" in result.output
+    assert len(result.output.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("host", ["203.0.113.7", "no.such.host.invalid"])
+def test_a_host_that_is_not_ours_names_the_setting(host: str) -> None:
+    with pytest.raises(SettingError, match="dashboard_host"):
+        listen(host, 0)
+
+
+def test_sockets_are_ipv6_too() -> None:
+    try:
+        listener = listen("::1", 0)
+    except SettingError:
+        pytest.skip("no IPv6 here")
+    with listener:
+        assert listener.family == socket.AF_INET6
+        assert url(listener).startswith("http://[::1]:")
+
+
+def test_assets_come_with_the_package() -> None:
+    assert {path.name for path in ASSETS.iterdir()} == {"clock.js", "favicon.svg", "style.css"}
+    assert Path(dashboard_app.__file__).parent == ASSETS.parent

@@ -1,0 +1,131 @@
+"""Figures show the numbers: values, order, colours, what is still open, and something instead of nothing."""
+
+import plotly.graph_objects as go
+import pytest
+from dashboard_data import H22, NEXT, shop
+
+from pipeline.dashboard.figures import FIGURES, Figure, bars, count, figures, money, trend
+from pipeline.dashboard.numbers import Filters, numbers
+from pipeline.dashboard.theme import DARK, LIGHT, THEMES, Theme
+from pipeline.timebase import HOUR_MS
+
+ALL = Filters()
+EMPTY = "Waiting for the first events"
+
+
+def all_figures(theme: Theme = LIGHT, filters: Filters = ALL) -> dict[str, Figure]:
+    return figures(numbers(shop(), filters), theme, HOUR_MS, NEXT, EMPTY)
+
+
+def test_labels_are_exact() -> None:
+    assert [money(cents) for cents in (0, 5, 99, 100, 123_456, 123_456_789_012_345_678)] == [
+        "$0.00",
+        "$0.05",
+        "$0.99",
+        "$1.00",
+        "$1,234.56",
+        "$1,234,567,890,123,456.78",
+    ]
+    assert (money(-1), money(-100_050)) == ("-$0.01", "-$1,000.50")
+    assert count(1_234_567) == "1,234,567"
+
+
+@pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES)
+def test_plotly_accepts_every_figure(theme: Theme) -> None:
+    found = all_figures(theme)
+    assert tuple(found) == FIGURES
+    for figure in (*found.values(), bars((), theme, count, EMPTY, slots=5)):
+        go.Figure(figure)  # raises on a property that does not exist
+
+
+def test_zoom_survives_every_update() -> None:
+    assert {figure["layout"]["uirevision"] for figure in all_figures().values()} == {"constant"}
+
+
+def test_bars_are_sorted_with_the_largest_on_top() -> None:
+    figure = all_figures()["sales_by_group"]
+    (bar,) = figure["data"]
+    assert bar["y"] == figure["layout"]["yaxis"]["categoryarray"] == ["Fashion", "Electronics"]
+    assert bar["x"] == [400.07, 1100.11]
+    assert [note["text"] for note in figure["layout"]["annotations"]] == ["$400.07", "$1,100.11"]
+    assert bar["orientation"] == "h"
+
+
+def test_counts_are_not_money() -> None:
+    figure = all_figures()["pageviews_by_region"]
+    assert figure["data"][0]["x"] == [7, 16]
+    assert [note["text"] for note in figure["layout"]["annotations"]] == ["7", "16"]
+
+
+@pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES)
+def test_a_name_keeps_its_colour_under_every_filter(theme: Theme) -> None:
+    everything = all_figures(theme)["sales_by_region"]["data"][0]
+    colours = dict(zip(everything["y"], everything["marker"]["color"], strict=True))
+    only_south = all_figures(theme, Filters.of(None, None, [], ["South"]))["sales_by_region"]["data"][0]
+    assert only_south["marker"]["color"] == [colours["South"]] == [theme.names["South"]]
+    assert theme.colour("Zone 51") == theme.colour("Zone 51") in theme.others
+
+
+def test_bars_keep_place_and_thickness_when_few_are_left() -> None:
+    many, few = all_figures(), all_figures(filters=Filters.of(None, None, [], ["South"]))
+    assert many["sales_by_region"]["layout"]["bargap"] == few["sales_by_region"]["layout"]["bargap"]
+    low, high = few["sales_by_region"]["layout"]["yaxis"]["range"]
+    assert (high - low, high) == (9, 0.5)
+
+
+def test_the_open_hour_is_drawn_differently() -> None:
+    closed, still_open = all_figures()["trend"]["data"]
+    assert closed["x"] == ["2024-10-04 22:00:00", "2024-10-04 23:00:00"]
+    assert closed["y"] == [300.03, 400.04]
+    assert still_open["x"] == ["2024-10-05 00:00:00"]
+    assert still_open["y"] == [800.11]
+    assert "pattern" in still_open["marker"]
+    assert "pattern" not in closed["marker"]
+    assert still_open["customdata"] == ["Oct 5, 00:00-01:00<br><b>$800.11</b> so far"]
+    assert closed["customdata"][0] == "Oct 4, 22:00-23:00<br><b>$300.03</b>"
+
+
+def test_the_time_axis_reaches_to_now_unless_the_data_are_old() -> None:
+    windows = ((H22, 1),)
+    axis = trend(windows, LIGHT, HOUR_MS, NEXT, EMPTY)["layout"]["xaxis"]
+    assert axis["range"] == ["2024-10-04 13:00:00", "2024-10-05 01:00:00"]
+    old = trend(windows, LIGHT, HOUR_MS, NEXT + 1000 * HOUR_MS, EMPTY)["layout"]["xaxis"]
+    assert old["range"] == ["2024-10-04 11:00:00", "2024-10-04 23:00:00"]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_an_empty_chart_says_so(name: str) -> None:
+    nothing = figures(numbers(shop(), Filters.of("2030-01-01", None, [], ["Atlantis"])), LIGHT, HOUR_MS, NEXT, EMPTY)
+    figure = nothing[name]
+    assert figure["data"] == []
+    assert [note["text"] for note in figure["layout"]["annotations"]] == [EMPTY]
+    assert not figure["layout"]["xaxis"]["visible"]
+
+
+def luminance(colour: str) -> float:
+    """WCAG 2's relative luminance of #rrggbb."""
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: str, two: str) -> float:
+    bright, dark = sorted((luminance(one), luminance(two)), reverse=True)
+    return (bright + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("theme", (LIGHT, DARK), ids=lambda theme: theme.name)
+def test_contrast_is_what_wcag_asks_for(theme: Theme) -> None:
+    for surface in ("card", "page"):
+        for text in ("text", "muted", "live", "stale", "down", "idle"):
+            assert contrast(theme.css[text], theme.css[surface]) >= 4.5, (text, surface)
+    for name, colour in {**theme.names, "accent": theme.css["accent"]}.items():
+        assert contrast(colour, theme.css["card"]) >= 3, name
+    for colour in theme.others:
+        assert contrast(colour, theme.css["card"]) >= 3, colour
+
+
+def test_themes_name_the_same_things() -> None:
+    assert LIGHT.css.keys() == DARK.css.keys()
+    assert LIGHT.names.keys() == DARK.names.keys()
+    assert len(set(LIGHT.names.values())) == len(LIGHT.names)
