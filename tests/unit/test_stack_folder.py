@@ -151,3 +151,10 @@ def test_a_configured_port_in_use_is_told_with_its_setting(tmp_path: Path) -> No
 def test_one_port_for_two_parts_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StackError, match="another part of the stack has this port already"):
         ports.assign(settings_in(tmp_path, kafka_ports=(29_000, 29_000, 0)), ("kafka",), tmp_path / "p", {}, QUIET)
+
+
+@pytest.mark.parametrize("name", ["100%", "a,b", "a:b", "$HOME", "a\nb"])
+def test_paths_that_some_part_cannot_take_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(StackError, match=r"setting data_dir is .* choose another folder"):
+        Stack(load(data_dir=tmp_path / name)).up()
+    assert list(tmp_path.iterdir()) == []

@@ -11,7 +11,7 @@ from pipeline.errors import StackError
 from pipeline.settings import Settings
 from pipeline.stack import archives, ports
 from pipeline.stack.artifacts import load_lock
-from pipeline.stack.datadir import DataDir, read_json, write_json
+from pipeline.stack.datadir import DataDir, read_json, require_plain, write_json
 from pipeline.stack.fetch import Cache, full_disk_told, require_space
 from pipeline.stack.parts import PARTS, Site, build, endpoints
 from pipeline.stack.program import Program, Stage
@@ -45,6 +45,8 @@ class Stack:
         Raises StackError; then, as after Ctrl-C, nothing that this call started is left running.
         """
         console = console or Console(quiet=True)
+        for setting in ("data_dir", "cache_dir"):
+            require_plain(setting, getattr(self._settings, setting).absolute())
         with full_disk_told(self.folder.path):
             self.folder.claim()
             with self.folder.locked():

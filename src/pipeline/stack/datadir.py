@@ -29,6 +29,7 @@ from pipeline.settings import ENDPOINTS_FILE
 
 MARKER = ".pipeline-stack"
 STATE = ("kafka", "zookeeper", "pinot", "registry", "mysql", "mysql.new", "apps", "config", "logs", "tmp")
+UNFIT = "%,;:#$\"'\\{}"
 SOCKET_PATH_LIMIT = 100  # AF_UNIX paths end at 107 bytes
 
 
@@ -40,6 +41,16 @@ class Run:
     created: float
     sockets: str
     ports: dict[str, int] = field(default_factory=dict)
+
+
+def require_plain(setting: str, path: Path) -> None:
+    """Raise StackError if the path has a character that Java, Pinot or the supervisor give a meaning to."""
+    if found := sorted(set(str(path)) & set(UNFIT)) + [c for c in str(path) if not c.isprintable()]:
+        characters = " ".join(map(repr, found))
+        raise StackError(
+            f"setting {setting} is {str(path)!r}, but not every part of the stack can take a path with {characters} "
+            "in it; choose another folder"
+        )
 
 
 class DataDir:

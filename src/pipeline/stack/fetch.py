@@ -197,7 +197,10 @@ def _download_with_jgo(artifact: Artifact, folder: Path, advance: Callable[[int]
         except RequestException as error:
             shutil.rmtree(attempt_folder, ignore_errors=True)
             log.debug("attempt %d to fetch %s: %s", attempt, artifact.coordinates, error)
-            reason = str(error)
+            reason = type(error).__name__
         except RuntimeError as error:
             raise StackError(f"{artifact.coordinates} cannot be fetched: {error}") from None
-    raise StackError(f"{artifact.coordinates} cannot be fetched, is the network up? {reason}")
+    raise StackError(
+        f"{artifact.coordinates} cannot be fetched from Maven Central ({reason}): "
+        "check the network and run the command again; what was fetched is kept"
+    )

@@ -102,7 +102,7 @@ def _program_section(program: Program, logs: Path) -> str:
         "stopasgroup": "true",
         "killasgroup": "true",
         "redirect_stderr": "true",
-        "stdout_logfile": _value(log_file(logs, program.name)),
+        "stdout_logfile": _value(_value(log_file(logs, program.name))),  # supervisor expands this one twice
         "stdout_logfile_maxbytes": "10MB",
         "stdout_logfile_backups": "2",
     }

