@@ -9,6 +9,7 @@ from pipeline import provision
 from pipeline.dashboard.commands import dashboard
 from pipeline.demo import demo
 from pipeline.errors import PipelineError
+from pipeline.runner.command import test_runner
 from pipeline.sources import commands as sources
 from pipeline.stack.commands import stack
 from pipeline.status.view import command as status
@@ -55,3 +56,4 @@ main.add_command(worker)
 main.add_command(verify)
 main.add_command(dashboard)
 main.add_command(demo)
+main.add_command(test_runner)

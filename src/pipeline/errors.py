@@ -37,5 +37,9 @@ class VerifyError(PipelineError):
     """The results could not be compared, for instance since the workers never caught up."""
 
 
+class CaseError(PipelineError):
+    """A golden case of the correctness runner is not what it has to be."""
+
+
 class BadRecord(PipelineError):
     """One record cannot be used; its message is the reason that goes to the dead-letter topic."""

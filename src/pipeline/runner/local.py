@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from pipeline.app import compose, new_app
 from pipeline.codecs import Decoder, Encoder, Record, schema
+from pipeline.errors import CaseError
 from pipeline.records import Outgoing, RecordBatch
 from pipeline.settings import Settings
 from pipeline.topics import ALL, Topic
@@ -86,11 +87,11 @@ class LocalApplication:
         app.flow_control.resume()
         self._references = app.references.topics if hasattr(app, "references") else set()
         async with AsyncExitStack() as contexts:
+            contexts.callback(cast(BatchConsumer, app.consumer).discard)
             for agent in list(app.agents.values()):
                 topic = agent.channel.get_topic_name()
                 self._agents[topic] = await contexts.enter_async_context(agent.test_context())
             yield self
-        cast(BatchConsumer, app.consumer).discard()
 
     async def feed(self, topic: str, key: bytes | None, value: bytes | None, timestamp_ms: int) -> None:
         """Append a record to a topic and let everything that follows from it happen."""
@@ -103,11 +104,24 @@ class LocalApplication:
             elif record.topic in self._agents:
                 await self._agents[record.topic].put(batch, partition=0)
 
+    def schema_of(self, topic: str) -> str:
+        """The name of a topic's value schema; raises CaseError when there is no such topic."""
+        known = self.topics.get(topic)
+        if known is None or known.schema is None:
+            names = ", ".join(sorted(name for name, t in self.topics.items() if t.schema is not None))
+            raise CaseError(f"there is no topic {topic!r}; the application's topics are {names}")
+        return known.schema
+
+    def encode(self, topic: str, value: Record) -> bytes:
+        """A record in the topic's wire format; raises CaseError when it does not fit the schema."""
+        try:
+            return self.schemas.encoder(self.schema_of(topic))(value)
+        except (ValueError, TypeError, AttributeError, KeyError) as error:
+            raise CaseError(f"an input to {topic} does not fit its schema: {error}: {value}") from None
+
     async def rows(self, topic: str) -> list[tuple[Outgoing, Record | None]]:
         """The records of a topic with their decoded values, None for a tombstone."""
-        name = self.topics[topic].schema
-        assert name is not None
-        decode = Decoder(name)
+        decode = Decoder(self.schema_of(topic))
         records = self.broker.topics.get(topic, [])
         await self.schemas.prepare(decode, [record.value for record in records])
         return [(record, None if record.value is None else decode(record.value)) for record in records]

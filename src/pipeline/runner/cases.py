@@ -1,0 +1,193 @@
+"""Golden cases: inputs fed one by one, outputs compared in order per topic. The format is ksql-test-runner's.
+
+`{"inputs": [{"topic", "key", "value", "timestamp"}]}` and
+`{"outputs": [{"topic", "key", "value", "timestamp", "window": {"start", "end", "type"}}]}`; times are epoch
+milliseconds. In outputs everything but the topic may be left out, and a value may name some of its columns only: what
+is named is compared, doubles within 1e-6; topics that are not named are not compared. A null value is a tombstone.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from pipeline.codecs import Record, fields, schema
+from pipeline.errors import CaseError
+from pipeline.runner.local import LocalApplication
+
+TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A record to feed; `key` None is a null key, `value` None a tombstone. `timestamp_ms` is the record's."""
+
+    topic: str
+    key: str | None
+    value: Record | None
+    timestamp_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Inputs in order, and the expected outputs as they stand in the file."""
+
+    inputs: tuple[Input, ...]
+    outputs: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """The first place where an output is not what was expected; `position` counts the topic's records from 0."""
+
+    topic: str
+    position: int
+    expected: Any
+    actual: Any
+
+    def __str__(self) -> str:
+        place = f"topic {self.topic}, record {self.position}:"
+        return f"{place}\n  expected {_text(self.expected)}\n  actual   {_text(self.actual)}"
+
+
+def load(inputs: Path, outputs: Path) -> Case:
+    """Read a case from its two files; raises CaseError with a sentence when one is not what it has to be."""
+    return Case(
+        tuple(_input(entry, inputs) for entry in _list(inputs, "inputs")),
+        tuple(_output(entry, outputs) for entry in _list(outputs, "outputs")),
+    )
+
+
+def _list(path: Path, name: str) -> list[dict[str, Any]]:
+    try:
+        found = orjson.loads(path.read_bytes())
+    except OSError as error:
+        raise CaseError(f"{path} cannot be read: {error.strerror}") from None
+    except orjson.JSONDecodeError as error:
+        raise CaseError(f"{path} is no JSON: {error}") from None
+    entries = found.get(name) if isinstance(found, dict) else None
+    if not isinstance(entries, list) or not all(
+        isinstance(e, dict) and isinstance(e.get("topic"), str) for e in entries
+    ):
+        raise CaseError(f'{path} must be {{"{name}": [{{"topic": ..., ...}}, ...]}}')
+    return entries
+
+
+def _input(entry: dict[str, Any], path: Path) -> Input:
+    value, time_ms = entry.get("value"), entry.get("timestamp", 0)
+    if not isinstance(value, dict | None):
+        raise CaseError(
+            f"{path}: the value of an input to {entry['topic']} is {value!r}, but must be an object or null"
+        )
+    if not isinstance(time_ms, int):
+        raise CaseError(f"{path}: the timestamp of an input to {entry['topic']} is {time_ms!r}, but must be whole ms")
+    return Input(entry["topic"], _key(entry.get("key")), value, time_ms)
+
+
+def _output(entry: dict[str, Any], path: Path) -> dict[str, Any]:
+    unknown = entry.keys() - {"topic", "key", "value", "timestamp", "window"}
+    if unknown:
+        raise CaseError(f"{path}: an output of {entry['topic']} has {', '.join(sorted(unknown))}, which means nothing")
+    return entry if "key" not in entry else {**entry, "key": _key(entry["key"])}
+
+
+def _key(key: Any) -> str | None:
+    return None if key is None else str(key)
+
+
+async def run(case: Case, application: LocalApplication) -> Difference | None:
+    """Feed the inputs and compare; None when everything is as expected. Raises CaseError for an unknown topic."""
+    async with application.running():
+        for item in case.inputs:
+            value = None if item.value is None else application.encode(item.topic, from_json(application, item))
+            await application.feed(
+                item.topic, None if item.key is None else item.key.encode(), value, item.timestamp_ms
+            )
+        expected: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+        for output in case.outputs:
+            expected[output["topic"]].append(output)
+        for topic, outputs in expected.items():
+            difference = compare(topic, outputs, await actual(application, topic))
+            if difference is not None:
+                return difference
+    return None
+
+
+def from_json(application: LocalApplication, item: Input) -> Record:
+    """A JSON value as a record of the topic's schema: decimals from numbers, everything else as it is."""
+    assert item.value is not None
+    declared = {field["name"]: field["type"] for field in schema(application.schema_of(item.topic))["fields"]}
+    unknown = item.value.keys() - declared.keys()
+    if unknown:
+        raise CaseError(f"an input to {item.topic} has columns that its schema has not: {', '.join(sorted(unknown))}")
+    return {name: _decimal(value, declared[name]) for name, value in item.value.items()}
+
+
+def _decimal(value: Any, declared: Any) -> Any:
+    branches = declared if isinstance(declared, list) else [declared]
+    if any(isinstance(b, dict) and b.get("logicalType") == "decimal" for b in branches) and value is not None:
+        try:
+            return Decimal(str(value))
+        except InvalidOperation:
+            raise CaseError(f"{value!r} is no decimal number") from None
+    return value
+
+
+async def actual(application: LocalApplication, topic: str) -> list[dict[str, Any]]:
+    """What lies in a topic, in the form of a case's outputs. A retired session shows as ksqlDB's tombstone."""
+    names = fields(application.schema_of(topic))
+    shown = []
+    for record, value in await application.rows(topic):
+        row: dict[str, Any] = {"topic": topic, "key": record.key.decode(), "timestamp": record.timestamp_ms}
+        if value is not None and "window_start_ms" in names:
+            kind = "session" if "retired" in names else "time"
+            row["window"] = {"start": value["window_start_ms"], "end": value["window_end_ms"], "type": kind}
+        row["value"] = None if value is None or value.get("retired") else value
+        shown.append(row)
+    return shown
+
+
+def compare(topic: str, expected: list[Mapping[str, Any]], found: list[dict[str, Any]]) -> Difference | None:
+    """The first difference, or None."""
+    for position, wanted in enumerate(expected):
+        if position >= len(found):
+            return Difference(topic, position, wanted, "nothing more")
+        if not _matches({k: v for k, v in wanted.items() if k != "topic"}, found[position]):
+            return Difference(topic, position, wanted, _like(wanted, found[position]))
+    if len(found) > len(expected):
+        return Difference(topic, len(expected), "nothing more", found[len(expected)])
+    return None
+
+
+def _matches(wanted: Any, found: Any) -> bool:
+    if isinstance(wanted, Mapping):
+        return isinstance(found, Mapping) and all(
+            name in found and _matches(v, found[name]) for name, v in wanted.items()
+        )
+    if isinstance(wanted, bool) or isinstance(found, bool):
+        return wanted is found
+    if isinstance(wanted, int | float) and isinstance(found, int | float):
+        if isinstance(wanted, int) and isinstance(found, int):
+            return wanted == found
+        return math.isclose(wanted, found, rel_tol=0, abs_tol=TOLERANCE)
+    if isinstance(wanted, list) and isinstance(found, list):
+        return len(wanted) == len(found) and all(map(_matches, wanted, found))
+    return bool(wanted == found)
+
+
+def _like(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+    """What was found, cut down to what was asked for."""
+    shown = {name: found.get(name) for name in wanted}
+    value, row = wanted.get("value"), found.get("value")
+    if isinstance(value, Mapping) and isinstance(row, Mapping):
+        shown["value"] = {name: row.get(name, "(no such column)") for name in value}
+    return shown
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
