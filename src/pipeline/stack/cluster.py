@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import current_thread, main_thread
 
 from rich.console import Console
@@ -141,8 +141,9 @@ class Stack:
         found = (part.class_archive() for part in missing)
         archiver = archives.program(filter(None, found), self.folder.config / "class-archives.json")
         if archiver is not None:
-            self._supervisor.add([archiver])
-            self._supervisor.start_program(archiver.name)
+            with suppress(StackError):  # the stack runs without them, too
+                self._supervisor.add([archiver])
+                self._supervisor.start_program(archiver.name)
 
     @contextmanager
     def _stopped_if_broken_off(self, names: list[str]) -> Iterator[None]:
