@@ -1,6 +1,7 @@
 """Fixtures that several suites share."""
 
 import asyncio
+import shutil
 import socket
 import time
 from collections.abc import Iterator
@@ -25,11 +26,27 @@ FREE_PORTS = {
 }
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever uses the real cluster is an integration test."""
+BROWSER = ("chromium", "chromedriver")
+DESELECTED = pytest.StashKey[str]()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Whatever uses the real cluster is an integration test; browser tests need a browser."""
     for item in items:
         if "stack" in getattr(item, "fixturenames", ()):
             item.add_marker("integration")
+    missing = [name for name in BROWSER if shutil.which(name) is None]
+    browser = [item for item in items if item.get_closest_marker("browser")]
+    if browser and missing:
+        items[:] = [item for item in items if item not in browser]
+        config.hook.pytest_deselected(items=browser)
+        config.stash[DESELECTED] = f"{len(browser)} browser tests deselected: no {' and no '.join(missing)} on the PATH"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say why tests were deselected."""
+    if DESELECTED in config.stash:
+        terminalreporter.write_line(config.stash[DESELECTED], yellow=True)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,101 @@
+"""A headless Chromium, and the dashboard as a viewer sees it."""
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from selenium.common.exceptions import WebDriverException
+from selenium.webdriver import ActionChains, Chrome, ChromeOptions
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+def chromium(profile: Path) -> Chrome:
+    """A browser with a new profile in this folder."""
+    options = ChromeOptions()
+    options.binary_location = shutil.which("chromium") or ""
+    for flag in (*FLAGS, f"--user-data-dir={profile}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    return Chrome(options, Service(shutil.which("chromedriver")))
+
+
+def until(condition: Callable[[], Any], timeout_s: float = 15.0, what: str = "") -> Any:
+    """Wait for a condition and return what it returned; the page may be redrawn meanwhile."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            found = condition()
+        except WebDriverException:
+            found = None
+        if found:
+            return found
+        assert time.monotonic() < deadline, f"not within {timeout_s:g} s: {what or condition}"
+        time.sleep(0.1)
+
+
+class Page:
+    """One open page."""
+
+    def __init__(self, driver: Chrome, url: str, *, width: int = 1360, dark: bool = False) -> None:
+        self.driver = driver
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+        driver.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": width < 600},
+        )
+        driver.get_log("browser")
+        driver.get(url)
+        until(lambda: self.text("chip-state") not in ("Starting", ""), 20, "the first answer")
+
+    def text(self, element: str) -> str:
+        """The text of an element by id."""
+        return self.driver.find_element(By.ID, element).text
+
+    def kpis(self) -> tuple[str, str, str]:
+        """Page views, sales and users as shown."""
+        return self.text("kpi-pageviews"), self.text("kpi-sales"), self.text("kpi-users")
+
+    def click(self, element: str) -> None:
+        """Click an element by id."""
+        self.driver.find_element(By.ID, element).click()
+
+    def choose(self, dropdown: str, *names: str) -> None:
+        """Tick options of a dropdown."""
+        self.click(dropdown)
+        for name in names:
+            option = f"//*[contains(@class, 'dash-dropdown-option')][normalize-space()='{name}']"
+            until(lambda option=option: self.driver.find_element(By.XPATH, option)).click()
+        ActionChains(self.driver).send_keys(Keys.ESCAPE).perform()
+
+    def figure(self, panel: str) -> Any:
+        """Data and layout of a chart as Plotly holds them."""
+        script = """
+            const plot = document.querySelector(`#figure-${arguments[0]} .js-plotly-plot`);
+            return plot && plot.data && {data: plot.data, layout: plot.layout};
+        """
+        return until(lambda: self.driver.execute_script(script, panel), what=f"chart {panel}")
+
+    def requests(self) -> list[str]:
+        """Addresses of everything that the page has asked for."""
+        script = "return performance.getEntriesByType('resource').map(entry => entry.name)"
+        return [str(name) for name in self.driver.execute_script(script)]
+
+    def complaints(self) -> list[str]:
+        """What the browser's console says."""
+        return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]

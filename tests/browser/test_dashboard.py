@@ -1,0 +1,294 @@
+"""The page in a real browser: with a source that the tests direct, and on the real cluster."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from threading import Thread
+from typing import Any
+
+import pytest
+from pages import Page, chromium, until
+from selenium.webdriver import Chrome
+from werkzeug.serving import make_server
+
+from conftest import Application
+from pipeline.dashboard.app import create_app
+from pipeline.dashboard.figures import count, money
+from pipeline.dashboard.snapshot import Cell, Data, Poller
+from pipeline.errors import QueryError
+from pipeline.serving.pinot import client
+from pipeline.settings import load
+from pipeline.timebase import HOUR_MS, now_ms
+
+pytestmark = pytest.mark.browser
+
+GROUPS = ("Electronics", "Fashion", "Furniture", "Dry Grocery", "Other")
+REGIONS = ("Central", "North", "North-East", "Eastern", "South-East", "South", "South-West", "Western", "North-West")
+HOURS = 30
+
+
+class Shop:
+    """A source of data with thirty hours of sales; `sold_cents` more were sold just now, `error` takes Pinot away."""
+
+    def __init__(self) -> None:
+        self.sold_cents = 0
+        self.error = ""
+        self.empty = False
+
+    def __call__(self) -> Data:
+        if self.error:
+            raise QueryError(self.error)
+        if self.empty:
+            return Data()
+        self.sold_cents += 1234
+        hour = now_ms() // HOUR_MS * HOUR_MS
+        starts = [hour - n * HOUR_MS for n in range(HOURS)]
+        sales = [Cell(g, r, s, 1_000 * (i + 1)) for s in starts for i, g in enumerate(GROUPS) for r in REGIONS]
+        sales[0] = sales[0]._replace(value=sales[0].value + self.sold_cents)
+        views = tuple(Cell("", r, 0, 10 * (i + 1)) for i, r in enumerate(REGIONS))
+        return Data(
+            pageviews_by_group=(Cell("All", "", 0, 450),),
+            pageviews_by_region=views,
+            pageview_windows=(Cell("", "", hour, 450),),
+            pageview_cube=tuple(cell._replace(start_ms=hour) for cell in views),
+            sales_by_group=tuple(replace_region(sales)),
+            sales_by_region=tuple(cell._replace(group="") for cell in sales),
+            sales_cube=tuple(sales),
+            users_by_region=(Cell("", "Region_2", 0, 1_234),),
+            region_ids=(("Region_2", "North"),),
+            newest_event_ms=now_ms(),
+        )
+
+
+def replace_region(sales: list[Cell]) -> Iterator[Cell]:
+    """Sales without their region."""
+    return (cell._replace(region="") for cell in sales)
+
+
+class Served:
+    """The dashboard over a `Shop`, on a port that stays the same when it is stopped and started."""
+
+    def __init__(self) -> None:
+        self.shop = Shop()
+        self.port = 0
+        self.start()
+        self.url = f"http://127.0.0.1:{self.port}/"
+
+    def start(self) -> None:
+        self.poller = Poller(self.shop, 0.5)
+        app = create_app(load(refresh_s=0.5, stale_after_s=4.0), self.poller)
+        self.server = make_server("127.0.0.1", self.port, app.server, threaded=True)
+        self.port = self.server.server_port
+        self.thread = Thread(target=self.server.serve_forever, args=(0.05,))
+        self.thread.start()
+
+    def stop(self) -> None:
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+        self.poller.stop()
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    driver = chromium(tmp_path_factory.mktemp("chromium"))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    served = Served()
+    yield served
+    served.stop()
+
+
+def test_the_page_is_live_and_moves(driver: Chrome, served: Served) -> None:
+    page = Page(driver, served.url)
+    until(lambda: page.text("chip-state") == "Live")
+    assert (page.text("kpi-pageviews"), page.text("kpi-users")) == ("450", "1,234")
+    before = page.text("kpi-sales")
+    height = page.figure("trend")["data"][1]["y"][0]
+    until(lambda: page.text("kpi-sales") != before, 5)
+    until(lambda: page.figure("trend")["data"][1]["y"][0] > height, 5)
+    assert page.text("chip-event").endswith("s ago")
+    assert driver.title == "Flash sales live"
+    assert page.complaints() == []
+
+
+def test_nothing_comes_from_elsewhere(driver: Chrome, served: Served) -> None:
+    page = Page(driver, served.url)
+    page.figure("trend")
+    assert len(page.requests()) > 10
+    assert [name for name in page.requests() if not name.startswith((served.url, "data:"))] == []
+
+
+def test_a_tick_sends_little(driver: Chrome, served: Served) -> None:
+    page = Page(driver, served.url)
+    page.figure("trend")
+    time.sleep(3)
+    script = """
+        return performance.getEntriesByType('resource')
+            .filter(entry => entry.name.includes('_dash-update')).map(entry => entry.transferSize)
+    """
+    sizes = driver.execute_script(script)
+    assert len(sizes) >= 4
+    assert max(sizes[3:]) < 8_000
+    assert page.complaints() == []
+
+
+def test_filters_reach_the_charts_and_are_cleared(driver: Chrome, served: Served) -> None:
+    page = Page(driver, served.url)
+    page.choose("groups", "Fashion", "Other")
+    page.choose("regions", "North")
+    until(lambda: page.text("kpi-sales") == money(HOURS * (2_000 + 5_000)), what="filtered sales")
+    assert page.text("kpi-pageviews") == "20"
+    assert "not filtered by product group" in driver.find_element("id", "note-pageviews").text
+    assert page.figure("sales_by_region")["data"][0]["y"] == ["North"]
+    page.click("clear")
+    until(lambda: len(page.figure("sales_by_region")["data"][0]["y"]) == len(REGIONS), what="all regions")
+    until(lambda: page.text("note-pageviews") == "")
+
+
+def test_zoom_survives_updates(driver: Chrome, served: Served) -> None:
+    page = Page(driver, served.url)
+    axis = page.figure("trend")["layout"]["xaxis"]["range"]
+    script = """
+        const plot = document.querySelector('#figure-trend .js-plotly-plot');
+        const [x, y] = [plot.getBoundingClientRect().x, plot.getBoundingClientRect().y];
+        return [x, y, plot._fullLayout._size.l, plot._fullLayout._size.t];
+    """
+    x, y, left, top = driver.execute_script(script)
+    for kind, dx in (("mousePressed", 100), ("mouseMoved", 200), ("mouseMoved", 300), ("mouseReleased", 300)):
+        event: dict[str, Any] = {"type": kind, "x": x + left + dx, "y": y + top + 60, "button": "left", "clickCount": 1}
+        driver.execute_cdp_cmd("Input.dispatchMouseEvent", event)
+        time.sleep(0.1)
+    zoomed = until(lambda: (found := page.figure("trend")["layout"]["xaxis"]["range"]) != axis and found, 5, "zoom")
+    before = page.text("kpi-sales")
+    until(lambda: page.text("kpi-sales") != before, 5)
+    assert page.figure("trend")["layout"]["xaxis"]["range"] == zoomed
+
+
+def test_pause_stops_the_page_and_resume_lets_it_go_on(driver: Chrome, served: Served) -> None:
+    page = Page(driver, served.url)
+    until(lambda: page.text("chip-state") == "Live")
+    page.click("pause")
+    until(lambda: page.text("chip-state") == "Paused")
+    time.sleep(1)
+    before = page.text("kpi-sales")
+    time.sleep(7)
+    assert (page.text("kpi-sales"), page.text("chip-state"), page.text("pause")) == (before, "Paused", "Resume")
+    page.click("pause")
+    until(lambda: page.text("kpi-sales") != before)
+    until(lambda: page.text("chip-state") == "Live")
+
+
+def test_when_pinot_goes_away_the_last_good_data_stay(driver: Chrome, served: Served) -> None:
+    page = Page(driver, served.url)
+    until(lambda: page.text("chip-state") == "Live")
+    served.shop.error = "Pinot at http://pinot:8099 cannot be reached: connection refused"
+    until(lambda: page.text("chip-state") == "Pinot unreachable")
+    assert "The page shows the last good data. Pinot at http://pinot:8099" in page.text("banner")
+    assert page.text("kpi-pageviews") == "450"
+    assert len(page.figure("sales_by_group")["data"][0]["y"]) == len(GROUPS)
+    served.shop.error = ""
+    until(lambda: page.text("chip-state") == "Live")
+    assert page.text("banner") == ""
+
+
+def test_data_that_stand_still_are_stale(driver: Chrome, served: Served) -> None:
+    page = Page(driver, served.url)
+    until(lambda: page.text("chip-state") == "Live")
+    still = served.poller.current.data
+    assert still is not None
+    served.poller._source = lambda: replace(still)
+    until(lambda: page.text("chip-state") == "Stale")
+
+
+def test_a_page_without_events_waits(driver: Chrome, served: Served) -> None:
+    served.shop.empty = True
+    page = Page(driver, served.url)
+    until(lambda: page.text("chip-state") == "Waiting for data")
+    notes = page.figure("sales_by_group")["layout"]["annotations"]
+    assert [note["text"] for note in notes] == ["Waiting for the first events"]
+    served.shop.empty = False
+    until(lambda: page.text("chip-state") == "Live")
+    until(lambda: len(page.figure("sales_by_group")["data"][0]["y"]) == len(GROUPS))
+
+
+def test_the_page_says_when_the_server_is_gone_and_comes_back_with_it(driver: Chrome, served: Served) -> None:
+    page = Page(driver, served.url)
+    until(lambda: page.text("chip-state") == "Live")
+    served.stop()
+    until(lambda: page.text("chip-state") == "No connection", 20)
+    served.start()
+    until(lambda: page.text("chip-state") == "Live", 20)
+    before = page.text("kpi-sales")
+    until(lambda: page.text("kpi-sales") != before, 5)
+
+
+@pytest.mark.parametrize("width", [360, 390, 800, 1360])
+def test_no_width_needs_sideways_scrolling(driver: Chrome, served: Served, width: int) -> None:
+    page = Page(driver, served.url, width=width)
+    page.figure("trend")
+    assert driver.execute_script("return document.documentElement.scrollWidth") <= width
+    script = """
+        return [...document.querySelectorAll('.card, .button, .dash-dropdown, .dash-datepicker, .chip, .ages')]
+            .filter(e => e.getBoundingClientRect().right > innerWidth + 0.5 || e.scrollWidth > e.clientWidth + 1)
+            .map(e => e.className)
+    """
+    assert driver.execute_script(script) == []
+
+
+def test_updates_shift_nothing(driver: Chrome, served: Served) -> None:
+    page = Page(driver, served.url)
+    page.figure("pageviews_by_region")
+    time.sleep(2)
+    script = """
+        window.shifts = [];
+        new PerformanceObserver(list => list.getEntries().forEach(entry => window.shifts.push(entry.value)))
+            .observe({type: 'layout-shift'});
+    """
+    driver.execute_script(script)
+    time.sleep(4)
+    assert sum(driver.execute_script("return window.shifts")) < 0.001
+
+
+def test_colours_follow_the_system(driver: Chrome, served: Served) -> None:
+    def colours(page: Page) -> tuple[str, str]:
+        background = driver.execute_script("return getComputedStyle(document.body).backgroundColor")
+        return background, page.figure("trend")["data"][0]["marker"]["color"]
+
+    light, dark = colours(Page(driver, served.url)), colours(Page(driver, served.url, dark=True))
+    assert light == ("rgb(244, 246, 248)", "#1d5fbf")
+    assert dark == ("rgb(13, 18, 24)", "#6ea8fe")
+
+
+def test_on_the_real_cluster_the_page_shows_what_pinot_has(driver: Chrome, application: Application) -> None:
+    application.stack.start("poller", "generator")
+    page = Page(driver, application.url)
+    until(lambda: page.text("chip-state") == "Live", 30)
+    moving = page.kpis()
+    until(lambda: page.kpis() != moving, 5, "a refresh")
+    application.verified(resume=False)
+    pinot = client(application.settings)
+    sql = {
+        "kpi-pageviews": ("SELECT SUM(count_view) AS n FROM PAGEVIEWS_BY_PAGEGROUP_TABLE LIMIT 1", count),
+        "kpi-sales": (
+            "SELECT SUM(total_sales_cents) AS n FROM TOTAL_SALES_BY_PRODUCTGROUP_TUMBLING_WINDOW LIMIT 1",
+            money,
+        ),
+        "kpi-users": ("SELECT COUNT(*) AS n FROM USER_TRANSFORMED_TABLE LIMIT 1", count),
+    }
+    for element, (query, label) in sql.items():
+        expected = label(int(pinot.query(query)[0]["n"]))
+        until(lambda element=element, expected=expected: page.text(element) == expected, 5, f"{element} {expected}")
+    page.choose("groups", "Fashion")
+    page.choose("regions", "North")
+    cube = (
+        "SELECT SUM(sales_amount_cents) AS n FROM EXTENDED_FLASHSALES_STREAM "
+        "WHERE product_group = 'Fashion' AND region_name = 'North' LIMIT 1"
+    )
+    until(lambda: page.text("kpi-sales") == money(int(pinot.query(cube)[0]["n"])), 5, "sales of one group and region")
+    assert page.complaints() == []
+    application.stack.start("poller", "generator")
