@@ -90,7 +90,7 @@ def compose(settings: Settings, app: BatchApp, registry: Schemas, encoders: Mapp
     )
     for name, processor in processors(settings, app, registry, letters, encoders, references).items():
         attach(app, processor, name)
-        if isinstance(processor, Fold):
+        if isinstance(processor, Fold | Merge):
             app.state_listeners.append(processor.reset)
 
 
@@ -119,8 +119,8 @@ def processors(
         folded = app.state_table(f"{name}_partials", source, settings.partitions)
         merged = app.state_table(f"{name}_totals", partials, settings.partitions)
         outputs = {aggregate.name: encoders[aggregate.output] for aggregate in aggregates}
-        made[f"{name}_fold"] = Fold(source, aggregates, partials, folded, registry, letters)
-        made[f"{name}_merge"] = Merge(partials, aggregates, merged, outputs)
+        made[f"{name}_fold"] = Fold(source, aggregates, partials, folded, settings.partitions, registry, letters)
+        made[f"{name}_merge"] = Merge(partials, aggregates, merged, settings.partitions, outputs)
     return made
 
 

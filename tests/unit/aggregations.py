@@ -5,8 +5,9 @@ from typing import Any
 
 from pipeline.tables.aggregate import Aggregate, Count
 from pipeline.tables.fold import PartitionFold
-from pipeline.tables.merge import PartitionMerge, Result
+from pipeline.tables.merge import PartitionMerge
 from pipeline.tables.partials import Folded, Rows
+from pipeline.tables.results import Result
 from pipeline.tables.state import State
 from pipeline.tables.windows import Window
 
@@ -36,19 +37,25 @@ class Pipeline:
         self.aggregate = count(window)
         self.fold_state, self.merge_state = State(), State()
         self.results: list[Result] = []
+        self.sent = 0
         self.folded: list[Folded] = []
         self.restart()
 
     def restart(self) -> None:
         """As after a crash: everything in memory is gone, the state is not."""
         self.fold = PartitionFold([self.aggregate], 0, State(self.fold_state.rows))
-        self.merge = PartitionMerge([self.aggregate], State(self.merge_state.rows))
+        self.merge = PartitionMerge([self.aggregate], 1, State(self.merge_state.rows))
 
     def feed(self, batch: Rows) -> list[Result]:
         """Fold and merge a batch; the results that it brings forth."""
         folded = self.fold.fold(batch)
         self.folded.append(folded)
-        results = self.merge.merge(folded.partials)
+        sent = [*folded.partials, *([folded.watermark] if folded.watermark else [])]
+        if not sent:
+            return []
+        first = self.sent
+        self.sent += len(sent)
+        results = self.merge.merge(sent, first, self.sent - 1)
         self.results += results
         return results
 

@@ -75,10 +75,10 @@ def test_retired_sessions_go_out_again_after_a_crash() -> None:
 
 def merged(*partials: SessionPartial) -> dict[tuple[int, int], int]:
     p = Pipeline(Session(10))
-    merge = PartitionMerge([p.aggregate], State())
+    merge = PartitionMerge([p.aggregate], 3, State())
     table: dict[tuple[int, int], int] = {}
-    for partial in partials:
-        for r in merge.merge([partial]):
+    for offset, partial in enumerate(partials):
+        for r in merge.merge([partial], offset, offset):
             if r.retired:
                 table.pop((r.start_ms, r.end_ms), None)
             else:

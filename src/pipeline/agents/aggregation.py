@@ -12,8 +12,9 @@ from pipeline.codecs import Encoder
 from pipeline.records import Outgoing, RecordBatch
 from pipeline.tables.aggregate import Aggregate, Row
 from pipeline.tables.fold import PartitionFold
-from pipeline.tables.merge import PartitionMerge, Result
-from pipeline.tables.partials import Folded, Partial, Rows, SessionPartial
+from pipeline.tables.merge import PartitionMerge
+from pipeline.tables.partials import Folded, Partial, Rows, Sent, SessionPartial, Watermark
+from pipeline.tables.results import Result
 from pipeline.tables.store import StateTable
 from pipeline.tables.windows import Session, Unwindowed
 from pipeline.timebase import format_ms
@@ -22,15 +23,18 @@ from pipeline.topics import Topic
 log = logging.getLogger(__name__)
 
 
-def dump_partial(partial: Partial | SessionPartial) -> bytes:
-    """A partial as it travels: a JSON list that begins with its kind."""
-    return orjson.dumps(["session" if isinstance(partial, SessionPartial) else "window", *partial])
+KINDS: dict[str, type[Sent]] = {kind.__name__: kind for kind in (Partial, SessionPartial, Watermark)}
 
 
-def load_partial(value: bytes) -> Partial | SessionPartial:
-    """What `dump_partial` made."""
+def dump(sent: Sent) -> bytes:
+    """A partial or watermark as it travels: a JSON list that begins with its kind."""
+    return orjson.dumps([type(sent).__name__, *sent])
+
+
+def load(value: bytes) -> Sent:
+    """What `dump` made."""
     kind, *columns = orjson.loads(value)
-    return SessionPartial(*columns) if kind == "session" else Partial(*columns)
+    return KINDS[kind](*columns)
 
 
 class Fold(AvroProcessor):
@@ -42,10 +46,12 @@ class Fold(AvroProcessor):
         aggregates: Sequence[Aggregate],
         partials: Topic,
         table: StateTable,
+        partitions: int,
         registry: Schemas,
         letters: DeadLetters,
     ) -> None:
         super().__init__(topic, registry, letters)
+        self._partitions = partitions
         self._aggregates = aggregates
         self._partials = partials
         self._table = table
@@ -69,7 +75,7 @@ class Fold(AvroProcessor):
         folded = fold.fold(rows)
         self._count(folded, batch)
         changes = self._table.changes(fold.state, batch.partition)
-        return changes + letters + [self._partial(partial) for partial in folded.partials]
+        return changes + letters + [self._partial(p) for p in folded.partials] + self._watermarks(folded, rows)
 
     def _fold(self, partition: int) -> PartitionFold:
         if partition not in self._folds:
@@ -78,7 +84,15 @@ class Fold(AvroProcessor):
 
     def _partial(self, partial: Partial | SessionPartial) -> Outgoing:
         time_ms = partial.time_ms if isinstance(partial, Partial) else max((u[1] for u in partial.upserts), default=0)
-        return Outgoing(self._partials.name, partial.group.encode(), dump_partial(partial), time_ms)
+        return Outgoing(self._partials.name, partial.group.encode(), dump(partial), time_ms)
+
+    def _watermarks(self, folded: Folded, rows: Rows) -> list[Outgoing]:
+        """The watermark to every partition of the partials: each merges some groups of this one."""
+        if folded.watermark is None:
+            return []
+        time_ms = max(rows.times_ms)
+        value = dump(folded.watermark)
+        return [Outgoing(self._partials.name, b"", value, time_ms, partition) for partition in range(self._partitions)]
 
     def _count(self, folded: Folded, batch: RecordBatch) -> None:
         self.counts["late"] += len(folded.late)
@@ -101,13 +115,24 @@ class Merge:
     """Second stage of all aggregates whose partials lie in one topic: results go to the output topics."""
 
     def __init__(
-        self, topic: Topic, aggregates: Sequence[Aggregate], table: StateTable, encoders: Mapping[str, Encoder]
+        self,
+        topic: Topic,
+        aggregates: Sequence[Aggregate],
+        table: StateTable,
+        partitions: int,
+        encoders: Mapping[str, Encoder],
     ) -> None:
         self.topic = topic
         self.counts: Counter[str] = Counter()
         self._aggregates = {aggregate.name: aggregate for aggregate in aggregates}
         self._table = table
+        self._partitions = partitions
+        self._merges: dict[int, PartitionMerge] = {}
         self._encoders = encoders
+
+    def reset(self) -> None:
+        """Partitions have come or gone: read markers and rows afresh."""
+        self._merges.clear()
 
     async def prepare(self, batch: RecordBatch) -> None:
         """Partials are the application's own: nothing to fetch."""
@@ -115,10 +140,16 @@ class Merge:
     def process(self, batch: RecordBatch) -> list[Outgoing]:
         """Changelog records, then one row per touched (group, window)."""
         self.counts["consumed"] += len(batch)
-        state = self._table.state_of(batch.partition)
-        merge = PartitionMerge(self._aggregates.values(), state)
-        results = merge.merge(load_partial(value) for value in batch.values if value is not None)
-        return self._table.changes(state, batch.partition) + [self._row(result) for result in results]
+        merge = self._merge(batch.partition)
+        sent = (load(value) for value in batch.values if value is not None)
+        results = merge.merge(sent, batch.offsets[0], batch.offsets[-1])
+        return self._table.changes(merge.state, batch.partition) + [self._row(result) for result in results]
+
+    def _merge(self, partition: int) -> PartitionMerge:
+        if partition not in self._merges:
+            state = self._table.state_of(partition)
+            self._merges[partition] = PartitionMerge(self._aggregates.values(), self._partitions, state)
+        return self._merges[partition]
 
     def _row(self, result: Result) -> Outgoing:
         aggregate = self._aggregates[result.aggregate]

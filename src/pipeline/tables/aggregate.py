@@ -4,10 +4,11 @@ A state is a plain JSON value (int, float, str, list), so that it goes to a chan
 and commutative: partials of several source partitions give one total in any order.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from pipeline.tables.windows import Window
+from pipeline.errors import SettingError
+from pipeline.tables.windows import Unwindowed, Window
 
 Row = dict[str, Any]
 
@@ -91,11 +92,17 @@ class SumCents:
 class Aggregate:
     """`SELECT group_by, FUNCTION FROM source WINDOW ... GROUP BY group_by` INTO the topic `output`.
 
-    `name` is the key of its state in the changelog: never change it for a running application.
+    `name` is the key of its state in the changelog: never change it for a running application. With `final`, a
+    result goes out once, when its window has closed (EMIT FINAL); otherwise with every change (EMIT CHANGES).
     """
 
     name: str
     group_by: str
     function: Function
     output: str
-    window: Window = field(repr=False)
+    window: Window
+    final: bool = False
+
+    def __post_init__(self) -> None:
+        if self.final and isinstance(self.window, Unwindowed):
+            raise SettingError(f"aggregate {self.name}: final results need a window that closes, and it has none")

@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterable
 
 from pipeline.tables.aggregate import Aggregate
-from pipeline.tables.partials import Folded, Progress, Rows
+from pipeline.tables.partials import Folded, Progress, Rows, Watermark
 from pipeline.tables.sessions import SessionFold
 from pipeline.tables.state import State
 from pipeline.tables.time_windows import WindowFold
@@ -24,6 +24,7 @@ class PartitionFold:
 
     def __init__(self, aggregates: Iterable[Aggregate], partition: int, state: State) -> None:
         self.state = state
+        self._partition = partition
         self._folds: dict[str, WindowFold | SessionFold] = {}
         for aggregate in aggregates:
             window = aggregate.window
@@ -41,11 +42,18 @@ class PartitionFold:
     def fold(self, rows: Rows) -> Folded:
         """Fold a batch in and write its marker. Rows that were applied before only send their partials again."""
         out = Folded()
+        before = {name: progress.stream_time_ms for name, progress in self.progress.items()}
         split = bisect_right(rows.offsets, self.applied)
         replayed = Rows(rows.offsets[:split], rows.times_ms[:split], rows.records[:split], rows.origins[:split])
         fresh = self._without_duplicates(rows, split, out)
+        closing = bool(split)  # a replay sends the watermark again, too
         for name, fold in self._folds.items():
+            if not split:  # else rows of the latest batch may still have to go out again
+                fold.drop_closed(before[name])
             fold.fold(replayed, fresh, self.progress[name], out)
+            closing = fold.closes(before[name], self.progress[name].stream_time_ms) or closing
+        if closing:
+            out.watermark = Watermark(self._partition, {n: p.stream_time_ms for n, p in self.progress.items()})
         if len(rows.offsets) > split:
             self.applied = rows.offsets[-1]
             marker = {n: [p.stream_time_ms, p.late, p.null_groups] for n, p in self.progress.items()}

@@ -1,81 +1,162 @@
 """Second stage: the newest partial of each source partition, merged into the result of a (group, window).
 
 Regrouping by merging needs no trust in anyone's commit: a partial that comes again only replaces itself, and the
-result goes out again. Nothing here judges lateness: that was done where the row lay.
+result goes out again. Lateness was judged where the row lay. A window is dropped once every source partition has said
+(by its watermark) that it has closed there; results that are sent only then are kept until their batch is done.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 from pipeline.tables.aggregate import Aggregate
-from pipeline.tables.partials import Partial, SessionPartial
+from pipeline.tables.closing import Closing
+from pipeline.tables.merged_sessions import Bounds, MergedSessions
+from pipeline.tables.partials import Partial, Sent, SessionPartial, Watermark
+from pipeline.tables.results import Result
 from pipeline.tables.state import State
-from pipeline.tables.windows import Session
+from pipeline.tables.windows import Session, TimeWindow, Unwindowed
 
-Bounds = tuple[int, int]
-
-
-class Result(NamedTuple):
-    """The full aggregate of one (group, window), never a delta.
-
-    `end_ms` is exclusive for time windows, 0 without a window, the last event's time for sessions. `version` never
-    falls for a (group, window). A `retired` result takes back a session that another one absorbed; its state is None.
-    """
-
-    aggregate: str
-    group: str
-    start_ms: int
-    end_ms: int
-    state: Any
-    time_ms: int
-    version: int
-    retired: bool = False
+MARKER = ("marker",)
 
 
 class PartitionMerge:
-    """All aggregates whose groups lie in one partition of the partials' topic."""
+    """All aggregates whose groups lie in one partition of the partials' topic.
 
-    def __init__(self, aggregates: Iterable[Aggregate], state: State) -> None:
-        self._aggregates = {aggregate.name: aggregate for aggregate in aggregates}
-        self._state = state
+    `origins` is the number of source partitions: a window is dropped when all of them have closed it.
+    """
 
-    def merge(self, partials: Iterable[Partial | SessionPartial]) -> list[Result]:
-        """Take a batch of partials in; one result per touched (group, window), in the order of the first touch."""
-        windows: dict[tuple[str, str, int], list[list[Any]]] = {}
-        sessions: dict[tuple[str, str], MergedSessions] = {}
-        for partial in partials:
-            if isinstance(partial, Partial):
-                key = (partial.aggregate, partial.group, partial.start_ms)
-                if key not in windows:
-                    windows[key] = [list(entry) for entry in self._state.get(key) or []]
-                _replace(windows[key], partial)
+    def __init__(self, aggregates: Iterable[Aggregate], origins: int, state: State) -> None:
+        self.state = state
+        marker = state.get(MARKER)
+        applied, watermarks, kept = marker if marker is not None else (-1, {}, [])
+        self._applied: int = applied
+        self._kept = [Result(*result) for result in kept]
+        self._merges: dict[str, WindowMerge | SessionMerge] = {
+            aggregate.name: (
+                SessionMerge(aggregate, aggregate.window, origins, state)
+                if isinstance(aggregate.window, Session)
+                else WindowMerge(aggregate, aggregate.window, origins, state)
+            )
+            for aggregate in aggregates
+        }
+        for name, known in watermarks.items():
+            self._merges[name].resume(dict(known))
+
+    def merge(self, batch: Iterable[Sent], first_offset: int, last_offset: int) -> list[Result]:
+        """Take a batch of partials, of these offsets of their topic, in.
+
+        Returns one result per touched (group, window), in the order of the first touch; then the final results of
+        what the batch has closed, by window start and group.
+        """
+        replayed = first_offset <= self._applied
+        if not replayed:  # the latest batch is done: what it closed need not go out again
+            for merge in self._merges.values():
+                merge.drop_closed()
+        for sent in batch:
+            if isinstance(sent, Watermark):
+                for name, time_ms in sent.stream_times_ms.items():
+                    self._merges[name].advance(sent.origin, time_ms)
             else:
-                group = (partial.aggregate, partial.group)
-                if group not in sessions:
-                    sessions[group] = self._merged(group)
-                sessions[group].take(partial)
-        results = [self._total(key, entries) for key, entries in windows.items()]
-        for group, merged in sessions.items():
-            self._state.put(group, merged.value())
-            results.extend(merged.results(*group))
-        return results
+                self._merges[sent.aggregate].take(sent)
+        results = [result for merge in self._merges.values() for result in merge.changes()]
+        finals = [result for merge in self._merges.values() for result in merge.close()]
+        self._kept = [*self._kept, *finals] if replayed else finals
+        if last_offset > self._applied:
+            self._applied = last_offset
+            watermarks = {name: list(m.watermarks.items()) for name, m in self._merges.items() if m.watermarks}
+            self.state.put(MARKER, [self._applied, watermarks, [list(result) for result in self._kept]])
+        return results + self._kept
 
-    def _merged(self, group: tuple[str, str]) -> "MergedSessions":
-        aggregate = self._aggregates[group[0]]
-        assert isinstance(aggregate.window, Session)
-        return MergedSessions(self._state.get(group), aggregate, aggregate.window)
 
-    def _total(self, key: tuple[str, str, int], entries: list[list[Any]]) -> Result:
-        self._state.put(key, entries)
-        name, group, start = key
-        aggregate = self._aggregates[name]
-        assert not isinstance(aggregate.window, Session)
-        total = aggregate.function.zero()
+class _Merge(ABC):
+    """What time windows and sessions have in common: watermarks, and what they close."""
+
+    def __init__(self, aggregate: Aggregate, origins: int, state: State) -> None:
+        self._aggregate = aggregate
+        self._origins = origins
+        self._state = state
+        self._open = Closing()
+        self.watermarks: dict[int, int] = {}
+
+    def resume(self, watermarks: dict[int, int]) -> None:
+        """Go on after a restart: what these watermarks have closed was sent, and is to be dropped."""
+        self.watermarks = watermarks
+        self.close()
+
+    @abstractmethod
+    def close(self) -> list[Result]:
+        """Note what has closed everywhere, to be dropped later; its results where they are sent only when final."""
+
+    def advance(self, origin: int, time_ms: int) -> None:
+        """A source partition has come so far."""
+        self.watermarks[origin] = max(time_ms, self.watermarks.get(origin, -1))
+
+    def _time_ms(self) -> int:
+        """The time that all source partitions have reached, -1 while one has not said any."""
+        return min(self.watermarks.values()) if len(self.watermarks) == self._origins else -1
+
+
+class WindowMerge(_Merge):
+    """One aggregate with a time window, or none.
+
+    State: (name, group, start) -> [[origin, offset, time, state], ...].
+    """
+
+    def __init__(self, aggregate: Aggregate, window: TimeWindow, origins: int, state: State) -> None:
+        super().__init__(aggregate, origins, state)
+        self._window = window
+        self._touched: dict[tuple[str, int], list[list[Any]]] = {}
+        self._closed: list[tuple[str, int]] = []
+        for key in state.rows:
+            if key[0] == aggregate.name and not isinstance(window, Unwindowed):
+                self._open.add(key[2], key[1])
+
+    def take(self, partial: Sent) -> None:
+        """Keep the newest partial per origin; one of a window that all have closed has been merged before."""
+        assert isinstance(partial, Partial)
+        key = (partial.group, partial.start_ms)
+        if key not in self._touched:
+            known = self._state.get((self._aggregate.name, *key))
+            if known is None and self._window.closed(partial.start_ms, self._time_ms()):
+                return
+            self._touched[key] = [list(entry) for entry in known or []]
+            if known is None and not isinstance(self._window, Unwindowed):
+                self._open.add(partial.start_ms, partial.group)
+        _replace(self._touched[key], partial)
+
+    def changes(self) -> list[Result]:
+        """Write what the batch has touched; its results, unless they are sent only when final."""
+        results = []
+        for (group, start), entries in self._touched.items():
+            self._state.put((self._aggregate.name, group, start), entries)
+            results.append(self._total(group, start, entries))
+        self._touched = {}
+        return [] if self._aggregate.final else results
+
+    def close(self) -> list[Result]:
+        """Note the windows that have closed everywhere; their results where they are sent only when final."""
+        now = self._time_ms()
+        closed = [(group, start) for start, group in self._open.take(lambda s: self._window.closed(s, now))]
+        self._closed += closed
+        if not self._aggregate.final:
+            return []
+        name = self._aggregate.name
+        return [self._total(group, start, self._state.get((name, group, start))) for group, start in closed]
+
+    def drop_closed(self) -> None:
+        """Drop what earlier batches have closed."""
+        for group, start in self._closed:
+            self._state.delete((self._aggregate.name, group, start))
+        self._closed = []
+
+    def _total(self, group: str, start: int, entries: list[list[Any]]) -> Result:
+        total = self._aggregate.function.zero()
         for _, _, _, state in entries:
-            total = aggregate.function.merge(total, state)
+            total = self._aggregate.function.merge(total, state)
         time_ms = max(entry[2] for entry in entries)
         version = sum(entry[1] + 1 for entry in entries)
-        return Result(name, group, start, aggregate.window.end(start), total, time_ms, version)
+        return Result(self._aggregate.name, group, start, self._window.end(start), total, time_ms, version)
 
 
 def _replace(entries: list[list[Any]], partial: Partial) -> None:
@@ -90,95 +171,71 @@ def _replace(entries: list[list[Any]], partial: Partial) -> None:
     entries.sort(key=lambda entry: int(entry[0]))
 
 
-class MergedSessions:
-    """The sessions of one group over all source partitions, while a batch of partials is taken in.
+class SessionMerge(_Merge):
+    """One aggregate with session windows. State: (name, group) -> see MergedSessions."""
 
-    Sessions of different origins at most one gap apart are one session. Sessions of the same origin are never joined
-    here: where they were folded, they were found to be apart (the earlier one had closed).
-    The stored form is [[[origin, offset, [[first, last, state], ...]], ...], [[first, last], ...]]; the last list
-    holds what the latest batch retired.
-    """
+    def __init__(self, aggregate: Aggregate, window: Session, origins: int, state: State) -> None:
+        super().__init__(aggregate, origins, state)
+        self._window = window
+        # a session of another partition may still join one that has closed, up to one gap later
+        margin_ms = 0 if origins == 1 else window.gap_ms
+        self._closing = Session(window.gap_ms, window.grace_ms + margin_ms)
+        self._touched: dict[str, MergedSessions] = {}
+        self._closed: dict[str, set[Bounds]] = {}
+        for key in state.rows:
+            if key[0] == aggregate.name:
+                self._note(key[1], self._sessions(key[1]))
 
-    def __init__(self, value: list[Any] | None, aggregate: Aggregate, window: Session) -> None:
-        origins: list[Any] = value[0] if value else []
-        self._kept_retired: list[Bounds] = [(first, last) for first, last in value[1]] if value else []
-        self._function = aggregate.function
-        self._gap_ms = window.gap_ms
-        self._offsets: dict[int, int] = {}
-        self._parts: dict[int, dict[Bounds, Any]] = {}
-        for origin, offset, parts in origins:
-            self._offsets[origin] = offset
-            self._parts[origin] = {(first, last): state for first, last, state in parts}
-        self._before = self._unions()
-        self._changed: set[tuple[int, Bounds]] = set()
-        self._retired: dict[Bounds, None] = {}
-        self._again = False
+    def take(self, partial: Sent) -> None:
+        """Take one origin's changes of a group in; those of a group whose sessions have all closed came before."""
+        assert isinstance(partial, SessionPartial)
+        group = partial.group
+        if group not in self._touched:
+            merged = self._sessions(group)
+            if not merged.is_known() and all(self._is_closed(last) for _, last, _ in partial.upserts):
+                return
+            self._touched[group] = merged
+        self._touched[group].take(partial)
 
-    def take(self, partial: SessionPartial) -> None:
-        """One origin's changes; older ones than those known only make everything go out again."""
-        if partial.offset <= self._offsets.get(partial.origin, -1):
-            self._again = True
-            return
-        self._offsets[partial.origin] = partial.offset
-        parts = self._parts.setdefault(partial.origin, {})
-        for first, last in partial.retired:
-            parts.pop((first, last), None)
-            self._retired[self._shown((first, last))] = None
-        for first, last, state in partial.upserts:
-            parts[first, last] = state
-            self._changed.add((partial.origin, (first, last)))
+    def changes(self) -> list[Result]:
+        """Write what the batch has touched; its results, unless they are sent only when final."""
+        results = []
+        for group, merged in self._touched.items():
+            results += merged.results(group)
+            self._state.put((self._aggregate.name, group), merged.value())
+            self._note(group, merged)
+        self._touched = {}
+        return [] if self._aggregate.final else results
 
-    def _shown(self, bounds: Bounds) -> Bounds:
-        """The session under which consumers have seen a partial session: the union that held it before."""
-        for union in self._before:
-            if union[0] <= bounds[0] and bounds[1] <= union[1]:
-                return union
-        return bounds
+    def close(self) -> list[Result]:
+        """Note the sessions that have closed everywhere; their results where they are sent only when final."""
+        finals = []
+        for group in dict.fromkeys(group for _, group in self._open.take(self._is_closed)):
+            merged = self._sessions(group)
+            known = self._closed.setdefault(group, set())
+            for bounds in merged.closed(self._is_closed):
+                if bounds not in known:
+                    known.add(bounds)
+                    finals.append(merged.result(group, bounds))
+        finals.sort(key=lambda result: (result.start_ms, result.group))
+        return finals if self._aggregate.final else []
 
-    def _unions(self) -> dict[Bounds, list[tuple[int, Bounds]]]:
-        """Bounds of every merged session with the partial sessions in it, by first event."""
-        items = sorted((bounds, origin) for origin, parts in self._parts.items() for bounds in parts)
-        clusters: list[list[tuple[Bounds, int]]] = []
-        for bounds, origin in items:
-            joined = [(bounds, origin)]
-            apart = []
-            for cluster in clusters:
-                near = any(o != origin and b[1] + self._gap_ms >= bounds[0] for b, o in cluster)
-                if near:
-                    joined = cluster + joined
-                else:
-                    apart.append(cluster)
-            clusters = [*apart, joined]
-        return {
-            (min(b[0] for b, _ in cluster), max(b[1] for b, _ in cluster)): [(o, b) for b, o in cluster]
-            for cluster in sorted(clusters)
-        }
+    def drop_closed(self) -> None:
+        """Drop what earlier batches have closed."""
+        for group, closed in self._closed.items():
+            left = self._sessions(group).drop(closed)
+            if left is None:
+                self._state.delete((self._aggregate.name, group))
+            else:
+                self._state.put((self._aggregate.name, group), left)
+        self._closed = {}
 
-    def results(self, name: str, group: str) -> list[Result]:
-        """Retired sessions first, then the sessions that have changed, by first event."""
-        after = self._unions()
-        version = sum(offset + 1 for offset in self._offsets.values())
-        retired = self._all_retired(after)
-        results = [Result(name, group, first, last, None, last, version, retired=True) for first, last in retired]
-        for bounds, members in after.items():
-            fresh = bounds not in self._before or bounds in retired or self._again
-            if fresh or any(member in self._changed for member in members):
-                state = self._function.zero()
-                for origin, part in members:
-                    state = self._function.merge(state, self._parts[origin][part])
-                results.append(Result(name, group, *bounds, state, bounds[1], version))
-        return results
+    def _is_closed(self, last_ms: int) -> bool:
+        return self._closing.closed(last_ms, self._time_ms())
 
-    def _all_retired(self, after: dict[Bounds, Any]) -> dict[Bounds, None]:
-        retired = dict.fromkeys(self._kept_retired) if self._again else {}
-        retired |= self._retired
-        retired |= dict.fromkeys(bounds for bounds in self._before if bounds not in after)
-        return dict(sorted(retired.items()))
+    def _sessions(self, group: str) -> MergedSessions:
+        return MergedSessions(self._state.get((self._aggregate.name, group)), self._aggregate, self._window)
 
-    def value(self) -> list[Any]:
-        """The stored form after the batch."""
-        origins = [
-            [origin, self._offsets[origin], [[*bounds, state] for bounds, state in sorted(parts.items())]]
-            for origin, parts in sorted(self._parts.items())
-        ]
-        return [origins, [list(bounds) for bounds in self._all_retired(self._unions())]]
+    def _note(self, group: str, merged: MergedSessions) -> None:
+        for last in merged.lasts():
+            self._open.add(last, group)

@@ -51,6 +51,16 @@ class SessionPartial(NamedTuple):
     stream_time_ms: int
 
 
+class Watermark(NamedTuple):
+    """How far one source partition has come, by aggregate: it sends no more for what has closed by then."""
+
+    origin: int
+    stream_times_ms: dict[str, int]
+
+
+Sent = Partial | SessionPartial | Watermark
+
+
 class Late(NamedTuple):
     """A row that came after its window had closed. `end_ms` is the window's exclusive end, or the session's last."""
 
@@ -76,6 +86,7 @@ class Folded:
     """What a batch has changed: partials in the order in which they were first touched, and what was left out."""
 
     partials: list[Partial | SessionPartial] = field(default_factory=list)
+    watermark: Watermark | None = None
     late: list[Late] = field(default_factory=list)
     duplicates: int = 0
     null_groups: int = 0

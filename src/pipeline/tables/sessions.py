@@ -8,6 +8,7 @@ sessions take no more events.
 from typing import Any
 
 from pipeline.tables.aggregate import Aggregate
+from pipeline.tables.closing import Closing
 from pipeline.tables.partials import Folded, Late, Progress, Rows, SessionPartial
 from pipeline.tables.state import State
 from pipeline.tables.windows import Session
@@ -76,6 +77,28 @@ class SessionFold:
         self._window = window
         self._partition = partition
         self._state = state
+        self._open_sessions = Closing()
+        for key, value in state.items():
+            if key[0] == aggregate.name:
+                self._note(key[1], value)
+
+    def drop_closed(self, stream_time_ms: int) -> None:
+        """Drop groups whose sessions have all closed; `stream_time_ms` must be that of the last marker."""
+        for _, group in list(self._open_sessions.take(lambda last: self._window.closed(last, stream_time_ms))):
+            value = self._state.get((self._aggregate.name, group))
+            if value is not None and all(self._window.closed(last, stream_time_ms) for _, last, _ in value[1]):
+                self._state.delete((self._aggregate.name, group))
+
+    def closes(self, before_ms: int, stream_time_ms: int) -> bool:
+        """Whether stream time, moving on, has closed a session or moved on by a gap."""
+        gap = self._window.gap_ms
+        return before_ms // gap != stream_time_ms // gap or self._open_sessions.any(
+            lambda last: self._window.closed(last, stream_time_ms)
+        )
+
+    def _note(self, group: str, value: list[Any]) -> None:
+        for _, last, _ in value[1]:
+            self._open_sessions.add(last, group)
 
     def fold(self, replayed: Rows, rows: Rows, progress: Progress, out: Folded) -> None:
         """Fold `rows` in; groups that `replayed` had touched send all that they hold again."""
@@ -122,6 +145,8 @@ class SessionFold:
                 upserts = list(sessions.touched)
             value = sessions.value()
             self._state.put((name, group), value)
+            for _, last in upserts:
+                self._open_sessions.add(last, group)
             rows = [[first, last, sessions.live[first, last]] for first, last in upserts]
             out.partials.append(
                 SessionPartial(name, group, self._partition, sessions.offset, rows, value[2], stream_time)

@@ -3,9 +3,10 @@
 from typing import Any
 
 from pipeline.tables.aggregate import Aggregate
+from pipeline.tables.closing import Closing
 from pipeline.tables.partials import Folded, Late, Partial, Progress, Rows
 from pipeline.tables.state import State
-from pipeline.tables.windows import TimeWindow
+from pipeline.tables.windows import TimeWindow, Unwindowed
 
 
 class WindowFold:
@@ -16,6 +17,25 @@ class WindowFold:
         self._window = window
         self._partition = partition
         self._state = state
+        self._open_windows = Closing()
+        if not isinstance(window, Unwindowed):
+            for key in state.rows:
+                if key[0] == aggregate.name:
+                    self._open_windows.add(key[2], key[1])
+
+    def drop_closed(self, stream_time_ms: int) -> None:
+        """Drop the partials of windows that take no more rows; `stream_time_ms` must be that of the last marker."""
+        for start, group in self._open_windows.take(lambda start: self._window.closed(start, stream_time_ms)):
+            self._state.delete((self._aggregate.name, group, start))
+
+    def closes(self, before_ms: int, stream_time_ms: int) -> bool:
+        """Whether stream time, moving on, has closed a window or passed a border of windows."""
+        if isinstance(self._window, Unwindowed):
+            return False
+        advance = self._window.advance_ms
+        return before_ms // advance != stream_time_ms // advance or self._open_windows.any(
+            lambda start: self._window.closed(start, stream_time_ms)
+        )
 
     def fold(self, replayed: Rows, rows: Rows, progress: Progress, out: Folded) -> None:
         """Fold `rows` in; partials that `replayed` had touched go out again, unchanged."""
@@ -59,6 +79,8 @@ class WindowFold:
         known = self._state.get((self._aggregate.name, group, start))
         entry = [-1, -1, self._aggregate.function.zero()] if known is None else list(known)
         touched[group, start] = entry
+        if known is None and not isinstance(self._window, Unwindowed):
+            self._open_windows.add(start, group)
         return entry
 
     def _close_batch(self, touched: dict[tuple[str, int], list[Any]], stream_time: int, out: Folded) -> None:
