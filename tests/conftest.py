@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 
 import httpx
+import hypothesis
 import pytest
 
 from pipeline.demo import dashboard_url, programs
@@ -14,6 +15,10 @@ from pipeline.provision import provision
 from pipeline.settings import Settings, load
 from pipeline.stack.cluster import Stack
 from pipeline.verify.run import Report, verify
+
+# how long an example takes says nothing on a busy machine
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 FREE_PORTS = {
     "kafka_ports": (0, 0, 0),
