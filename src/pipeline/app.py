@@ -9,7 +9,7 @@ from mode.supervisors import CrashingSupervisor
 from pipeline import kafka, topics
 from pipeline.agents.aggregation import Fold, Merge
 from pipeline.agents.flash_sales import SaleEnricher
-from pipeline.agents.letters import DeadLetters
+from pipeline.agents.letters import DeadLetters, LateLetters
 from pipeline.agents.pageviews import PageviewEnricher, PageviewJoin, RekeyedPageviewEnricher
 from pipeline.agents.processor import Processor, Schemas, attach
 from pipeline.agents.references import ReferenceLoader
@@ -104,6 +104,7 @@ def processors(
 ) -> dict[str, Processor]:
     """Every processor of the application by its agent's name."""
     pages, products, regions = (references[t.name].rows() for t in (topics.PAGES, topics.PRODUCT, topics.REGION))
+    late = LateLetters(encoders[topics.LATE_RECORDS.name])
     users = app.state_table("users", topics.USERS, settings.partitions)
     join = PageviewJoin(users, pages, regions, encoders[topics.EXTENDED_PAGEVIEWS.name])
     made: dict[str, Processor] = {
@@ -119,7 +120,7 @@ def processors(
         folded = app.state_table(f"{name}_partials", source, settings.partitions)
         merged = app.state_table(f"{name}_totals", partials, settings.partitions)
         outputs = {aggregate.name: encoders[aggregate.output] for aggregate in aggregates}
-        made[f"{name}_fold"] = Fold(source, aggregates, partials, folded, settings.partitions, registry, letters)
+        made[f"{name}_fold"] = Fold(source, aggregates, partials, folded, settings.partitions, registry, letters, late)
         made[f"{name}_merge"] = Merge(partials, aggregates, merged, settings.partitions, outputs)
     return made
 

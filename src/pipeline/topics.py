@@ -103,6 +103,9 @@ FLASHSALE_PARTIALS = Topic("pipeline-flashsale-partials", Kind.INTERNAL, key="gr
 POLLER_POSITION = Topic("pipeline-poller-position", Kind.INTERNAL, key="table", retention_ms=None)
 
 DEAD_LETTERS = Topic("pipeline-dead-letters", Kind.LETTERS, key="topic/partition/offset", schema="dead_letter")
+LATE_RECORDS = Topic(
+    "pipeline-late-records", Kind.LETTERS, key="topic/partition/offset/aggregate/window", schema="late_record"
+)
 
 EVENTS = (PAGEVIEW, USERS, FLASH_SALES)
 REFERENCES = (PRODUCT, REGION, PAGES)
@@ -118,5 +121,5 @@ OUTPUTS = (
     PAGEVIEWS_SESSION,
 )
 INTERNALS = (PAGEVIEW_BY_USER, PAGEVIEW_PARTIALS, FLASHSALE_PARTIALS, POLLER_POSITION)
-ALL = (*EVENTS, *REFERENCES, *ENRICHED, *OUTPUTS, *INTERNALS, DEAD_LETTERS)
+ALL = (*EVENTS, *REFERENCES, *ENRICHED, *OUTPUTS, *INTERNALS, DEAD_LETTERS, LATE_RECORDS)
 BY_NAME = {topic.name: topic for topic in ALL}

@@ -192,3 +192,23 @@ async def test_a_retired_session_is_sent_with_its_flag(application: LocalApplica
         (0, 0, 0, True),
         (0, 60_000, 2, False),
     ]
+
+
+async def test_a_late_view_goes_to_the_late_topic_once_for_each_closed_window() -> None:
+    settings = Settings(grace_ms=0)
+    async with flash_sales_application(settings).running() as running:
+        await put(running, topics.PAGES, "Page_10", {"page_id": "Page_10", "page_group": "G", "page_name": "N"}, 0)
+        for time_ms in (2 * HOUR_MS, HOUR_MS):
+            await put(running, topics.PAGEVIEW, "User_1", VIEW, time_ms)
+        letters = [letter for letter in await values(running, topics.LATE_RECORDS) if letter]
+    common = {"topic": "EXTENDED_PAGEVIEWS_STREAM", "partition": 0, "offset": 1, "event_time_ms": HOUR_MS}
+    half = HOUR_MS // 2
+    assert letters == [
+        {**common, "aggregate": name, "window_start_ms": start, "window_end_ms": end, "late_by_ms": late_by}
+        for name, start, end, late_by in (
+            ("pageviews_tumbling", HOUR_MS, 2 * HOUR_MS, 0),
+            ("pageviews_hopping", half, 3 * half, half),
+            ("pageviews_hopping", HOUR_MS, 2 * HOUR_MS, 0),
+            ("pageviews_session", HOUR_MS, HOUR_MS, HOUR_MS - settings.session_gap_ms),
+        )
+    ]

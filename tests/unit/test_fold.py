@@ -82,3 +82,14 @@ def test_rows_that_an_earlier_stage_sent_twice_count_once() -> None:
     p.feed(again)
     assert p.table() == {("x", 0, 0): 3}
     assert [f.duplicates for f in p.folded] == [1, 1]
+
+
+def test_late_rows_of_the_latest_batch_are_told_again_after_a_crash() -> None:
+    p = Pipeline(Tumbling(100, grace_ms=0))
+    batch = [(200, "x"), (50, "x")]
+    p.feed(rows(batch))
+    p.restart()
+    p.feed(rows(batch))
+    assert p.folded[1].late == p.folded[0].late != []
+    p.feed(rows([(300, "x")], 2))
+    assert p.folded[2].late == []

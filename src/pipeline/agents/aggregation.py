@@ -1,12 +1,11 @@
 """The two stages of every aggregation: fold where the rows lie, merge where the group lies."""
 
-import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import orjson
 
-from pipeline.agents.letters import DeadLetters
+from pipeline.agents.letters import DeadLetters, LateLetters
 from pipeline.agents.processor import AvroProcessor, Schemas
 from pipeline.codecs import Encoder
 from pipeline.records import Outgoing, RecordBatch
@@ -19,9 +18,6 @@ from pipeline.tables.store import StateTable
 from pipeline.tables.windows import Session, Unwindowed
 from pipeline.timebase import format_ms
 from pipeline.topics import Topic
-
-log = logging.getLogger(__name__)
-
 
 KINDS: dict[str, type[Sent]] = {kind.__name__: kind for kind in (Partial, SessionPartial, Watermark)}
 
@@ -49,8 +45,10 @@ class Fold(AvroProcessor):
         partitions: int,
         registry: Schemas,
         letters: DeadLetters,
+        late: LateLetters,
     ) -> None:
         super().__init__(topic, registry, letters)
+        self._late = late
         self._partitions = partitions
         self._aggregates = aggregates
         self._partials = partials
@@ -73,7 +71,8 @@ class Fold(AvroProcessor):
         )
         fold = self._fold(batch.partition)
         folded = fold.fold(rows)
-        self._count(folded, batch)
+        self._count(folded)
+        letters += [self._late.letter(batch, late) for late in folded.late]
         changes = self._table.changes(fold.state, batch.partition)
         return changes + letters + [self._partial(p) for p in folded.partials] + self._watermarks(folded, rows)
 
@@ -94,21 +93,10 @@ class Fold(AvroProcessor):
         value = dump(folded.watermark)
         return [Outgoing(self._partials.name, b"", value, time_ms, partition) for partition in range(self._partitions)]
 
-    def _count(self, folded: Folded, batch: RecordBatch) -> None:
+    def _count(self, folded: Folded) -> None:
         self.counts["late"] += len(folded.late)
         self.counts["duplicates"] += folded.duplicates
         self.counts["null_groups"] += folded.null_groups
-        for late in folded.late:
-            log.warning(
-                "late: %s partition %d offset %d for %s: window [%s, %s] closed %d ms before",
-                batch.topic,
-                batch.partition,
-                late.offset,
-                late.aggregate,
-                format_ms(late.start_ms),
-                format_ms(late.end_ms),
-                late.late_by_ms,
-            )
 
 
 class Merge:

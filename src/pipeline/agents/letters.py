@@ -1,13 +1,38 @@
-"""Dead letters: records that cannot be used, with where they came from and why."""
+"""Records that are not counted, with where they came from and why: dead letters and late ones."""
 
 import logging
 
 from pipeline.codecs import Encoder
 from pipeline.records import Outgoing, RecordBatch
+from pipeline.tables.partials import Late
 from pipeline.timebase import now_ms
-from pipeline.topics import DEAD_LETTERS
+from pipeline.topics import DEAD_LETTERS, LATE_RECORDS
 
 log = logging.getLogger(__name__)
+
+
+class LateLetters:
+    """Makes the records of the late topic: which window had closed, and how long ago. A replay makes the same again."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encode = encoder
+
+    def letter(self, batch: RecordBatch, late: Late) -> Outgoing:
+        """The letter for one record that came too late for one window."""
+        value = self._encode(
+            {
+                "topic": batch.topic,
+                "partition": batch.partition,
+                "offset": late.offset,
+                "aggregate": late.aggregate,
+                "event_time_ms": late.time_ms,
+                "window_start_ms": late.start_ms,
+                "window_end_ms": late.end_ms,
+                "late_by_ms": late.late_by_ms,
+            }
+        )
+        key = f"{batch.topic}/{batch.partition}/{late.offset}/{late.aggregate}/{late.start_ms}"
+        return Outgoing(LATE_RECORDS.name, key.encode(), value, late.time_ms)
 
 
 class DeadLetters:

@@ -3,14 +3,15 @@
 A partial holds the aggregate of one (group, window) over one source partition, and the offset of the last row folded
 in: a row at or below it is skipped when it is read again, and the partial goes out again, since the crash may have
 struck between the state and the row. After the keys of a batch one marker is written: everything up to its offset
-has been applied, whatever its key. So replay changes nothing, wherever the batches' borders fall.
+has been applied, whatever its key. So replay changes nothing, wherever the batches' borders fall. The marker keeps the
+latest batch's late rows, too: after a crash nothing else could tell them.
 """
 
 from bisect import bisect_right
 from collections.abc import Iterable
 
 from pipeline.tables.aggregate import Aggregate
-from pipeline.tables.partials import Folded, Progress, Rows, Watermark
+from pipeline.tables.partials import Folded, Late, Progress, Rows, Watermark
 from pipeline.tables.sessions import SessionFold
 from pipeline.tables.state import State
 from pipeline.tables.time_windows import WindowFold
@@ -34,7 +35,8 @@ class PartitionFold:
                 else WindowFold(aggregate, window, partition, state)
             )
         marker = state.get(MARKER)
-        applied, origins, progress = marker if marker is not None else (-1, [], {})
+        applied, origins, progress, late = marker if marker is not None else (-1, [], {}, [])
+        self._late = [Late(*entry) for entry in late]
         self.applied: int = applied
         self.origins: dict[int, int] = dict(origins)
         self.progress: dict[str, Progress] = {name: Progress(*progress.get(name, [])) for name in self._folds}
@@ -57,7 +59,11 @@ class PartitionFold:
         if len(rows.offsets) > split:
             self.applied = rows.offsets[-1]
             marker = {n: [p.stream_time_ms, p.late, p.null_groups] for n, p in self.progress.items()}
-            self.state.put(MARKER, [self.applied, [list(item) for item in self.origins.items()], marker])
+            self._late = [*(self._late if split else []), *out.late]
+            origins = [list(item) for item in self.origins.items()]
+            self.state.put(MARKER, [self.applied, origins, marker, [list(late) for late in self._late]])
+        if split:
+            out.late = self._late
         return out
 
     def _without_duplicates(self, rows: Rows, split: int, out: Folded) -> Rows:
