@@ -16,6 +16,7 @@ import fastavro
 from fastavro.schema import SchemaParseException
 
 from pipeline.errors import BadRecord
+from pipeline.topics import Schema
 
 MAGIC = 0
 HEADER = struct.Struct(">bI")
@@ -24,15 +25,19 @@ Record = dict[str, Any]
 
 
 @cache
-def schema(name: str) -> dict[str, Any]:
-    """The packaged Avro schema `schemas/<name>.avsc` as plain JSON values."""
+def _packaged(name: str) -> dict[str, Any]:
     text = resources.files("pipeline.schemas").joinpath(f"{name}.avsc").read_text("utf-8")
     return dict(json.loads(text))
 
 
-def fields(name: str) -> tuple[str, ...]:
-    """The field names of a packaged schema, in order."""
-    return tuple(field["name"] for field in schema(name)["fields"])
+def schema(given: Schema) -> dict[str, Any]:
+    """An Avro schema as plain JSON values; a name is that of a packaged one, `schemas/<name>.avsc`."""
+    return _packaged(given) if isinstance(given, str) else dict(given)
+
+
+def fields(given: Schema) -> tuple[str, ...]:
+    """The field names of a schema, in order."""
+    return tuple(field["name"] for field in schema(given)["fields"])
 
 
 def schema_id(value: bytes | None) -> int | None:
@@ -43,13 +48,13 @@ def schema_id(value: bytes | None) -> int | None:
 
 
 class Encoder:
-    """Writes records of one packaged schema under the id that the registry gave it.
+    """Writes records of one schema under the id that the registry gave it.
 
     The id may be set later than the encoder is made (`registered`), but before it is first used.
     """
 
-    def __init__(self, name: str, registered_id: int | None = None) -> None:
-        self._schema = fastavro.parse_schema(schema(name))
+    def __init__(self, given: Schema, registered_id: int | None = None) -> None:
+        self._schema = fastavro.parse_schema(schema(given))
         self._header = b""
         if registered_id is not None:
             self.registered(registered_id)
@@ -69,14 +74,14 @@ class Encoder:
 
 
 class Decoder:
-    """Reads records written with any compatible schema into the shape of one packaged schema.
+    """Reads records written with any compatible schema into the shape of one schema.
 
     Writers' schemas are taught by `learn` before they are met: an id that was not taught is a bad record.
     """
 
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._reader = fastavro.parse_schema(schema(name))
+    def __init__(self, given: Schema) -> None:
+        self._name = schema(given)["name"]
+        self._reader = fastavro.parse_schema(schema(given))
         self._writers: dict[int, tuple[Any, Any]] = {}
         self._refused: dict[int, str] = {}
 

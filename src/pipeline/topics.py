@@ -4,10 +4,15 @@ Partition counts and replication come from the settings; keys are raw UTF-8 stri
 Confluent's wire format with the subject `<topic>-value`, except internal topics (`schema` is None: JSON).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from pipeline.timebase import DAY_MS
+
+
+Schema = str | Mapping[str, Any]
 
 
 class Kind(StrEnum):
@@ -23,12 +28,17 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One topic. `retention_ms` is None for compacted topics."""
+    """One topic. `retention_ms` is None for compacted topics.
+
+    `schema` is the name of a packaged Avro schema or the schema itself; None for internal topics. `event_time` names
+    the column that holds the event time (epoch milliseconds, or Avro's timestamp-millis); None: the record's own.
+    """
 
     name: str
     kind: Kind
     key: str
-    schema: str | None = None
+    schema: Schema | None = None
+    event_time: str | None = None
     retention_ms: int | None = 7 * DAY_MS
     config: dict[str, str] = field(default_factory=dict)
 
@@ -53,7 +63,9 @@ class Topic:
 
 PAGEVIEW = Topic("PageView", Kind.EVENT, key="userid", schema="pageview")
 USERS = Topic("Users_", Kind.EVENT, key="userid", schema="user")
-FLASH_SALES = Topic("MysqlSource-flash_sales", Kind.EVENT, key="sale_id", schema="flash_sale")
+FLASH_SALES = Topic(
+    "MysqlSource-flash_sales", Kind.EVENT, key="sale_id", schema="flash_sale", event_time="sale_datetime"
+)
 
 # Reference topics are read whole by every worker when it starts. The poller writes the whole table every minute;
 # compaction keeps the latest row of each key, so a table that has not changed for a week is still there.
@@ -61,8 +73,12 @@ PRODUCT = Topic("MysqlSource-product", Kind.REFERENCE, key="product_id", schema=
 REGION = Topic("MysqlSource-region", Kind.REFERENCE, key="region_id", schema="region", retention_ms=None)
 PAGES = Topic("MysqlSource-pages", Kind.REFERENCE, key="page_id", schema="page", retention_ms=None)
 
-EXTENDED_PAGEVIEWS = Topic("EXTENDED_PAGEVIEWS_STREAM", Kind.ENRICHED, key="userid", schema="extended_pageview")
-EXTENDED_FLASHSALES = Topic("EXTENDED_FLASHSALES_STREAM", Kind.ENRICHED, key="sale_id", schema="extended_flash_sale")
+EXTENDED_PAGEVIEWS = Topic(
+    "EXTENDED_PAGEVIEWS_STREAM", Kind.ENRICHED, key="userid", schema="extended_pageview", event_time="event_time_ms"
+)
+EXTENDED_FLASHSALES = Topic(
+    "EXTENDED_FLASHSALES_STREAM", Kind.ENRICHED, key="sale_id", schema="extended_flash_sale", event_time="event_time_ms"
+)
 
 USER_TRANSFORMED = Topic("USER_TRANSFORMED_TABLE", Kind.OUTPUT, key="userid", schema="user_transformed")
 PAGEVIEWS_BY_PAGEGROUP = Topic(

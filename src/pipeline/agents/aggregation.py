@@ -7,7 +7,8 @@ import orjson
 
 from pipeline.agents.letters import DeadLetters, LateLetters
 from pipeline.agents.processor import AvroProcessor, Schemas
-from pipeline.codecs import Encoder
+from pipeline.codecs import Encoder, fields
+from pipeline.errors import BadRecord
 from pipeline.records import Outgoing, RecordBatch
 from pipeline.tables.aggregate import Aggregate, Row
 from pipeline.tables.fold import PartitionFold
@@ -49,6 +50,8 @@ class Fold(AvroProcessor):
     ) -> None:
         super().__init__(topic, registry, letters)
         self._late = late
+        assert topic.schema is not None
+        self._has_origin = "origin_offset" in fields(topic.schema)
         self._partitions = partitions
         self._aggregates = aggregates
         self._partials = partials
@@ -62,19 +65,32 @@ class Fold(AvroProcessor):
     def process(self, batch: RecordBatch) -> list[Outgoing]:
         """Changelog records, then one partial per touched (group, window)."""
         letters: list[Outgoing] = []
-        good = list(self.decoded(batch, letters))
-        rows = Rows(
-            [batch.offsets[index] for index, _ in good],
-            [record["event_time_ms"] for _, record in good],
-            [record for _, record in good],
-            [(record["origin_partition"], record["origin_offset"]) for _, record in good],
-        )
+        rows = self._rows(batch, letters)
         fold = self._fold(batch.partition)
         folded = fold.fold(rows)
         self._count(folded)
         letters += [self._late.letter(batch, late) for late in folded.late]
         changes = self._table.changes(fold.state, batch.partition)
         return changes + letters + [self._partial(p) for p in folded.partials] + self._watermarks(folded, rows)
+
+    def _rows(self, batch: RecordBatch, letters: list[Outgoing]) -> Rows:
+        """The good records; where the topic's rows do not tell their origin, they are their own."""
+        rows = Rows([], [], [], [])
+        for index, record in self.decoded(batch, letters):
+            try:
+                time_ms = self.event_time_ms(batch, index, record)
+            except BadRecord as error:
+                letters.append(self.dead_letter(batch, index, error))
+                continue
+            offset = batch.offsets[index]
+            rows.offsets.append(offset)
+            rows.times_ms.append(time_ms)
+            rows.records.append(record)
+            enriched = self._has_origin
+            rows.origins.append(
+                (record["origin_partition"], record["origin_offset"]) if enriched else (batch.partition, offset)
+            )
+        return rows
 
     def _fold(self, partition: int) -> PartitionFold:
         if partition not in self._folds:

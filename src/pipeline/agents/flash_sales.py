@@ -1,6 +1,5 @@
 """Flash sales joined with products and regions: one enriched row out per sale in."""
 
-from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
@@ -10,18 +9,7 @@ from pipeline.codecs import Encoder, Record
 from pipeline.errors import BadRecord
 from pipeline.records import Outgoing, RecordBatch
 from pipeline.tables.joins import Lookup, left_join
-from pipeline.timebase import to_ms
 from pipeline.topics import EXTENDED_FLASHSALES, FLASH_SALES
-
-
-def event_time_ms(moment: datetime | int | None) -> int:
-    """A sale's event time; raises BadRecord when it has none or one before 1970."""
-    if moment is None:
-        raise BadRecord("sale_datetime is null: a sale without event time belongs to no window")
-    time_ms = to_ms(moment) if isinstance(moment, datetime) else moment
-    if time_ms < 0:
-        raise BadRecord(f"sale_datetime {time_ms} ms is negative")
-    return time_ms
 
 
 def amount_cents(price: Decimal | None, quantity: int | None) -> int | None:
@@ -62,7 +50,7 @@ class SaleEnricher(AvroProcessor):
         return out
 
     def _row(self, sale: Record, batch: RecordBatch, index: int) -> dict[str, Any]:
-        time_ms = event_time_ms(sale["sale_datetime"])
+        time_ms = self.event_time_ms(batch, index, sale)
         cents = amount_cents(sale["sale_price"], sale["quantity"])
         return {
             **sale,

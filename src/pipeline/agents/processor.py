@@ -7,12 +7,14 @@ batch needs. The agent around it sends what comes out, waits for the brokers, an
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator
+from datetime import datetime
 from typing import Any, Protocol
 
 from pipeline.agents.letters import DeadLetters
-from pipeline.codecs import Decoder
+from pipeline.codecs import Decoder, Record
 from pipeline.errors import BadRecord
 from pipeline.records import Outgoing, RecordBatch
+from pipeline.timebase import to_ms
 from pipeline.topics import Topic
 from pipeline.transport.app import BatchApp
 from pipeline.transport.consumer import batches
@@ -70,6 +72,21 @@ class AvroProcessor:
                 yield index, None if value is None and self._tombstones else self._decode(value)
             except BadRecord as error:
                 out.append(self.dead_letter(batch, index, error))
+
+    def event_time_ms(self, batch: RecordBatch, index: int, record: Record) -> int:
+        """A record's event time, from the topic's column for it or the record's own timestamp.
+
+        Raises BadRecord when there is none or it is before 1970.
+        """
+        if self.topic.event_time is None:
+            return batch.timestamps[index]
+        moment = record[self.topic.event_time]
+        if moment is None:
+            raise BadRecord(f"{self.topic.event_time} is null: a record without event time belongs to no window")
+        time_ms = to_ms(moment) if isinstance(moment, datetime) else int(moment)
+        if time_ms < 0:
+            raise BadRecord(f"{self.topic.event_time} {time_ms} ms is negative")
+        return time_ms
 
     def dead_letter(self, batch: RecordBatch, index: int, error: BadRecord) -> Outgoing:
         """Count and make the letter of a bad record."""

@@ -11,7 +11,7 @@ from pipeline.codecs import Decoder, Encoder, Record, schema
 from pipeline.errors import CaseError
 from pipeline.records import Outgoing, RecordBatch
 from pipeline.settings import Settings
-from pipeline.topics import ALL, Topic
+from pipeline.topics import ALL, Schema, Topic
 from pipeline.transport.app import BatchApp
 from pipeline.transport.consumer import BatchConsumer
 
@@ -19,22 +19,19 @@ Compose = Callable[[Settings, BatchApp, "PackagedSchemas", Mapping[str, Encoder]
 
 
 class PackagedSchemas:
-    """Stands where the registry does: the packaged schemas under numbers of their own, from 1."""
+    """Stands where the registry does: the topics' schemas under numbers of their own, from 1."""
 
     def __init__(self, topics: Iterable[Topic]) -> None:
-        names = sorted({topic.schema for topic in topics if topic.schema is not None})
-        self._names = dict(enumerate(names, start=1))
-        self._numbers = {name: number for number, name in self._names.items()}
+        self._known = [schema(topic.schema) for topic in topics if topic.schema is not None]
 
-    def encoder(self, name: str) -> Encoder:
-        """The encoder of a packaged schema."""
-        return Encoder(name, self._numbers[name])
+    def encoder(self, given: Schema) -> Encoder:
+        """The encoder of one of the schemas."""
+        return Encoder(given, self._known.index(schema(given)) + 1)
 
     async def prepare(self, decoder: Decoder, values: Iterable[bytes | None]) -> None:
         """Teach a decoder the ids in these values; one that is no packaged schema is unknown."""
         for number in decoder.unknown(values):
-            name = self._names.get(number)
-            decoder.learn(number, None if name is None else schema(name))
+            decoder.learn(number, self._known[number - 1] if 0 < number <= len(self._known) else None)
 
 
 class LocalBroker:
@@ -104,8 +101,8 @@ class LocalApplication:
             elif record.topic in self._agents:
                 await self._agents[record.topic].put(batch, partition=0)
 
-    def schema_of(self, topic: str) -> str:
-        """The name of a topic's value schema; raises CaseError when there is no such topic."""
+    def schema_of(self, topic: str) -> Schema:
+        """A topic's value schema; raises CaseError when there is no such topic."""
         known = self.topics.get(topic)
         if known is None or known.schema is None:
             names = ", ".join(sorted(name for name, t in self.topics.items() if t.schema is not None))

@@ -1,6 +1,5 @@
 """The plain values that the two stages of an aggregation exchange."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -17,10 +16,10 @@ class Rows:
     one seen from that partition is a duplicate, made by a replay one stage earlier, and is dropped.
     """
 
-    offsets: Sequence[int]
-    times_ms: Sequence[int]
-    records: Sequence[Row]
-    origins: Sequence[Origin]
+    offsets: list[int]
+    times_ms: list[int]
+    records: list[Row]
+    origins: list[Origin]
 
 
 class Partial(NamedTuple):
