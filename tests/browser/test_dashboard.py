@@ -269,7 +269,7 @@ def test_on_the_real_cluster_the_page_shows_what_pinot_has(driver: Chrome, appli
     page = Page(driver, application.url)
     until(lambda: page.text("chip-state") == "Live", 30)
     moving = page.kpis()
-    until(lambda: page.kpis() != moving, 5, "a refresh")
+    until(lambda: page.kpis() != moving, 30, "a refresh")
     application.verified(resume=False)
     pinot = client(application.settings)
     sql = {

@@ -1,5 +1,6 @@
 """The one client for Pinot queries: a single pooled connection per process, limits on every query, one exception."""
 
+import atexit
 from collections.abc import Mapping
 from functools import lru_cache
 from threading import Lock
@@ -84,7 +85,9 @@ def _reason(cursor: Any, error: BaseException) -> str:
 
 @lru_cache(maxsize=1)
 def _shared(broker_url: str, timeout_s: float) -> Pinot:
-    return Pinot(broker_url, timeout_s)
+    made = Pinot(broker_url, timeout_s)
+    atexit.register(made.close)
+    return made
 
 
 def client(settings: Settings) -> Pinot:
