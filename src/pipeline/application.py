@@ -1,7 +1,8 @@
 """The flash-sales application's aggregations: what is grouped by what, in which window, into which topic."""
 
 from pipeline.settings import Settings
-from pipeline.tables.aggregate import Aggregate, Count, SumCents
+from pipeline.tables.aggregate import Aggregate
+from pipeline.tables.functions import Count, SumDecimal
 from pipeline.tables.windows import Hopping, Session, Tumbling, Unwindowed
 from pipeline.topics import (
     PAGEVIEWS_BY_PAGEGROUP,
@@ -32,7 +33,7 @@ def pageview_aggregates(settings: Settings) -> tuple[Aggregate, ...]:
 def sale_aggregates(settings: Settings) -> tuple[Aggregate, ...]:
     """Aggregations over EXTENDED_FLASHSALES_STREAM: outputs 5 and 6 of the specification."""
     tumbling = Tumbling(settings.tumbling_size_ms, grace_ms=-1 if settings.grace_ms is None else settings.grace_ms)
-    total = SumCents("sales_amount_cents", "total_sales")
+    total = SumDecimal("sales_amount_cents", "total_sales")
     return (
         Aggregate("sales_by_productgroup", "product_group", total, SALES_BY_PRODUCTGROUP.name, tumbling),
         Aggregate("sales_by_region", "region_name", total, SALES_BY_REGION.name, tumbling),

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from pipeline.tables.aggregate import Aggregate, Count
+from pipeline.tables.aggregate import Aggregate
 from pipeline.tables.fold import PartitionFold
+from pipeline.tables.functions import Count
 from pipeline.tables.merge import PartitionMerge
 from pipeline.tables.partials import Folded, Rows
 from pipeline.tables.results import Result

@@ -2,7 +2,7 @@
 
 from aggregations import Pipeline, rows
 
-from pipeline.tables.aggregate import Count
+from pipeline.tables.functions import Count
 from pipeline.tables.merge import PartitionMerge
 from pipeline.tables.partials import SessionPartial
 from pipeline.tables.state import State

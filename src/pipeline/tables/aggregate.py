@@ -1,7 +1,8 @@
-"""Aggregate functions over a group: how a value is folded in, how two partials become one, what is shown.
+"""What an aggregation is: its function, what it groups by, its window and its output.
 
-A state is a plain JSON value (int, float, str, list), so that it goes to a changelog as it is. `merge` is associative
-and commutative: partials of several source partitions give one total in any order.
+A function's state is a plain JSON value (int, float, str, list), so that it goes to a changelog as it is. `merge` is
+associative and commutative: partials of several source partitions give one total in any order. The functions
+themselves are in `functions.py`.
 """
 
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pipeline.errors import SettingError
 from pipeline.tables.windows import Unwindowed, Window
 
 Row = dict[str, Any]
+Field = dict[str, Any]
 
 
 class Function(Protocol):
@@ -23,8 +25,8 @@ class Function(Protocol):
     def zero(self) -> Any:
         """The state before any row."""
 
-    def add(self, state: Any, value: Any) -> Any:
-        """The state after one more value."""
+    def add(self, state: Any, value: Any, offset: int) -> Any:
+        """The state after one more value, from the row at `offset` of its partition; `state` itself stays as it is."""
 
     def merge(self, left: Any, right: Any) -> Any:
         """The state of both together."""
@@ -32,60 +34,15 @@ class Function(Protocol):
     def columns(self, state: Any) -> Row:
         """The result's columns."""
 
-
-@dataclass(frozen=True, slots=True)
-class Count:
-    """COUNT(*): every row with a group counts. State: int."""
-
-    output: str
-
-    @property
-    def column(self) -> None:
-        """No column: the row itself counts."""
-        return
-
-    def zero(self) -> int:
-        """Nothing counted."""
-        return 0
-
-    def add(self, state: int, value: object) -> int:
-        """One more row."""
-        return state + 1
-
-    def merge(self, left: int, right: int) -> int:
-        """Both counts."""
-        return left + right
-
-    def columns(self, state: int) -> Row:
-        """{output: count}."""
-        return {self.output: state}
+    def fields(self) -> list[Field]:
+        """The Avro fields of the result's columns, in their order: {"name": ..., "type": ...}."""
 
 
-@dataclass(frozen=True, slots=True)
-class SumCents:
-    """SUM of an amount kept in integer cents, so that it is exact; nulls are skipped. State: int cents.
+class Subtracting(Function, Protocol):
+    """A function that can take a value back: what a table, whose rows change, can be aggregated by."""
 
-    Shown as `output`, a double in whole units, and as `output` + '_cents', the exact long.
-    """
-
-    column: str
-    output: str
-
-    def zero(self) -> int:
-        """Nothing added."""
-        return 0
-
-    def add(self, state: int, value: int | None) -> int:
-        """One more amount in cents; null changes nothing."""
-        return state if value is None else state + value
-
-    def merge(self, left: int, right: int) -> int:
-        """Both sums."""
-        return left + right
-
-    def columns(self, state: int) -> Row:
-        """{output: double, output_cents: long}."""
-        return {self.output: state / 100, f"{self.output}_cents": state}
+    def subtract(self, state: Any, value: Any) -> Any:
+        """The state without a value that was added before."""
 
 
 @dataclass(frozen=True, slots=True)

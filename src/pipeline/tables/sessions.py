@@ -35,7 +35,7 @@ class Sessions:
         self.touched: dict[Bounds, None] = {}
         self.retired: dict[Bounds, None] = {}
 
-    def add(self, time_ms: int, value: object, stream_time_ms: int) -> bool:
+    def add(self, time_ms: int, value: object, offset: int, stream_time_ms: int) -> bool:
         """Fold one event in; False when it is late: even merged, its session would be closed."""
         gap, function = self._window.gap_ms, self._function
         first = last = time_ms
@@ -51,7 +51,7 @@ class Sessions:
         if first != last or absorbed not in ([], [(first, last)]):
             for bounds in absorbed:
                 self._retire(bounds)
-        self.live[first, last] = function.add(state, value)
+        self.live[first, last] = function.add(state, value, offset)
         self.touched[first, last] = None
         return True
 
@@ -119,7 +119,7 @@ class SessionFold:
                 sessions = touched[group] = Sessions(known, self._aggregate, self._window, before)
             if offset <= sessions.offset:
                 again[group] = None
-            elif sessions.add(time_ms, None if column is None else record[column], stream_time):
+            elif sessions.add(time_ms, None if column is None else record[column], offset, stream_time):
                 sessions.offset = offset
             else:
                 progress.late += 1

@@ -62,7 +62,7 @@ class WindowFold:
                 if offset > entry[0]:
                     entry[0] = offset
                     entry[1] = max(entry[1], time_ms)
-                    entry[2] = add(entry[2], value)
+                    entry[2] = add(entry[2], value, offset)
         progress.stream_time_ms = stream_time
         self._close_batch(touched, stream_time, out)
 

@@ -1,0 +1,167 @@
+"""Values chosen out of all: the smallest, the largest, the first, the last, the k largest.
+
+The column's Avro type is declared, since the result has it too. Its values must be plain JSON: see TYPES.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+from pipeline.errors import SettingError
+from pipeline.tables.aggregate import Field, Row
+
+TYPES = ("string", "int", "long", "float", "double", "boolean")
+Scalar = str | int | float | bool
+
+
+def is_value(value: Scalar | None) -> bool:
+    """Whether a value takes part: neither null nor a NaN or infinity."""
+    return value is not None and (not isinstance(value, float) or isfinite(value))
+
+
+def _check_type(function: object, avro_type: str) -> None:
+    if avro_type not in TYPES:
+        raise SettingError(f"{type(function).__name__}: type is {avro_type!r}, but must be one of {', '.join(TYPES)}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice(ABC):
+    """One value out of all, null when there is none. State: null or what it was chosen by, the value last."""
+
+    column: str
+    output: str
+    type: str
+
+    def __post_init__(self) -> None:
+        _check_type(self, self.type)
+
+    @abstractmethod
+    def _entry(self, value: Scalar, offset: int) -> list[Scalar]:
+        """The state of one value."""
+
+    @abstractmethod
+    def _choose(self, left: list[Scalar], right: list[Scalar]) -> list[Scalar]:
+        """One of two states."""
+
+    def zero(self) -> None:
+        """No value."""
+        return
+
+    def add(self, state: list[Scalar] | None, value: Scalar | None, offset: int) -> list[Scalar] | None:
+        """The choice out of one value more; null changes nothing."""
+        return self.merge(state, self._entry(value, offset)) if value is not None and is_value(value) else state
+
+    def merge(self, left: list[Scalar] | None, right: list[Scalar] | None) -> list[Scalar] | None:
+        """The choice out of both."""
+        if left is None or right is None:
+            return right if left is None else left
+        return self._choose(left, right)
+
+    def columns(self, state: list[Scalar] | None) -> Row:
+        """{output: value or null}."""
+        return {self.output: None if state is None else state[-1]}
+
+    def fields(self) -> list[Field]:
+        """One column of the declared type, or null."""
+        return [{"name": self.output, "type": ["null", self.type], "default": None}]
+
+
+class Min(_Choice):
+    """MIN(column), null when there is no value. State: null or [value]."""
+
+    __slots__ = ()
+
+    def _entry(self, value: Scalar, offset: int) -> list[Scalar]:
+        return [value]
+
+    def _choose(self, left: list[Scalar], right: list[Scalar]) -> list[Scalar]:
+        return min(left, right)
+
+
+class Max(_Choice):
+    """MAX(column), null when there is no value. State: null or [value]."""
+
+    __slots__ = ()
+
+    def _entry(self, value: Scalar, offset: int) -> list[Scalar]:
+        return [value]
+
+    def _choose(self, left: list[Scalar], right: list[Scalar]) -> list[Scalar]:
+        return max(left, right)
+
+
+class EarliestByOffset(_Choice):
+    """EARLIEST_BY_OFFSET(column): the first value that is not null. State: null or [offset, value].
+
+    Offsets of different source partitions have no order, in ksqlDB either: here the smaller offset wins, and of equal
+    ones the smaller value, so that the same inputs always give the same winner.
+    """
+
+    __slots__ = ()
+
+    def _entry(self, value: Scalar, offset: int) -> list[Scalar]:
+        return [offset, value]
+
+    def _choose(self, left: list[Scalar], right: list[Scalar]) -> list[Scalar]:
+        return min(left, right)
+
+
+class LatestByOffset(_Choice):
+    """LATEST_BY_OFFSET(column): the last value that is not null. State: null or [offset, value].
+
+    Across source partitions the larger offset wins, and of equal ones the larger value: see EarliestByOffset.
+    """
+
+    __slots__ = ()
+
+    def _entry(self, value: Scalar, offset: int) -> list[Scalar]:
+        return [offset, value]
+
+    def _choose(self, left: list[Scalar], right: list[Scalar]) -> list[Scalar]:
+        return max(left, right)
+
+
+@dataclass(frozen=True, slots=True)
+class TopK:
+    """TOPK(column, k): the `k` (1 or more) largest values, repeated ones too. State: those values, largest first."""
+
+    column: str
+    output: str
+    type: str
+    k: int
+
+    def __post_init__(self) -> None:
+        _check_type(self, self.type)
+        if self.k < 1:
+            raise SettingError(f"{type(self).__name__}: k is {self.k}, but must be at least 1")
+
+    def zero(self) -> list[Any]:
+        """No value."""
+        return []
+
+    def add(self, state: list[Any], value: Scalar | None, offset: int) -> list[Any]:
+        """The largest out of one value more; null changes nothing."""
+        return self.merge(state, [value]) if is_value(value) else state
+
+    def merge(self, left: list[Any], right: list[Any]) -> list[Any]:
+        """The largest of both."""
+        return sorted([*left, *right], reverse=True)[: self.k]
+
+    def columns(self, state: list[Any]) -> Row:
+        """{output: array}, empty when there is no value."""
+        return {self.output: state}
+
+    def fields(self) -> list[Field]:
+        """One array of the declared type."""
+        return [{"name": self.output, "type": {"type": "array", "items": self.type}}]
+
+
+class TopKDistinct(TopK):
+    """TOPKDISTINCT(column, k): the `k` largest different values. State: those values, largest first."""
+
+    __slots__ = ()
+
+    def merge(self, left: list[Any], right: list[Any]) -> list[Any]:
+        """The largest of both, each once."""
+        return sorted({*left, *right}, reverse=True)[: self.k]
