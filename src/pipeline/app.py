@@ -7,19 +7,19 @@ from aiokafka import AIOKafkaConsumer
 from mode.supervisors import CrashingSupervisor
 
 from pipeline import kafka, topics
-from pipeline.agents.aggregation import Fold, Merge
 from pipeline.agents.flash_sales import SaleEnricher
-from pipeline.agents.letters import DeadLetters, LateLetters
+from pipeline.agents.letters import DeadLetters
 from pipeline.agents.pageviews import PageviewEnricher, PageviewJoin, RekeyedPageviewEnricher
 from pipeline.agents.processor import Processor, Schemas, attach
 from pipeline.agents.references import ReferenceLoader
 from pipeline.agents.users import UserTable
-from pipeline.application import pageview_aggregates, sale_aggregates
+from pipeline.application import aggregations
 from pipeline.codecs import Encoder
 from pipeline.registry import Registry
 from pipeline.settings import Settings
 from pipeline.tables.store import ReferenceTable
 from pipeline.topics import Topic
+from pipeline.topology import Topology
 from pipeline.transport.app import BatchApp
 from pipeline.transport.outbox import Outbox
 from pipeline.transport.recovery import BatchAssignor, BatchTableManager
@@ -90,8 +90,7 @@ def compose(settings: Settings, app: BatchApp, registry: Schemas, encoders: Mapp
     )
     for name, processor in processors(settings, app, registry, letters, encoders, references).items():
         attach(app, processor, name)
-        if isinstance(processor, Fold | Merge):
-            app.state_listeners.append(processor.reset)
+    Topology("flash_sales", *aggregations(settings)).compose(settings, app, registry, encoders)
 
 
 def processors(
@@ -102,9 +101,8 @@ def processors(
     encoders: Mapping[str, Encoder],
     references: Mapping[str, ReferenceTable],
 ) -> dict[str, Processor]:
-    """Every processor of the application by its agent's name."""
+    """The joins of the application by their agents' names."""
     pages, products, regions = (references[t.name].rows() for t in (topics.PAGES, topics.PRODUCT, topics.REGION))
-    late = LateLetters(encoders[topics.LATE_RECORDS.name])
     users = app.state_table("users", topics.USERS, settings.partitions)
     join = PageviewJoin(users, pages, regions, encoders[topics.EXTENDED_PAGEVIEWS.name])
     made: dict[str, Processor] = {
@@ -113,15 +111,6 @@ def processors(
         "pageviews_by_userid": RekeyedPageviewEnricher(registry, letters, join),
         "flash_sales": SaleEnricher(registry, letters, products, regions, encoders[topics.EXTENDED_FLASHSALES.name]),
     }
-    for name, source, partials, aggregates in (
-        ("pageview", topics.EXTENDED_PAGEVIEWS, topics.PAGEVIEW_PARTIALS, pageview_aggregates(settings)),
-        ("flashsale", topics.EXTENDED_FLASHSALES, topics.FLASHSALE_PARTIALS, sale_aggregates(settings)),
-    ):
-        folded = app.state_table(f"{name}_partials", source, settings.partitions)
-        merged = app.state_table(f"{name}_totals", partials, settings.partitions)
-        outputs = {aggregate.name: encoders[aggregate.output] for aggregate in aggregates}
-        made[f"{name}_fold"] = Fold(source, aggregates, partials, folded, settings.partitions, registry, letters, late)
-        made[f"{name}_merge"] = Merge(partials, aggregates, merged, settings.partitions, outputs)
     return made
 
 

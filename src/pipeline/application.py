@@ -5,6 +5,8 @@ from pipeline.tables.aggregate import Aggregate
 from pipeline.tables.functions import Count, SumDecimal
 from pipeline.tables.windows import Hopping, Session, Tumbling, Unwindowed
 from pipeline.topics import (
+    EXTENDED_FLASHSALES,
+    EXTENDED_PAGEVIEWS,
     PAGEVIEWS_BY_PAGEGROUP,
     PAGEVIEWS_BY_REGION,
     PAGEVIEWS_HOPPING,
@@ -13,6 +15,7 @@ from pipeline.topics import (
     SALES_BY_PRODUCTGROUP,
     SALES_BY_REGION,
 )
+from pipeline.topology import Aggregation
 
 
 def pageview_aggregates(settings: Settings) -> tuple[Aggregate, ...]:
@@ -22,7 +25,9 @@ def pageview_aggregates(settings: Settings) -> tuple[Aggregate, ...]:
     hopping = Hopping(settings.hopping_size_ms, settings.hopping_advance_ms, grace)
     session = Session(settings.session_gap_ms, grace)
     return (
-        Aggregate("pageviews_by_pagegroup", "page_group", Count("count_view"), PAGEVIEWS_BY_PAGEGROUP.name, Unwindowed()),
+        Aggregate(
+            "pageviews_by_pagegroup", "page_group", Count("count_view"), PAGEVIEWS_BY_PAGEGROUP.name, Unwindowed()
+        ),
         Aggregate("pageviews_by_region", "region_name", Count("count_view"), PAGEVIEWS_BY_REGION.name, Unwindowed()),
         Aggregate("pageviews_tumbling", "page_group", Count("total_pageview"), PAGEVIEWS_TUMBLING.name, tumbling),
         Aggregate("pageviews_hopping", "page_group", Count("total_pageview"), PAGEVIEWS_HOPPING.name, hopping),
@@ -37,4 +42,12 @@ def sale_aggregates(settings: Settings) -> tuple[Aggregate, ...]:
     return (
         Aggregate("sales_by_productgroup", "product_group", total, SALES_BY_PRODUCTGROUP.name, tumbling),
         Aggregate("sales_by_region", "region_name", total, SALES_BY_REGION.name, tumbling),
+    )
+
+
+def aggregations(settings: Settings) -> tuple[Aggregation, ...]:
+    """Everything that the application aggregates."""
+    return (
+        Aggregation(EXTENDED_PAGEVIEWS, *pageview_aggregates(settings), name="pageview"),
+        Aggregation(EXTENDED_FLASHSALES, *sale_aggregates(settings), name="flashsale"),
     )

@@ -11,7 +11,6 @@ from typing import Any
 
 from pipeline.timebase import DAY_MS
 
-
 Schema = str | Mapping[str, Any]
 
 

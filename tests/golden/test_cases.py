@@ -8,12 +8,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from pipeline.application import aggregations
 from pipeline.cli import main
+from pipeline.codecs import schema
 from pipeline.errors import CaseError
 from pipeline.runner.cases import Case, Difference, load, run
 from pipeline.runner.local import flash_sales_application
 from pipeline.settings import Settings
-from pipeline.topics import OUTPUTS
+from pipeline.topics import BY_NAME, OUTPUTS
+from pipeline.topology import output_topic
 
 FOLDER = Path(__file__).parent
 NAMES = sorted(path.name.removesuffix(".input.json") for path in FOLDER.glob("*.input.json"))
@@ -84,3 +87,27 @@ def test_a_damaged_case_is_refused_with_a_sentence(tmp_path: Path, text: str, se
     (tmp_path / "input.json").write_text(text)
     with pytest.raises(CaseError, match=sentence):
         difference(load(tmp_path / "input.json", FOLDER / "user_transformed.output.json"))
+
+
+def test_a_topology_of_ones_own() -> None:
+    files = [str(FOLDER / "users_per_region" / f"{kind}.json") for kind in ("input", "output")]
+    arguments = ["--topology", "pipeline.examples.users_per_region", "--input", files[0], "--output", files[1]]
+    result = CliRunner().invoke(main, ["test-runner", *arguments])
+    assert (result.exit_code, result.output) == (0, ">>> Test passed!\n")
+
+
+@pytest.mark.parametrize("module", ["pipeline.examples", "no_such_module"])
+def test_a_module_without_topology_is_refused(module: str) -> None:
+    files = [str(FOLDER / "users_per_region" / f"{kind}.json") for kind in ("input", "output")]
+    result = CliRunner().invoke(main, ["test-runner", "--topology", module, "--input", files[0], "--output", files[1]])
+    assert result.exit_code == 1
+    assert f"--topology is '{module}', but" in result.output
+
+
+def test_schemas_derived_from_aggregates_have_the_columns_of_the_packaged_ones() -> None:
+    for part in aggregations(Settings()):
+        for aggregate in part.aggregates:
+            packaged, derived = BY_NAME[aggregate.output], output_topic(aggregate)
+            assert packaged.schema is not None and derived.schema is not None
+            types = [{f["name"]: f["type"] for f in schema(s)["fields"]} for s in (packaged.schema, derived.schema)]
+            assert types[0] == types[1], aggregate.output

@@ -3,10 +3,13 @@
 import asyncio
 import logging
 import sys
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import click
 
+from pipeline.errors import CaseError
 from pipeline.settings import settings
 
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -15,19 +18,43 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.command("test-runner")
 @click.option("--input", "inputs", type=FILE, required=True, help='JSON file {"inputs": [...]}.')
 @click.option("--output", "outputs", type=FILE, required=True, help='JSON file {"outputs": [...]}, what is expected.')
-def test_runner(inputs: Path, outputs: Path) -> None:
+@click.option("--topology", "module", help="Python module with a TOPOLOGY to test in place of the application.")
+def test_runner(inputs: Path, outputs: Path, module: str | None) -> None:
     """Feed a file of records through the application's agents, in process, and compare what comes out.
 
     Like ksqlDB's test runner: no broker, one partition, one record at a time. Exits with 1 at the first difference.
     """
     from pipeline.runner.cases import load, run
-    from pipeline.runner.local import flash_sales_application
+    from pipeline.runner.local import flash_sales_application, topology_application
 
     for noisy in ("pipeline", "faust", "mode"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
-    difference = asyncio.run(run(load(inputs, outputs), flash_sales_application(settings())))
+    case = load(inputs, outputs)
+    if module is None:
+        application = flash_sales_application(settings())
+    else:
+        application = topology_application(settings(), load_topology(module))
+    difference = asyncio.run(run(case, application))
     if difference is None:
         click.echo(">>> Test passed!")
         return
     click.echo(f">>> Test failed: {difference}")
     sys.exit(1)
+
+
+def load_topology(module: str) -> Any:
+    """The TOPOLOGY of a module that can be imported from the working folder; raises CaseError when there is none."""
+    from pipeline.topology import Topology
+
+    sys.path.insert(0, "")
+    try:
+        found = getattr(import_module(module), "TOPOLOGY", None)
+    except ImportError as error:
+        raise CaseError(f"--topology is {module!r}, but that cannot be imported: {error}") from None
+    finally:
+        sys.path.remove("")
+    if not isinstance(found, Topology):
+        raise CaseError(
+            f"--topology is {module!r}, but that module has no TOPOLOGY of class pipeline.topology.Topology"
+        )
+    return found

@@ -12,6 +12,7 @@ from pipeline.errors import CaseError
 from pipeline.records import Outgoing, RecordBatch
 from pipeline.settings import Settings
 from pipeline.topics import ALL, Schema, Topic
+from pipeline.topology import Topology
 from pipeline.transport.app import BatchApp
 from pipeline.transport.consumer import BatchConsumer
 
@@ -82,7 +83,7 @@ class LocalApplication:
         self._build(self.settings, app, self.schemas, encoders)
         app.finalize()
         app.flow_control.resume()
-        self._references = app.references.topics if hasattr(app, "references") else set()
+        self._references = app.references.topics if app.references is not None else set()
         async with AsyncExitStack() as contexts:
             contexts.callback(cast(BatchConsumer, app.consumer).discard)
             for agent in list(app.agents.values()):
@@ -96,7 +97,7 @@ class LocalApplication:
         while (pending := self.broker.next_record()) is not None:
             offset, record = pending
             batch = RecordBatch(record.topic, 0, [offset], [record.timestamp_ms], [record.key], [record.value])
-            if record.topic in self._references:
+            if self._app.references is not None and record.topic in self._references:
                 await self._app.references.take(batch)
             elif record.topic in self._agents:
                 await self._agents[record.topic].put(batch, partition=0)
@@ -122,6 +123,11 @@ class LocalApplication:
         records = self.broker.topics.get(topic, [])
         await self.schemas.prepare(decode, [record.value for record in records])
         return [(record, None if record.value is None else decode(record.value)) for record in records]
+
+
+def topology_application(settings: Settings, topology: Topology) -> LocalApplication:
+    """The application of a topology, not yet running."""
+    return LocalApplication(settings, topology.topics(), topology.compose)
 
 
 def flash_sales_application(settings: Settings) -> LocalApplication:

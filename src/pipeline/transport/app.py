@@ -24,7 +24,7 @@ class BatchApp(faust.App):
     """
 
     outbox: Sink
-    references: References
+    references: References | None = None
     changelog_reader: Callable[[], AIOKafkaConsumer]
     prepare: Callable[[], Awaitable[None]]
 
@@ -40,7 +40,8 @@ class BatchApp(faust.App):
             await self.prepare()
             if isinstance(self.outbox, ServiceT):
                 await self.add_runtime_dependency(self.outbox)
-            await self.add_runtime_dependency(self.references)
+            if self.references is not None:
+                await self.add_runtime_dependency(self.references)
 
     def _create_directories(self) -> None:
         """State lives in memory and in changelogs: a worker needs no folder."""

@@ -74,7 +74,8 @@ class BatchRecovery(Recovery):
         """Not needed: a recovery takes seconds, and logs what it did."""
 
     async def _restore(self, generation: int) -> None:
-        await self.app.references.ready()
+        if self.app.references is not None:
+            await self.app.references.ready()
         wanted = {
             (table.name, tp.partition)
             for table in self.tables.values()

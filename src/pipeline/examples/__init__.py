@@ -1,0 +1,1 @@
+"""Topologies to start from."""

@@ -1,0 +1,111 @@
+"""Aggregations of your own: topics grouped by a column, in windows, into topics.
+
+    USERS = Topic("User_", Kind.EVENT, key="userid", schema=USER, event_time="registertime")
+
+    TOPOLOGY = Topology(
+        "users_per_region",
+        Aggregation(USERS, Aggregate("per_region", "regionid", Count("USER_COUNT"), "USERS_PER_REGION", Unwindowed())),
+    )
+
+The output's topic and Avro schema follow from the aggregate. `pipeline test-runner --topology MODULE` feeds golden
+cases through it; `create_app` makes the Faust application that runs it on a cluster.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.agents.aggregation import Fold, Merge
+from pipeline.agents.letters import DeadLetters, LateLetters
+from pipeline.agents.processor import Schemas, attach
+from pipeline.codecs import Encoder
+from pipeline.errors import SettingError
+from pipeline.settings import Settings
+from pipeline.tables.aggregate import Aggregate
+from pipeline.tables.windows import Session, Unwindowed
+from pipeline.topics import DEAD_LETTERS, LATE_RECORDS, Kind, Topic
+from pipeline.transport.app import BatchApp
+
+WINDOW_COLUMNS = (
+    ("window_start", "string"),
+    ("window_end", "string"),
+    ("window_start_ms", "long"),
+    ("window_end_ms", "long"),
+)
+
+
+class Aggregation:
+    """Aggregates over one source topic; their state and their re-keyed rows are kept together.
+
+    `name` (by default the source's) is the prefix of agents, tables and the internal topic: never change it for a
+    running application.
+    """
+
+    def __init__(self, source: Topic, *aggregates: Aggregate, name: str = "") -> None:
+        if source.schema is None:
+            raise SettingError(f"topic {source.name} has no schema, but what is aggregated needs one")
+        self.source = source
+        self.aggregates = aggregates
+        self.name = name or source.name.lower()
+
+    @property
+    def partials(self) -> Topic:
+        """The internal topic that carries partials to where their group lies."""
+        return Topic(f"pipeline-{self.name}-partials", Kind.INTERNAL, key="group")
+
+
+class Topology:
+    """Aggregations under one name."""
+
+    def __init__(self, name: str, *aggregations: Aggregation) -> None:
+        self.name = name
+        self.aggregations = aggregations
+
+    @property
+    def outputs(self) -> tuple[Topic, ...]:
+        """The topics of the results."""
+        return tuple(output_topic(aggregate) for part in self.aggregations for aggregate in part.aggregates)
+
+    def topics(self) -> tuple[Topic, ...]:
+        """Every topic that it needs: sources, outputs, internal ones, dead and late letters."""
+        sources = [part.source for part in self.aggregations]
+        internal = [part.partials for part in self.aggregations]
+        return (*sources, *self.outputs, *internal, DEAD_LETTERS, LATE_RECORDS)
+
+    def compose(self, settings: Settings, app: BatchApp, registry: Schemas, encoders: Mapping[str, Encoder]) -> None:
+        """Attach its agents and tables to a Faust app that has its outbox."""
+        letters = DeadLetters(encoders[DEAD_LETTERS.name])
+        late = LateLetters(encoders[LATE_RECORDS.name])
+        for part in self.aggregations:
+            outputs = {aggregate.name: encoders[aggregate.output] for aggregate in part.aggregates}
+            attach_aggregation(app, part, settings.partitions, registry, letters, late, outputs)
+
+
+def attach_aggregation(
+    app: BatchApp,
+    part: Aggregation,
+    partitions: int,
+    registry: Schemas,
+    letters: DeadLetters,
+    late: LateLetters,
+    outputs: Mapping[str, Encoder],
+) -> None:
+    """The two agents of an aggregation, with their tables. `outputs` are encoders by aggregate."""
+    folded = app.state_table(f"{part.name}_partials", part.source, partitions)
+    merged = app.state_table(f"{part.name}_totals", part.partials, partitions)
+    fold = Fold(part.source, part.aggregates, part.partials, folded, partitions, registry, letters, late)
+    merge = Merge(part.partials, part.aggregates, merged, partitions, outputs)
+    for name, processor in ((f"{part.name}_fold", fold), (f"{part.name}_merge", merge)):
+        attach(app, processor, name)
+        app.state_listeners.append(processor.reset)
+
+
+def output_topic(aggregate: Aggregate) -> Topic:
+    """The topic of an aggregate's results, with the schema that follows from group, function and window."""
+    columns: list[dict[str, Any]] = [{"name": aggregate.group_by, "type": "string"}, *aggregate.function.fields()]
+    if not isinstance(aggregate.window, Unwindowed):
+        columns += [{"name": name, "type": kind} for name, kind in WINDOW_COLUMNS]
+    columns += [{"name": name, "type": "long"} for name in ("event_time_ms", "version")]
+    if isinstance(aggregate.window, Session):
+        columns.append({"name": "retired", "type": "boolean"})
+    schema = {"type": "record", "namespace": "pipeline", "name": aggregate.output, "fields": columns}
+    return Topic(aggregate.output, Kind.OUTPUT, key=aggregate.group_by, schema=schema)
