@@ -85,7 +85,7 @@ def serve(settings: Settings, listener: socket.socket) -> None:
             "threads": THREADS,
             "keepalive": 15,
             "timeout": 60,
-            "graceful_timeout": 5,
+            "graceful_timeout": 2,
             "loglevel": "warning",
             "proc_name": "pipeline-dashboard",
             "control_socket_disable": True,
