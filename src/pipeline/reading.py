@@ -9,7 +9,7 @@ from aiokafka.errors import KafkaError
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from pipeline.errors import StackError
-from pipeline.kafka import READ_COMMITTED, READ_UNCOMMITTED, admin_client, describe_topics, reader, topic_states
+from pipeline.kafka import READ_COMMITTED, READ_UNCOMMITTED, admin_client, describe_topics, reader
 from pipeline.settings import Settings
 
 STALL_S = 30.0
@@ -54,7 +54,14 @@ async def committed(settings: Settings, group: str) -> dict[TopicPartition, int]
     """{partition: offset that a consumer group goes on from}, where it has committed one."""
     async with admin_client(settings) as client:
         try:
-            found = await client.list_consumer_group_offsets(group)
+            async for attempt in AsyncRetrying(
+                retry=retry_if_exception(lambda error: isinstance(error, KafkaError) and error.retriable),
+                stop=stop_after_delay(COORDINATOR_WAIT_S),
+                wait=wait_fixed(0.2),
+                reraise=True,
+            ):
+                with attempt:  # a new cluster makes its offsets topic when a group is first asked about
+                    found = await client.list_consumer_group_offsets(group)
         except (TimeoutError, KafkaError) as error:
             raise StackError(f"offsets of group {group} cannot be read: {error or type(error).__name__}") from error
     return {tp: meta.offset for tp, meta in found.items() if meta.offset >= 0}
@@ -69,23 +76,11 @@ async def group_lag(settings: Settings, group: str) -> dict[str, dict[int, int]]
     transaction takes one, so that whoever has read everything would never reach the end. So the records are counted
     where the distance is small (up to COUNT_BELOW offsets), and above that the distance itself is the lag.
     """
-    async with admin_client(settings) as client:
-        try:
-            async for attempt in AsyncRetrying(
-                retry=retry_if_exception(lambda error: isinstance(error, KafkaError) and error.retriable),
-                stop=stop_after_delay(COORDINATOR_WAIT_S),
-                wait=wait_fixed(0.2),
-                reraise=True,
-            ):
-                with attempt:  # a new cluster makes its offsets topic when a group is first asked about
-                    found = await client.list_consumer_group_offsets(group)
-            known = topic_states(await client.describe_topics())
-        except (TimeoutError, KafkaError) as error:
-            raise StackError(f"offsets of group {group} cannot be read: {error or type(error).__name__}") from error
-    committed = {tp: meta.offset for tp, meta in found.items() if meta.offset >= 0 and tp.topic in known}
-    ends = await end_offsets(settings, sorted({tp.topic for tp in committed}), isolation_level=READ_COMMITTED)
-    lags = {tp: max(0, ends[tp] - offset) for tp, offset in sorted(committed.items()) if tp in ends}
-    close = {tp: (committed[tp], ends[tp]) for tp, lag in lags.items() if 0 < lag <= COUNT_BELOW}
+    known = await describe_topics(settings)
+    offsets_of = {tp: offset for tp, offset in (await committed(settings, group)).items() if tp.topic in known}
+    ends = await end_offsets(settings, sorted({tp.topic for tp in offsets_of}), isolation_level=READ_COMMITTED)
+    lags = {tp: max(0, ends[tp] - offset) for tp, offset in sorted(offsets_of.items()) if tp in ends}
+    close = {tp: (offsets_of[tp], ends[tp]) for tp, lag in lags.items() if 0 < lag <= COUNT_BELOW}
     if close:
         lags.update(dict.fromkeys(close, 0))
         async for records in read_between(settings, close):

@@ -91,18 +91,19 @@ async def test_lag_counts_records_where_it_is_small_and_offsets_where_it_is_not(
             unknown = TopicPartition("gone", 0)
             return {A: meta(2), B: meta(10), unknown: meta(1), TopicPartition("t", 2): meta(-1)}
 
-        async def describe_topics(self):
-            return [{"error_code": 0, "topic": "t", "partitions": []}]
-
     @asynccontextmanager
     async def admin_client(settings):
         yield Client()
+
+    async def describe_topics(settings):
+        return {"t": None}
 
     async def end_offsets(settings, names, *, isolation_level):
         assert (names, isolation_level) == (["t"], "read_committed")
         return {A: 6, B: 5_000}
 
     monkeypatch.setattr(reading, "admin_client", admin_client)
+    monkeypatch.setattr(reading, "describe_topics", describe_topics)
     monkeypatch.setattr(reading, "end_offsets", end_offsets)
     serve(Consumer({A: 6, B: 5_000}, holes={(A, 3), (A, 5)}))
     assert await reading.group_lag(Settings(), "g") == {"t": {0: 2, 1: 4_990}}

@@ -104,7 +104,8 @@ async def run(case: Case, application: LocalApplication) -> Difference | None:
     """Feed the inputs and compare; None when everything is as expected. Raises CaseError for an unknown topic."""
     async with application.running():
         for item in case.inputs:
-            value = None if item.value is None else application.encode(item.topic, from_json(application, item))
+            declared = schema(application.schema_of(item.topic))
+            value = None if item.value is None else application.encode(item.topic, to_record(declared, item))
             await application.feed(
                 item.topic, None if item.key is None else item.key.encode(), value, item.timestamp_ms
             )
@@ -118,10 +119,10 @@ async def run(case: Case, application: LocalApplication) -> Difference | None:
     return None
 
 
-def from_json(application: LocalApplication, item: Input) -> Record:
-    """A JSON value as a record of the topic's schema: decimals from numbers, everything else as it is."""
+def to_record(avro: Mapping[str, Any], item: Input) -> Record:
+    """An input's JSON value as a record of an Avro schema: decimals from numbers, everything else as it is."""
     assert item.value is not None
-    declared = {field["name"]: field["type"] for field in schema(application.schema_of(item.topic))["fields"]}
+    declared = {field["name"]: field["type"] for field in avro["fields"]}
     unknown = item.value.keys() - declared.keys()
     if unknown:
         raise CaseError(f"an input to {item.topic} has columns that its schema has not: {', '.join(sorted(unknown))}")
