@@ -3,6 +3,10 @@
 `tables/<TOPIC>.schema.json` and `tables/<TOPIC>.table.json` declare one realtime table per output topic and enriched
 stream, with the topic's name; `${KAFKA_BOOTSTRAP}` and `${SCHEMA_REGISTRY}` are filled in from the settings. Every
 `queries/<name>.sql` begins with a comment that says what the query means.
+
+Nulls: Pinot 0.11 keeps a null vector beside each column (`nullHandlingEnabled`), so that `IS NULL` and `IS NOT NULL`
+are exact. What a query returns for a null is the column's default: '' for strings, 0 for numbers. It has no option yet
+that would return the null itself from an aggregation.
 """
 
 import json
