@@ -23,8 +23,9 @@ def worker(log_level: str) -> None:
 
 
 async def require_topics(settings: Settings) -> None:
-    """Raise ProvisionError when a declared topic is missing."""
+    """Raise ProvisionError when a declared topic is missing, SettingError when joined topics cannot be joined."""
     from pipeline import admin, topics
+    from pipeline.tables.copartition import Partitioning, check_copartitioned
 
     known = await admin.describe_topics(settings)
     missing = [topic.name for topic in topics.ALL if topic.name not in known]
@@ -33,3 +34,5 @@ async def require_topics(settings: Settings) -> None:
             f"{len(missing)} topics are missing at bootstrap_servers={settings.bootstrap_servers}, "
             f"{missing[0]} among them: run `pipeline provision` first"
         )
+    joined = (topics.PAGEVIEW, topics.PAGEVIEW_BY_USER, topics.USERS)
+    check_copartitioned(Partitioning(topic.name, len(known[topic.name].partitions)) for topic in joined)

@@ -39,10 +39,10 @@ class Function(Protocol):
 
 
 class Subtracting(Function, Protocol):
-    """A function that can take a value back: what a table, whose rows change, can be aggregated by."""
+    """A function whose `merge` can be undone: what a table, whose rows change, can be aggregated by."""
 
-    def subtract(self, state: Any, value: Any) -> Any:
-        """The state without a value that was added before."""
+    def subtract(self, left: Any, right: Any) -> Any:
+        """The state that merged with `right` gives `left`."""
 
 
 @dataclass(frozen=True, slots=True)

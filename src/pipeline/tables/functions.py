@@ -56,13 +56,13 @@ class Count:
         """One more row."""
         return state + 1
 
-    def subtract(self, state: int, value: object) -> int:
-        """One row less."""
-        return state - 1
-
     def merge(self, left: int, right: int) -> int:
         """Both counts."""
         return left + right
+
+    def subtract(self, left: int, right: int) -> int:
+        """The left count without the right one."""
+        return left - right
 
     def columns(self, state: int) -> Row:
         """{output: count}."""
@@ -88,13 +88,13 @@ class CountValues:
         """One more row; null changes nothing."""
         return state + is_value(value)
 
-    def subtract(self, state: int, value: Scalar | None) -> int:
-        """One row less; null changes nothing."""
-        return state - is_value(value)
-
     def merge(self, left: int, right: int) -> int:
         """Both counts."""
         return left + right
+
+    def subtract(self, left: int, right: int) -> int:
+        """The left count without the right one."""
+        return left - right
 
     def columns(self, state: int) -> Row:
         """{output: count}."""

@@ -89,3 +89,4 @@ class Folded:
     late: list[Late] = field(default_factory=list)
     duplicates: int = 0
     null_groups: int = 0
+    null_keys: int = 0

@@ -48,13 +48,13 @@ class SumLong:
         """One more number; null changes nothing."""
         return state if value is None else state + value
 
-    def subtract(self, state: int, value: int | None) -> int:
-        """One number less; null changes nothing."""
-        return state if value is None else state - value
-
     def merge(self, left: int, right: int) -> int:
         """Both sums."""
         return left + right
+
+    def subtract(self, left: int, right: int) -> int:
+        """The left sum without the right one."""
+        return left - right
 
     def columns(self, state: int) -> Row:
         """{output: long}."""
@@ -95,13 +95,13 @@ class SumDecimal:
         """One more amount; null changes nothing."""
         return state if value is None else state + self._unscaled(value)
 
-    def subtract(self, state: int, value: Decimal | int | None) -> int:
-        """One amount less; null changes nothing."""
-        return state if value is None else state - self._unscaled(value)
-
     def merge(self, left: int, right: int) -> int:
         """Both sums."""
         return left + right
+
+    def subtract(self, left: int, right: int) -> int:
+        """The left sum without the right one."""
+        return left - right
 
     def columns(self, state: int) -> Row:
         """{output: double, exact_output: long}."""
@@ -135,13 +135,13 @@ class SumDouble:
         """One more number; null changes nothing."""
         return exact_sum([*state, value]) if value is not None and is_summed(value) else state
 
-    def subtract(self, state: list[float], value: float | None) -> list[float]:
-        """One number less; null changes nothing."""
-        return exact_sum([*state, -value]) if value is not None and is_summed(value) else state
-
     def merge(self, left: list[float], right: list[float]) -> list[float]:
         """Both sums."""
         return exact_sum([*left, *right])
+
+    def subtract(self, left: list[float], right: list[float]) -> list[float]:
+        """The left sum without the right one."""
+        return exact_sum([*left, *(-part for part in right)])
 
     def columns(self, state: list[float]) -> Row:
         """{output: double}."""
@@ -170,13 +170,13 @@ class Average:
         """One more number; null changes nothing."""
         return self.merge(state, [1, value]) if value is not None and is_summed(value) else state
 
-    def subtract(self, state: list[float], value: float | None) -> list[float]:
-        """One number less; null changes nothing."""
-        return self.merge(state, [-1, -value]) if value is not None and is_summed(value) else state
-
     def merge(self, left: list[float], right: list[float]) -> list[float]:
         """The numbers of both."""
         return [left[0] + right[0], *exact_sum([*left[1:], *right[1:]])]
+
+    def subtract(self, left: list[float], right: list[float]) -> list[float]:
+        """The left numbers without the right ones."""
+        return self.merge(left, [-part for part in right])
 
     def columns(self, state: list[float]) -> Row:
         """{output: double or null}."""
