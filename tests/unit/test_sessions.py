@@ -12,9 +12,7 @@ from pipeline.tables.windows import Session
 def one_by_one(p: Pipeline, *times: int) -> list[list[tuple]]:
     """What each event brings forth: (first, last, count), or (first, last, None) for a retired session."""
     start = len(p.folded)
-    return [
-        [(r.start_ms, r.end_ms, r.state) for r in p.feed(rows([(t, "x")], start + i))] for i, t in enumerate(times)
-    ]
+    return [[(r.start_ms, r.end_ms, r.state) for r in p.feed(rows([(t, "x")], start + i))] for i, t in enumerate(times)]
 
 
 def test_a_lone_event_and_the_same_time_again_is_a_plain_update() -> None:
