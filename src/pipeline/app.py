@@ -21,6 +21,7 @@ from pipeline.tables.store import ReferenceTable
 from pipeline.topics import Topic
 from pipeline.topology import Topology
 from pipeline.transport.app import BatchApp
+from pipeline.transport.metrics import serve_metrics
 from pipeline.transport.outbox import Outbox
 from pipeline.transport.recovery import BatchAssignor, BatchTableManager
 from pipeline.transport.references import References
@@ -77,6 +78,8 @@ def create_app(settings: Settings) -> BatchApp:
     encoders = {topic.name: Encoder(topic.schema) for topic in topics.ALL if topic.schema is not None}
     app.prepare = partial(_prepare, registry, encoders)
     compose(settings, app, registry, encoders)
+    if settings.worker_web_port:
+        serve_metrics(app, app.processors)
     return app
 
 

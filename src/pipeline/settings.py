@@ -79,7 +79,7 @@ class Settings(BaseSettings):
 
     # workers
     app_id: str = Field("pipeline", pattern=r"^[A-Za-z0-9._-]+$", description="Faust application id = consumer group.")
-    worker_web_port: int = Field(0, ge=0, le=65535, description="Port of the worker's web server; 0: none.")
+    worker_web_port: int = Field(0, ge=0, le=65535, description="Port of the worker's web (/metrics); 0: none.")
     max_poll_records: int = Field(5_000, ge=1, description="Upper bound of records in one batch.")
     session_timeout_s: float = Field(10.0, gt=0, description="A worker silent for this long loses its partitions.")
     heartbeat_s: float = Field(2.5, gt=0, description="Heartbeat of workers; at most a third of the session timeout.")

@@ -5,12 +5,14 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from pipeline import topics
 from pipeline.codecs import Record
 from pipeline.runner.local import LocalApplication, flash_sales_application
 from pipeline.settings import Settings
 from pipeline.timebase import HOUR_MS
+from pipeline.transport.metrics import RecordCounts
 
 USER = {
     "registertime": 1_500_000_000_000,
@@ -212,3 +214,16 @@ async def test_a_late_view_goes_to_the_late_topic_once_for_each_closed_window() 
             ("pageviews_session", HOUR_MS, HOUR_MS, HOUR_MS - settings.session_gap_ms),
         )
     ]
+
+
+async def test_what_became_of_the_records_is_a_metric(application: LocalApplication) -> None:
+    await put(application, topics.PAGEVIEW, None, VIEW, 1)
+    await put(application, topics.PAGEVIEW, "User_1", VIEW, 1)
+    registry = CollectorRegistry()
+    registry.register(RecordCounts(application.app.processors))
+
+    def count(agent: str, outcome: str) -> float | None:
+        return registry.get_sample_value("pipeline_records_total", {"agent": agent, "outcome": outcome})
+
+    assert (count("pageviews", "consumed"), count("pageviews", "bad")) == (2, 1)
+    assert (count("pageview_fold", "consumed"), count("pageview_fold", "null_groups")) == (1, 1)

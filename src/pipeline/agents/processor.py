@@ -33,6 +33,7 @@ class Processor(Protocol):
     """What consumes one topic."""
 
     topic: Topic
+    counts: Counter[str]
 
     async def prepare(self, batch: RecordBatch) -> None:
         """Fetch what decoding the batch needs."""
@@ -104,4 +105,5 @@ def attach(app: BatchApp, processor: Processor, name: str) -> Any:
             yield batch
 
     agent.__doc__ = processor.__doc__
+    app.processors[name] = processor
     return app.agent(app.batch_topic(processor.topic), name=name)(agent)

@@ -69,12 +69,12 @@ class LocalApplication:
         self._build = build
         self._agents: dict[str, Any] = {}
         self._references: set[str] = set()
-        self._app: BatchApp
+        self.app: BatchApp
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["LocalApplication"]:
         """The application while the block runs."""
-        self._app = app = new_app(self.settings)
+        self.app = app = new_app(self.settings)
         app.loop = asyncio.get_running_loop()
         app.outbox = self.broker
         encoders = {
@@ -97,8 +97,8 @@ class LocalApplication:
         while (pending := self.broker.next_record()) is not None:
             offset, record = pending
             batch = RecordBatch(record.topic, 0, [offset], [record.timestamp_ms], [record.key], [record.value])
-            if self._app.references is not None and record.topic in self._references:
-                await self._app.references.take(batch)
+            if self.app.references is not None and record.topic in self._references:
+                await self.app.references.take(batch)
             elif record.topic in self._agents:
                 await self._agents[record.topic].put(batch, partition=0)
 

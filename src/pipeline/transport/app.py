@@ -11,6 +11,7 @@ from mode import ServiceT
 from pipeline.tables.store import StateTable
 from pipeline.topics import Topic
 from pipeline.transport.consumer import BatchSchema, BatchTransport
+from pipeline.transport.metrics import Counted
 from pipeline.transport.outbox import Sink
 from pipeline.transport.references import References
 
@@ -20,7 +21,8 @@ class BatchApp(faust.App):
 
     Set by whoever composes the application: `outbox` and `references`, services that start with the worker;
     `changelog_reader`, which makes a consumer that belongs to no group; `prepare`, which runs before anything else
-    starts. Callbacks in `state_listeners` run whenever partitions of state have come or gone.
+    starts. `processors` are those behind the agents, by agent. Callbacks in `state_listeners` run whenever
+    partitions of state have come or gone.
     """
 
     outbox: Sink
@@ -31,6 +33,7 @@ class BatchApp(faust.App):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.state_listeners: list[Callable[[], None]] = []
         self.batches_in_work = 0
+        self.processors: dict[str, Counted] = {}
         super().__init__(*args, **kwargs)
 
     async def on_start(self) -> None:
