@@ -94,12 +94,22 @@ def test_a_null_group_is_no_group() -> None:
     assert t.totals((5, "u", row("A"))) == [("A", 1)]
 
 
-def test_null_keys_are_dropped_and_counted_once() -> None:
+def test_null_keys_are_dropped_and_counted_once_even_after_a_crash() -> None:
     t = Table()
     batch: list[Record] = [(1, None, row("A")), (2, None, None), (3, "u", row("A")), (4, None, None)]
     assert t.take(*batch[:3]).null_keys == 2
-    out = t.take(*batch[1:], first=1)
-    assert out.null_keys == 1
+    t.crashing.crash()
+    assert t.take(*batch[1:], first=1).null_keys == 1
+    assert t.take(*batch[3:], first=3).null_keys == 0
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_an_older_record_that_is_read_again_does_not_take_a_newer_one_back(lost: int) -> None:
+    """With one change lost, the marker is missing, and only the row's own offset tells."""
+    t = Table()
+    t.take((1, "u", row("A")), (2, "u", row("B")), lost=lost)
+    assert sorted(t.totals((1, "u", row("A")), first=0)) == [("A", 0), ("B", 1)]
+    assert sorted(t.totals((2, "u", row("B")))) == [("A", 0), ("B", 1)]
 
 
 def test_partials_have_their_origin_their_offset_and_the_largest_time() -> None:

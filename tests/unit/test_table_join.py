@@ -109,12 +109,14 @@ def test_keys_are_apart() -> None:
     assert t.rows(R, 2, X, "other") == []
 
 
-def test_null_keys_are_dropped_and_counted_once() -> None:
+def test_null_keys_are_dropped_and_counted_once_even_after_a_crash() -> None:
     t = Tables(JoinKind.LEFT)
     out = t.batch(L, (1, None, A), (2, "k", A), (3, None, B))
     assert (out.null_keys, len(out.rows)) == (2, 1)
+    t.crashing.crash()
     again = t.batch(L, (2, "k", A), (3, None, B), (4, None, B), first=1)
     assert again.null_keys == 1
+    assert t.batch(L, (4, None, B), first=3).null_keys == 0
 
 
 def test_one_row_per_key_and_batch_in_the_order_of_the_changes() -> None:
@@ -174,6 +176,15 @@ def test_a_replay_of_one_side_does_not_take_the_other_back() -> None:
     t.batch(R, (3, "k", Y), lost=0)
     assert shown(t.batch(R, (2, "k", X), (3, "k", Y), first=0)) == [(A, Y, 3)]
     assert shown(t.batch(L, (1, "k", A), first=0)) == [(A, Y, 3)]
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_an_older_record_that_is_read_again_does_not_take_a_newer_one_back(lost: int) -> None:
+    """With one change lost, the marker is missing, and only the key's own offset tells."""
+    t = Tables(JoinKind.LEFT)
+    t.batch(L, (1, "k", A), (2, "k", B), lost=lost)
+    assert shown(t.batch(L, (1, "k", A), first=0)) == [(B, None, 2)]
+    assert shown(t.batch(L, (2, "k", B))) == [(B, None, 2)]
 
 
 @pytest.mark.parametrize("lost", range(4))

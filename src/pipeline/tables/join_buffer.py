@@ -15,7 +15,7 @@ class Place(NamedTuple):
     """Where a row lies; places are ordered by time, the left side first, then by offset."""
 
     time_ms: int
-    side: int
+    side: Side
     offset: int
     key: str
 
@@ -36,11 +36,11 @@ class JoinBuffer:
         self._name = name
         self._state = state
         self._open: list[Place] = []
-        self._times: dict[tuple[int, str], list[tuple[int, int]]] = {}
+        self._times: dict[tuple[Side, str], list[tuple[int, int]]] = {}
         self.closed: deque[Place] = deque()
         for key, value in state.items():
             if key[0] == name:
-                self._note(Place(value[0], key[1], key[3], key[2]))
+                self._note(Place(value[0], Side(key[1]), key[3], key[2]))
 
     def get(self, place: Place) -> Entry | None:
         """The row at a place, None when there is none."""
@@ -61,7 +61,7 @@ class JoinBuffer:
 
     def near(self, place: Place, within_ms: int) -> list[Place]:
         """The other side's rows of the same key, at most `within_ms` (inclusive) before or after, by time."""
-        side = Side(place.side).other
+        side = place.side.other
         times = self._times.get((side, place.key), [])
         first = bisect_left(times, (place.time_ms - within_ms, -1))
         end = bisect_left(times, (place.time_ms + within_ms + 1, -1))

@@ -25,7 +25,7 @@ class Side(IntEnum):
     @property
     def other(self) -> "Side":
         """The other input."""
-        return Side(1 - self)
+        return Side.RIGHT if self is Side.LEFT else Side.LEFT
 
 
 class JoinKind(StrEnum):

@@ -133,15 +133,15 @@ class PartitionStreamJoin:
             if self._join.joins(entry, partner):
                 out.rows.append(_pair(place, entry, other, partner))
                 for kept in (place, other):
-                    if self._join.kind.keeps(Side(kept.side)):
+                    if self._join.kind.keeps(kept.side):
                         self._buffer.matched(kept)
 
     def _alone(self, place: Place) -> list[JoinedRow]:
         """The result of a row whose window has closed: none if it has had a partner or need not go out alone."""
         entry = self._buffer.get(place)
-        if entry is None or entry.matched or not self._join.kind.keeps(Side(place.side)):
+        if entry is None or entry.matched or not self._join.kind.keeps(place.side):
             return []
-        if place.side == Side.LEFT:
+        if place.side is Side.LEFT:
             return [JoinedRow(place.key, entry.record, None, entry.time_ms, place.offset, -1)]
         return [JoinedRow(place.key, None, entry.record, entry.time_ms, -1, place.offset)]
 
@@ -156,6 +156,6 @@ class PartitionStreamJoin:
 
 def _pair(place: Place, entry: Entry, other: Place, partner: Entry) -> JoinedRow:
     time_ms = max(entry.time_ms, partner.time_ms)
-    if place.side == Side.LEFT:
+    if place.side is Side.LEFT:
         return JoinedRow(place.key, entry.record, partner.record, time_ms, place.offset, other.offset)
     return JoinedRow(place.key, partner.record, entry.record, time_ms, other.offset, place.offset)
