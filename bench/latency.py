@@ -13,6 +13,7 @@ import random
 import time
 
 import click
+
 from pipeline import kafka, topics
 from pipeline.registry import Registry
 from pipeline.serving.pinot import Pinot, client

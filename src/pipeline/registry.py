@@ -1,5 +1,6 @@
 """The schema registry: registration with BACKWARD compatibility at start, and schemas by id."""
 
+import asyncio
 from collections.abc import Iterable
 from typing import Any
 
@@ -28,10 +29,9 @@ class Registry:
 
     async def register(self, topics: Iterable[Topic] = ALL) -> dict[str, int]:
         """Register each topic's value schema under BACKWARD compatibility; repeatable. Returns {subject: id}."""
-        ids = {}
-        for topic in topics:
-            if topic.schema is not None:
-                ids[topic.subject] = await self._register(topic)
+        with_schema = [topic for topic in topics if topic.schema is not None]
+        numbers = await asyncio.gather(*map(self._register, with_schema))
+        ids = {topic.subject: number for topic, number in zip(with_schema, numbers, strict=True)}
         self._ids.update(ids)
         return ids
 
