@@ -97,6 +97,12 @@ class Settings(BaseSettings):
     session_gap_ms: int = Field(15 * MINUTE_MS, ge=1, description="Inactivity gap that ends a session.")
     grace_ms: int | None = Field(None, ge=0, description="Grace for late records; none: max(24 h - size, 0).")
 
+    idle_close_s: float | None = Field(
+        None,
+        gt=0,
+        description="Do not wait for a partition without records for this long to close windows; none: wait.",
+    )
+
     # sources
     pageview_rate: float = Field(1.0, ge=0, description="Page views a second; 0: as fast as possible.")
     user_rate: float = Field(1 / 3, ge=0, description="User updates a second; 0: as fast as possible.")

@@ -77,7 +77,9 @@ class Topology:
         late = LateLetters(encoders[LATE_RECORDS.name])
         for part in self.aggregations:
             outputs = {aggregate.name: encoders[aggregate.output] for aggregate in part.aggregates}
-            attach_aggregation(app, part, settings.partitions, registry, letters, late, outputs)
+            fold = attach_aggregation(app, part, settings.partitions, registry, letters, late, outputs)
+            if settings.idle_close_s is not None:
+                close_idle_partitions(app, fold, settings.idle_close_s)
 
 
 def attach_aggregation(
@@ -88,7 +90,7 @@ def attach_aggregation(
     letters: DeadLetters,
     late: LateLetters,
     outputs: Mapping[str, Encoder],
-) -> None:
+) -> Fold:
     """The two agents of an aggregation, with their tables. `outputs` are encoders by aggregate."""
     folded = app.state_table(f"{part.name}_partials", part.source, partitions)
     merged = app.state_table(f"{part.name}_totals", part.partials, partitions)
@@ -97,6 +99,17 @@ def attach_aggregation(
     for name, processor in ((f"{part.name}_fold", fold), (f"{part.name}_merge", merge)):
         attach(app, processor, name)
         app.state_listeners.append(processor.reset)
+    return fold
+
+
+def close_idle_partitions(app: BatchApp, fold: Fold, limit_s: float) -> None:
+    """Tell the merges, from time to time, which partitions of this worker they need not wait for."""
+
+    async def close_idle() -> None:
+        mine = {tp.partition for tp in app.consumer.assignment() if tp.topic == fold.topic.name}
+        await app.outbox.send(fold.idle(mine, limit_s))
+
+    app.timer(interval=limit_s / 2)(close_idle)
 
 
 def output_topic(aggregate: Aggregate) -> Topic:

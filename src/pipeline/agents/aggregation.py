@@ -1,7 +1,8 @@
 """The two stages of every aggregation: fold where the rows lie, merge where the group lies."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from time import monotonic
 
 import orjson
 
@@ -51,6 +52,7 @@ class Fold(AvroProcessor):
         super().__init__(topic, registry, letters)
         self._late = late
         assert topic.schema is not None
+        self._active_at: dict[int, float] = {}
         self._has_origin = "origin_offset" in fields(topic.schema)
         self._partitions = partitions
         self._aggregates = aggregates
@@ -61,6 +63,7 @@ class Fold(AvroProcessor):
     def reset(self) -> None:
         """Partitions have come or gone: read markers and rows afresh."""
         self._folds.clear()
+        self._active_at.clear()
 
     def process(self, batch: RecordBatch) -> list[Outgoing]:
         """Changelog records, then one partial per touched (group, window)."""
@@ -71,7 +74,9 @@ class Fold(AvroProcessor):
         self._count(folded)
         letters += [self._late.letter(batch, late) for late in folded.late]
         changes = self._table.changes(fold.state, batch.partition)
-        return changes + letters + [self._partial(p) for p in folded.partials] + self._watermarks(folded, rows)
+        self._active_at[batch.partition] = monotonic()
+        partials = [self._partial(partial) for partial in folded.partials]
+        return changes + letters + partials + self._watermarks(folded.watermark)
 
     def _rows(self, batch: RecordBatch, letters: list[Outgoing]) -> Rows:
         """The good records; where the topic's rows do not tell their origin, they are their own."""
@@ -101,12 +106,19 @@ class Fold(AvroProcessor):
         time_ms = partial.time_ms if isinstance(partial, Partial) else max((u[1] for u in partial.upserts), default=0)
         return Outgoing(self._partials.name, partial.group.encode(), dump(partial), time_ms)
 
-    def _watermarks(self, folded: Folded, rows: Rows) -> list[Outgoing]:
+    def idle(self, partitions: Collection[int], limit_s: float) -> list[Outgoing]:
+        """Watermarks that tell not to wait for those of these partitions which have had no batch for `limit_s`."""
+        now, out = monotonic(), []
+        for partition in partitions:
+            if now - self._active_at.setdefault(partition, now) >= limit_s:
+                out += self._watermarks(self._fold(partition).watermark()._replace(idle=True))
+        return out
+
+    def _watermarks(self, watermark: Watermark | None) -> list[Outgoing]:
         """The watermark to every partition of the partials: each merges some groups of this one."""
-        if folded.watermark is None:
+        if watermark is None:
             return []
-        time_ms = max(rows.times_ms)
-        value = dump(folded.watermark)
+        time_ms, value = max(0, *watermark.stream_times_ms.values()), dump(watermark)
         return [Outgoing(self._partials.name, b"", value, time_ms, partition) for partition in range(self._partitions)]
 
     def _count(self, folded: Folded) -> None:

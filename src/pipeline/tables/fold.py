@@ -55,7 +55,7 @@ class PartitionFold:
             fold.fold(replayed, fresh, self.progress[name], out)
             closing = fold.closes(before[name], self.progress[name].stream_time_ms) or closing
         if closing:
-            out.watermark = Watermark(self._partition, {n: p.stream_time_ms for n, p in self.progress.items()})
+            out.watermark = self.watermark()
         if len(rows.offsets) > split:
             self.applied = rows.offsets[-1]
             marker = {n: [p.stream_time_ms, p.late, p.null_groups] for n, p in self.progress.items()}
@@ -65,6 +65,10 @@ class PartitionFold:
         if split:
             out.late = self._late
         return out
+
+    def watermark(self) -> Watermark:
+        """How far this partition has come."""
+        return Watermark(self._partition, {name: p.stream_time_ms for name, p in self.progress.items()})
 
     def _without_duplicates(self, rows: Rows, split: int, out: Folded) -> Rows:
         origins = self.origins

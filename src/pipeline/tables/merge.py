@@ -40,8 +40,8 @@ class PartitionMerge:
             )
             for aggregate in aggregates
         }
-        for name, known in watermarks.items():
-            self._merges[name].resume(dict(known))
+        for name, (reached_ms, known) in watermarks.items():
+            self._merges[name].resume(reached_ms, dict(known))
 
     def merge(self, batch: Iterable[Sent], first_offset: int, last_offset: int) -> list[Result]:
         """Take a batch of partials, of these offsets of their topic, in.
@@ -55,8 +55,8 @@ class PartitionMerge:
                 merge.drop_closed()
         for sent in batch:
             if isinstance(sent, Watermark):
-                for name, time_ms in sent.stream_times_ms.items():
-                    self._merges[name].advance(sent.origin, time_ms)
+                for name, merge in self._merges.items():
+                    merge.advance(sent.origin, sent.stream_times_ms.get(name, -1), sent.idle)
             else:
                 self._merges[sent.aggregate].take(sent)
         results = [result for merge in self._merges.values() for result in merge.changes()]
@@ -64,37 +64,45 @@ class PartitionMerge:
         self._kept = [*self._kept, *finals] if replayed else finals
         if last_offset > self._applied:
             self._applied = last_offset
-            watermarks = {name: list(m.watermarks.items()) for name, m in self._merges.items() if m.watermarks}
+            watermarks = {
+                name: [m.reached_ms, list(m.watermarks.items())] for name, m in self._merges.items() if m.watermarks
+            }
             self.state.put(MARKER, [self._applied, watermarks, [list(result) for result in self._kept]])
         return results + self._kept
 
 
 class _Merge(ABC):
-    """What time windows and sessions have in common: watermarks, and what they close."""
+    """What time windows and sessions have in common: watermarks, and what they close.
+
+    `ignored` counts partials of what has been dropped: sent twice by a crash, or later than an idle partition may.
+    """
 
     def __init__(self, aggregate: Aggregate, origins: int, state: State) -> None:
         self._aggregate = aggregate
         self._origins = origins
         self._state = state
         self._open = Closing()
+        self._idle: set[int] = set()
         self.watermarks: dict[int, int] = {}
+        self.reached_ms = -1
+        self.ignored = 0
 
-    def resume(self, watermarks: dict[int, int]) -> None:
-        """Go on after a restart: what these watermarks have closed was sent, and is to be dropped."""
-        self.watermarks = watermarks
+    def resume(self, reached_ms: int, watermarks: dict[int, int]) -> None:
+        """Go on after a restart: what had been closed by then was sent, and is to be dropped."""
+        self.reached_ms, self.watermarks = reached_ms, watermarks
         self.close()
 
     @abstractmethod
     def close(self) -> list[Result]:
         """Note what has closed everywhere, to be dropped later; its results where they are sent only when final."""
 
-    def advance(self, origin: int, time_ms: int) -> None:
-        """A source partition has come so far."""
+    def advance(self, origin: int, time_ms: int, idle: bool) -> None:
+        """A source partition has come so far. `reached_ms` is what all have reached that are not idle; never falls."""
         self.watermarks[origin] = max(time_ms, self.watermarks.get(origin, -1))
-
-    def _time_ms(self) -> int:
-        """The time that all source partitions have reached, -1 while one has not said any."""
-        return min(self.watermarks.values()) if len(self.watermarks) == self._origins else -1
+        (self._idle.add if idle else self._idle.discard)(origin)
+        awake = [time for known, time in self.watermarks.items() if known not in self._idle]
+        if awake and len(self.watermarks) == self._origins:
+            self.reached_ms = max(self.reached_ms, min(awake))
 
 
 class WindowMerge(_Merge):
@@ -118,7 +126,8 @@ class WindowMerge(_Merge):
         key = (partial.group, partial.start_ms)
         if key not in self._touched:
             known = self._state.get((self._aggregate.name, *key))
-            if known is None and self._window.closed(partial.start_ms, self._time_ms()):
+            if known is None and self._window.closed(partial.start_ms, self.reached_ms):
+                self.ignored += 1
                 return
             self._touched[key] = [list(entry) for entry in known or []]
             if known is None and not isinstance(self._window, Unwindowed):
@@ -136,8 +145,8 @@ class WindowMerge(_Merge):
 
     def close(self) -> list[Result]:
         """Note the windows that have closed everywhere; their results where they are sent only when final."""
-        now = self._time_ms()
-        closed = [(group, start) for start, group in self._open.take(lambda s: self._window.closed(s, now))]
+        reached = self.reached_ms
+        closed = [(group, start) for start, group in self._open.take(lambda s: self._window.closed(s, reached))]
         self._closed += closed
         if not self._aggregate.final:
             return []
@@ -193,6 +202,7 @@ class SessionMerge(_Merge):
         if group not in self._touched:
             merged = self._sessions(group)
             if not merged.is_known() and all(self._is_closed(last) for _, last, _ in partial.upserts):
+                self.ignored += 1
                 return
             self._touched[group] = merged
         self._touched[group].take(partial)
@@ -231,7 +241,7 @@ class SessionMerge(_Merge):
         self._closed = {}
 
     def _is_closed(self, last_ms: int) -> bool:
-        return self._closing.closed(last_ms, self._time_ms())
+        return self._closing.closed(last_ms, self.reached_ms)
 
     def _sessions(self, group: str) -> MergedSessions:
         return MergedSessions(self._state.get((self._aggregate.name, group)), self._aggregate, self._window)

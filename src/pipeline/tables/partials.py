@@ -51,10 +51,14 @@ class SessionPartial(NamedTuple):
 
 
 class Watermark(NamedTuple):
-    """How far one source partition has come, by aggregate: it sends no more for what has closed by then."""
+    """How far one source partition has come, by aggregate: it sends no more for what has closed by then.
+
+    An `idle` partition has sent nothing for so long that the others need not wait for it; until it sends again.
+    """
 
     origin: int
     stream_times_ms: dict[str, int]
+    idle: bool = False
 
 
 Sent = Partial | SessionPartial | Watermark
