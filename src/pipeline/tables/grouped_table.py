@@ -21,8 +21,9 @@ class GroupedTable:
     """One aggregate without a window over one partition of a table; its function must be able to subtract.
 
     State: (name, group, 0) -> [offset, time_ms, total]; ("row", name, key) -> [offset, group, what the row adds to its
-    group, groups that it left in its latest batch], with a null group after a tombstone; ("marker", name) -> [applied
-    offset]. They are written in this order: a row that is there says that its groups are, too.
+    group, groups that it left in its latest batch], with a null group after a tombstone. They are written in this
+    order: a row that is there says that its groups are, too, and its offset what was applied. The marker, ("marker",
+    name) -> [applied offset], says that of records without a key.
     """
 
     def __init__(self, aggregate: Aggregate, partition: int, state: State) -> None:
@@ -49,7 +50,7 @@ class GroupedTable:
             fresh = offset > self._applied
             if key is None:
                 out.null_keys += fresh
-            elif not fresh or batch.has_applied(key, offset):
+            elif batch.has_applied(key, offset):
                 batch.send_again(key)
             else:
                 group, added = self._contribution(record, offset)
@@ -86,24 +87,20 @@ class _Batch:
 
     def has_applied(self, key: str, offset: int) -> bool:
         """Whether a row holds this record or a later one already."""
-        row = self._row(key)
-        return row is not None and offset <= row[0]
+        return offset <= int(self._row(key)[0])
 
     def send_again(self, key: str) -> None:
         """A record that was applied: its row's groups go out again, those that it left first."""
-        row = self._row(key)
-        if row is not None:
-            self._again.add(key)
-            for group in (*row[3], row[1]):
-                if group is not None:
-                    self._group(group)
+        self._again.add(key)
+        _, group, _, left = self._row(key)
+        for touched in left if group is None else [*left, group]:
+            self._group(touched)
 
     def change(self, key: str, offset: int, time_ms: int, group: str | None, added: Any) -> None:
         """A fresh record: subtract what its row added before, then add what it adds now."""
         merge, subtract = self._function.merge, self._function.subtract
-        row = self._row(key) or [-1, None, None, []]
-        old_group, old = row[1], row[2]
-        left = row[3] if key in self._rows or key in self._again else []
+        _, old_group, old, known_left = self._row(key)
+        left = known_left if key in self._rows or key in self._again else []
         if group is not None and group == old_group:
             self._update(group, offset, time_ms, lambda total: merge(subtract(total, old), added))
         else:
@@ -122,8 +119,8 @@ class _Batch:
             self._state.put(("row", self._name, key), row)
         return self._groups
 
-    def _row(self, key: str) -> list[Any] | None:
-        return self._rows.get(key) or self._state.get(("row", self._name, key))
+    def _row(self, key: str) -> list[Any]:
+        return self._rows.get(key) or self._state.get(("row", self._name, key)) or [-1, None, None, []]
 
     def _group(self, group: str) -> list[Any]:
         if group not in self._groups:

@@ -35,7 +35,8 @@ class PartitionTableJoin:
 
     State: (name, key) -> [left, right, shown]. A side is null before its first record, then [offset, time_ms, row]; a
     tombstone leaves a null row in its place, since versions must not fall. `shown` is what consumers have: null for
-    nothing yet, else [time_ms, whether it is a tombstone]. ("marker", name, side) -> [applied offset of that side].
+    nothing yet, else [time_ms, whether it is a tombstone]. So the offsets of a key tell what was applied, and the
+    marker, ("marker", name, side) -> [applied offset of that side], only that of records without a key.
     """
 
     def __init__(self, join: TableJoin, state: State) -> None:
@@ -59,7 +60,7 @@ class PartitionTableJoin:
                 continue
             entry = touched.get(key) or list(self.state.get((self._join.name, key)) or [None, None, None])
             known = entry[side]
-            if offset <= applied or (known is not None and offset <= known[0]):
+            if known is not None and offset <= known[0]:
                 sent[key] = None
             else:
                 if self._change(entry, side, [offset, time_ms, record]):
