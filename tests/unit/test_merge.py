@@ -225,6 +225,25 @@ def test_a_partial_of_dropped_sessions_is_ignored_but_not_one_of_a_session_that_
     assert shown(m.send(session(5, 5, offset=1))) == [("x", 5, 1)]
 
 
+def test_a_dropped_session_does_not_come_back_with_another_of_its_group() -> None:
+    """Else a part of it, sent again by one origin, would stand where the whole of it was shown."""
+    m = Merging(SESSION, origins=2, final=True)
+    m.send(session(0, 4, 2), session(0, 4, 3, origin=1))
+    assert [r.state for r in m.send(passed(100), passed(100, 1))] == [5]
+    again = SessionPartial("a", "x", 0, 1, [[0, 4, 2], [200, 200, 1]], [[0, 0]], 200)
+    assert m.send(again) == []
+    assert shown(m.send(passed(900), passed(900, 1))) == [("x", 200, 1)]
+
+
+@pytest.mark.parametrize("open_one", [False, True])
+def test_dropped_sessions_are_not_retired_once_more(open_one: bool) -> None:
+    m = Merging(SESSION)
+    m.send(session(0, 4, 2), *([session(100, 100, offset=1)] if open_one else []), passed(50))
+    again = SessionPartial("a", "x", 0, 2, [[0, 4, 2], [101, 101, 1]], [[0, 0], [100, 100]], 100)
+    retired = [(r.start_ms, r.end_ms) for r in m.send(again) if r.retired]
+    assert retired == [(100, 100)]
+
+
 @pytest.mark.parametrize(("origins", "time_ms"), [(1, 20), (2, 30)])
 def test_sessions_over_several_origins_wait_one_gap_longer(origins: int, time_ms: int) -> None:
     """Another origin's session may still begin one gap after this one's end, and be late only a gap after that."""

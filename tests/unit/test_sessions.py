@@ -101,3 +101,12 @@ def test_an_older_partial_changes_nothing() -> None:
 
 def test_count_merges_by_adding() -> None:
     assert Count("n").merge(2, 3) == 5
+
+
+def test_a_session_that_its_own_batch_closed_goes_out_again_although_its_group_goes_on() -> None:
+    p = Pipeline(Session(10, grace_ms=0))
+    lost = rows([(0, "x"), (100, "other")])
+    p.fold.fold(lost)  # nothing of it is sent
+    p.restart()
+    p.feed(rows([(0, "x"), (100, "other"), (200, "x")]))
+    assert p.table() == {("x", 0, 0): 1, ("other", 100, 100): 1, ("x", 200, 200): 1}

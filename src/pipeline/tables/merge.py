@@ -196,16 +196,16 @@ class SessionMerge(_Merge):
                 self._note(key[1], self._sessions(key[1]))
 
     def take(self, partial: Sent) -> None:
-        """Take one origin's changes of a group in; those of a group whose sessions have all closed came before."""
+        """Take one origin's changes of a group in; sessions that have closed and are not held were dropped: ignored."""
         assert isinstance(partial, SessionPartial)
-        group = partial.group
-        if group not in self._touched:
-            merged = self._sessions(group)
-            if not merged.is_known() and all(self._is_closed(last) for _, last, _ in partial.upserts):
-                self.ignored += 1
-                return
+        group, origin = partial.group, partial.origin
+        merged = self._touched[group] if group in self._touched else self._sessions(group)
+        upserts = [u for u in partial.upserts if not self._is_closed(u[1]) or merged.holds(origin, (u[0], u[1]))]
+        retired = [r for r in partial.retired if not self._is_closed(r[1]) or merged.holds(origin, (r[0], r[1]))]
+        self.ignored += len(upserts) < len(partial.upserts)
+        if upserts or merged.is_known():
             self._touched[group] = merged
-        self._touched[group].take(partial)
+            merged.take(partial._replace(upserts=upserts, retired=retired))
 
     def changes(self) -> list[Result]:
         """Write what the batch has touched; its results, unless they are sent only when final."""

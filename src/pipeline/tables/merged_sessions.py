@@ -54,6 +54,10 @@ class MergedSessions:
         """Whether any origin has sent sessions that are still held."""
         return bool(self._offsets)
 
+    def holds(self, origin: int, bounds: Bounds) -> bool:
+        """Whether this session of an origin is held."""
+        return bounds in self._parts.get(origin, {})
+
     def closed(self, closed: Callable[[int], bool]) -> list[Bounds]:
         """Merged sessions whose last event has closed, by first event."""
         return [bounds for bounds in self._unions() if closed(bounds[1])]

@@ -116,7 +116,8 @@ class SessionFold:
             sessions = touched.get(group)
             if sessions is None:
                 known = self._state.get((self._aggregate.name, group))
-                sessions = touched[group] = Sessions(known, self._aggregate, self._window, before)
+                closed_by = -1 if group in again else before  # what goes out again is still needed
+                sessions = touched[group] = Sessions(known, self._aggregate, self._window, closed_by)
             if offset <= sessions.offset:
                 again[group] = None
             elif sessions.add(time_ms, None if column is None else record[column], offset, stream_time):
