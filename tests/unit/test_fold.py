@@ -2,6 +2,7 @@
 
 from aggregations import Pipeline, rows
 
+from pipeline.tables.partials import Watermark
 from pipeline.tables.windows import Hopping, Tumbling, Unwindowed
 
 
@@ -93,3 +94,65 @@ def test_late_rows_of_the_latest_batch_are_told_again_after_a_crash() -> None:
     assert p.folded[1].late == p.folded[0].late != []
     p.feed(rows([(300, "x")], 2))
     assert p.folded[2].late == []
+
+
+def test_a_replay_sends_the_watermark_only_when_all_that_it_closes_has_gone_out_again() -> None:
+    p = Pipeline(Tumbling(100, grace_ms=0))
+    batch = [(10, "x"), (20, "y"), (100, "x")]
+    p.fold.fold(rows(batch))  # nothing of it is sent
+    p.restart()
+    p.feed_all([rows([]), *(rows([event], offset) for offset, event in enumerate(batch))])
+    assert p.table() == {("x", 0, 100): 1, ("y", 0, 100): 1, ("x", 100, 200): 1}
+    assert [bool(folded.watermark) for folded in p.folded] == [False, False, False, True]
+
+
+def test_a_replay_that_goes_on_sends_the_watermark_again_although_nothing_closes() -> None:
+    p = Pipeline(Tumbling(100))
+    p.feed(rows([(10, "x")]))
+    p.restart()
+    p.feed(rows([(10, "x"), (11, "x")]))
+    assert p.folded[1].watermark == Watermark(0, {"a": 11})
+
+
+def test_the_watermark_goes_out_when_stream_time_passes_a_border_or_closes_a_window() -> None:
+    p = Pipeline(Tumbling(100, grace_ms=10))
+    times = (0, 99, 100, 109, 110)
+    p.feed_all(rows([(time_ms, "x")], offset) for offset, time_ms in enumerate(times))
+    assert [folded.watermark and folded.watermark.stream_times_ms["a"] for folded in p.folded] == [
+        0,
+        None,
+        100,
+        None,
+        110,
+    ]
+
+
+def test_without_a_window_there_is_no_watermark() -> None:
+    p = Pipeline(Unwindowed())
+    p.feed_all([rows([(0, "x")]), rows([(10**15, "x")], 1)])
+    assert [folded.watermark for folded in p.folded] == [None, None]
+
+
+def test_a_closed_window_is_dropped_when_its_batch_is_done_and_not_while_it_is_read_again() -> None:
+    p = Pipeline(Tumbling(100, grace_ms=0))
+    p.feed(rows([(10, "x"), (100, "y")]))
+    p.restart()
+    p.feed(rows([(10, "x"), (100, "y"), (101, "y")]))
+    assert ("a", "x", 0) in p.fold_state.rows
+    p.feed(rows([(102, "y")], 3))
+    assert ("a", "x", 0) not in p.fold_state.rows
+    assert p.fold_state.rows["a", "y", 100] == [3, 102, 3]
+
+
+def test_windows_that_were_open_at_a_restart_are_dropped_later() -> None:
+    p = Pipeline(Tumbling(100, grace_ms=0))
+    p.feed(rows([(10, "x")]))
+    p.restart()
+    p.feed_all([rows([(100, "y")], 1), rows([(101, "y")], 2)])
+    assert set(p.fold_state.rows) == {("a", "y", 100), ("marker",)}
+
+
+def test_row_time_is_the_largest_over_all_batches() -> None:
+    p = Pipeline(Unwindowed())
+    p.feed_all([rows([(50, "x")]), rows([(20, "x")], 1)])
+    assert [(r.state, r.time_ms) for r in p.results] == [(1, 50), (2, 50)]

@@ -50,11 +50,11 @@ class PartitionFold:
         fresh = self._without_duplicates(rows, split, out)
         closing = bool(split)  # a replay sends the watermark again, too
         for name, fold in self._folds.items():
-            if not split:  # else rows of the latest batch may still have to go out again
+            if rows.offsets and not split:  # else rows of the latest batch may still have to go out again
                 fold.drop_closed(before[name])
             fold.fold(replayed, fresh, self.progress[name], out)
             closing = fold.closes(before[name], self.progress[name].stream_time_ms) or closing
-        if closing:
+        if closing and rows.offsets and rows.offsets[-1] >= self.applied:  # else partials have still to go out again
             out.watermark = self.watermark()
         if len(rows.offsets) > split:
             self.applied = rows.offsets[-1]
