@@ -117,6 +117,7 @@ def test_partials_have_their_origin_their_offset_and_the_largest_time() -> None:
     t.take((100, "u", row("A")))
     (partial,) = t.take((50, "v", row("A"))).partials
     assert partial == Partial("a", "A", 0, 3, 1, 100, 2, 100)
+    assert t.take((0, "w", row("B"))).partials == [Partial("a", "B", 0, 3, 2, 0, 1, 0)]
 
 
 def test_one_partial_per_group_and_batch_in_the_order_of_first_touch() -> None:
@@ -190,6 +191,13 @@ def test_an_empty_batch_does_nothing() -> None:
     t = Table()
     t.take()
     assert t.crashing.changelog.written == []
+
+
+def test_columns_of_unequal_length_are_refused() -> None:
+    rows = keyed([(1, "u", row("A"))])
+    rows.times_ms = []
+    with pytest.raises(ValueError, match="shorter"):
+        Table().crashing.operator.fold(rows)
 
 
 def test_two_aggregates_in_one_state_are_apart() -> None:

@@ -48,11 +48,19 @@ def test_the_table_row_is_the_one_known_when_the_stream_row_is_processed() -> No
 
 
 def test_a_table_cannot_trigger() -> None:
-    with pytest.raises(SettingError, match="kind is 'outer', but must be 'inner' or 'left'"):
+    with pytest.raises(SettingError, match=r"^StreamTableJoin: kind is 'outer', but must be 'inner' or 'left'"):
         StreamTableJoin(JoinKind.OUTER)
 
 
+def test_columns_of_unequal_length_are_refused() -> None:
+    rows = keyed([(1, "k", {})])
+    rows.times_ms = []
+    with pytest.raises(ValueError, match="shorter"):
+        StreamTableJoin().join(rows, TABLE)
+
+
 def test_which_sides_go_out_alone() -> None:
+    assert [JoinKind(name) for name in ("inner", "left", "outer")] == list(JoinKind)
     assert [JoinKind.INNER.keeps(side) for side in Side] == [False, False]
     assert [JoinKind.LEFT.keeps(side) for side in Side] == [True, False]
     assert [JoinKind.OUTER.keeps(side) for side in Side] == [True, True]

@@ -4,6 +4,7 @@ import pytest
 from joining import Crashing, Record, keyed
 
 from pipeline.errors import SettingError
+from pipeline.tables.join_buffer import Entry, JoinBuffer, Place
 from pipeline.tables.joins import Joined, JoinedRow, JoinKind, Side
 from pipeline.tables.state import State
 from pipeline.tables.stream_join import PartitionStreamJoin, StreamJoin
@@ -207,11 +208,11 @@ def test_a_replay_sends_pairs_and_lone_rows_again_and_changes_nothing() -> None:
     s.rows(L, 100, 112)
     batch = [(116, "k", {"t": 116})]
     first = s.take(R, *batch, lost=0)
-    before = s.crashing.changelog.restored().rows
+    before = list(s.crashing.changelog.written)
     again = s.take(R, *batch, first=0)
     assert shown(first) == [(100, None), (112, 116)]
     assert again.rows == first.rows
-    assert s.crashing.changelog.restored().rows == before
+    assert s.crashing.changelog.written == before
 
 
 def test_a_replay_after_the_other_side_has_gone_on() -> None:
@@ -251,6 +252,46 @@ def test_a_batch_of_which_a_part_was_written(lost: int) -> None:
     assert shown(s.take(R, *batch[:2], first=0))[-4:] == [(100, 105), (101, 105), (100, 106), (101, 106)]
     assert shown(whole) == [(100, 105), (101, 105), (100, 106), (101, 106)]
     assert s.rows(L, 500) == []  # both had partners
+
+
+@pytest.mark.parametrize("kind", [JoinKind.INNER, JoinKind.OUTER])
+def test_rows_are_found_by_their_own_time_after_a_restart(kind: JoinKind) -> None:
+    s = Streams(kind)
+    s.rows(L, 110, 100)
+    s.crashing.crash()
+    assert s.rows(R, 98) == [(100, 98)]
+    assert s.rows(R, 115) == [(110, 115)]
+    s.rows(L, 200)
+    s.rows(L, 300)
+    s.crashing.operator.acked(R)
+    s.rows(L, 301)
+    assert s.held == [(L, 300), (L, 301)]
+
+
+def test_a_row_is_written_again_only_for_its_first_partner_and_only_where_it_could_go_out_alone() -> None:
+    for kind, written in [(JoinKind.INNER, [2, 2, 2]), (JoinKind.LEFT, [2, 3, 2]), (JoinKind.OUTER, [2, 3, 2])]:
+        s = Streams(kind)
+        for side, expected in zip((L, R, R), written, strict=True):
+            before = len(s.crashing.changelog.written)
+            s.rows(side, 100)
+            assert len(s.crashing.changelog.written) - before == expected  # the marker is one
+
+
+def test_nothing_is_kept_of_a_key_whose_rows_were_dropped() -> None:
+    buffer = JoinBuffer("j", State())
+    place = Place(100, L, 0, "k")
+    buffer.add(place, Entry(100, 100, {}))
+    assert buffer.close(lambda time_ms: time_ms <= 100) == [place]
+    buffer.drop(lambda time_ms: time_ms <= 100)
+    assert not buffer.closed
+    assert not buffer._times
+
+
+def test_columns_of_unequal_length_are_refused() -> None:
+    rows = keyed([(1, "k", {})])
+    rows.times_ms = []
+    with pytest.raises(ValueError, match="shorter"):
+        Streams().crashing.operator.take(L, rows)
 
 
 def test_stream_time_survives_a_restart() -> None:

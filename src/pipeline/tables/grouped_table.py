@@ -67,11 +67,12 @@ class GroupedTable:
 
     def _contribution(self, record: Row | None, offset: int) -> tuple[str | None, Any]:
         """A row's group and what it adds to it; both null when it is in none."""
-        group = None if record is None else record[self._aggregate.group_by]
-        if record is None or group is None:
+        if record is None or record[self._aggregate.group_by] is None:
             return None, None
         column = self._function.column
-        return group, self._function.add(self._function.zero(), None if column is None else record[column], offset)
+        return record[self._aggregate.group_by], self._function.add(
+            self._function.zero(), None if column is None else record[column], offset
+        )
 
 
 class _Batch:

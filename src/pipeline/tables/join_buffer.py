@@ -1,9 +1,10 @@
 """The rows that a join of two streams holds: by key and time to find partners, by time to close and drop them."""
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from collections.abc import Callable
 from heapq import heappop, heappush
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from pipeline.tables.aggregate import Row
@@ -53,18 +54,17 @@ class JoinBuffer:
         self._note(place)
         return entry
 
-    def matched(self, place: Place) -> None:
-        """Note that the row at a place has had a partner."""
-        entry = self.get(place)
-        if entry is not None and not entry.matched:
+    def matched(self, place: Place, entry: Entry) -> None:
+        """Note that a row has had a partner."""
+        if not entry.matched:
             self._state.put(self._key(place), list(entry._replace(matched=True)))
 
     def near(self, place: Place, within_ms: int) -> list[Place]:
         """The other side's rows of the same key, at most `within_ms` (inclusive) before or after, by time."""
         side = place.side.other
         times = self._times.get((side, place.key), [])
-        first = bisect_left(times, (place.time_ms - within_ms, -1))
-        end = bisect_left(times, (place.time_ms + within_ms + 1, -1))
+        first = bisect_left(times, place.time_ms - within_ms, key=itemgetter(0))
+        end = bisect_right(times, place.time_ms + within_ms, key=itemgetter(0))
         return [Place(time_ms, side, offset, place.key) for time_ms, offset in times[first:end]]
 
     def close(self, closed: Callable[[int], bool]) -> list[Place]:

@@ -40,11 +40,10 @@ class StreamJoin:
         """Whether the window of a row of this time has closed: `time + within + grace < stream time`."""
         return time_ms + self.within_ms + self.grace_ms < stream_time_ms
 
-    def joins(self, left: Entry, right: Entry) -> bool:
-        """Whether two rows of one key are joined: see the module. It does not matter which of them came first."""
-        apart_ms = abs(left.time_ms - right.time_ms)
+    def open_together(self, left: Entry, right: Entry) -> bool:
+        """Whether both rows' windows were open when the second of them came, whichever that was."""
         second_came_ms = max(left.stream_time_ms, right.stream_time_ms)
-        return apart_ms <= self.within_ms and not self.closed(min(left.time_ms, right.time_ms), second_came_ms)
+        return not self.closed(min(left.time_ms, right.time_ms), second_came_ms)
 
     def late(self, offset: int, time_ms: int, stream_time_ms: int) -> Late:
         """The report of a row that came after its own window had closed; both ends of the window are inclusive."""
@@ -78,10 +77,12 @@ class PartitionStreamJoin:
         dropped. Rows that were applied before change nothing, but their results go out again.
         """
         out = Joined()
+        if not rows.offsets:
+            return out
         applied = self._applied[side]
-        if rows.offsets and rows.offsets[0] <= applied:
+        if rows.offsets[0] <= applied:
             out.rows += [row for place in self._buffer.closed for row in self._alone(place)]
-        elif rows.offsets:
+        else:
             self._began[side] = self.stream_time_ms
             self._drop()
         for offset, time_ms, key, record in zip(rows.offsets, rows.times_ms, rows.keys, rows.records, strict=True):
@@ -91,15 +92,14 @@ class PartitionStreamJoin:
             elif record is None:
                 out.null_values += fresh
             else:
-                if fresh:
-                    self._advance(time_ms, out)
+                self._advance(time_ms, out)
                 place = Place(time_ms, side, offset, key)
                 entry = self._buffer.get(place)
                 if entry is None and fresh:
                     entry = self._admit(place, record, out)
                 if entry is not None:
                     self._match(place, entry, out)
-        if rows.offsets and rows.offsets[-1] > applied:
+        if rows.offsets[-1] > applied:
             self._applied[side] = rows.offsets[-1]
             marker = [rows.offsets[-1], self.stream_time_ms, self._began[side]]
             self.state.put(("marker", self._join.name, int(side)), marker)
@@ -126,15 +126,16 @@ class PartitionStreamJoin:
         return self._buffer.add(place, Entry(place.time_ms, self.stream_time_ms, record))
 
     def _match(self, place: Place, entry: Entry, out: Joined) -> None:
-        within = self._join.within_ms
-        for other in self._buffer.near(place, within):
+        """The results of a row with its partners of the other side."""
+        for other in self._buffer.near(place, self._join.within_ms):
             partner = self._buffer.get(other)
             assert partner is not None
-            if self._join.joins(entry, partner):
+            if self._join.open_together(entry, partner):
                 out.rows.append(_pair(place, entry, other, partner))
-                for kept in (place, other):
-                    if self._join.kind.keeps(kept.side):
-                        self._buffer.matched(kept)
+                if self._join.kind.keeps(place.side):
+                    self._buffer.matched(place, entry)
+                if self._join.kind.keeps(other.side):
+                    self._buffer.matched(other, partner)
 
     def _alone(self, place: Place) -> list[JoinedRow]:
         """The result of a row whose window has closed: none if it has had a partner or need not go out alone."""
