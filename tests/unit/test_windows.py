@@ -1,8 +1,12 @@
 """Bounds and closing of windows, to the millisecond."""
 
+from functools import partial
+
 import pytest
 
 from pipeline.errors import SettingError
+from pipeline.tables.aggregate import Aggregate
+from pipeline.tables.functions import Count
 from pipeline.tables.windows import Hopping, Session, Tumbling, Unwindowed, default_grace_ms
 from pipeline.timebase import DAY_MS, HOUR_MS
 
@@ -60,3 +64,13 @@ def test_no_window_never_closes() -> None:
 def test_impossible_windows_are_refused_with_a_sentence(make) -> None:
     with pytest.raises(SettingError, match="but must"):
         make()
+
+
+@pytest.mark.parametrize("make", [partial(Tumbling, 100), partial(Hopping, 100, 50), partial(Session, 10)])
+def test_final_results_have_no_grace_unless_it_is_given(make) -> None:
+    def grace_ms(window, final: bool) -> int:
+        return Aggregate("a", "g", Count("n"), "OUTPUT", window, final).window.grace_ms
+
+    assert grace_ms(make(), final=True) == 0
+    assert grace_ms(make(grace_ms=DAY_MS - 100), final=True) == DAY_MS - 100
+    assert grace_ms(make(), final=False) == make().grace_ms >= DAY_MS - 100

@@ -5,7 +5,7 @@ associative and commutative: partials of several source partitions give one tota
 themselves are in `functions.py`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from pipeline.errors import SettingError
@@ -50,7 +50,8 @@ class Aggregate:
     """`SELECT group_by, FUNCTION FROM source WINDOW ... GROUP BY group_by` INTO the topic `output`.
 
     `name` is the key of its state in the changelog: never change it for a running application. With `final`, a
-    result goes out once, when its window has closed (EMIT FINAL); otherwise with every change (EMIT CHANGES).
+    result goes out once, when its window has closed (EMIT FINAL); otherwise with every change (EMIT CHANGES). With
+    `final`, a window whose grace was not given has none.
     """
 
     name: str
@@ -61,5 +62,9 @@ class Aggregate:
     final: bool = False
 
     def __post_init__(self) -> None:
-        if self.final and isinstance(self.window, Unwindowed):
+        if not self.final:
+            return
+        if isinstance(self.window, Unwindowed):
             raise SettingError(f"aggregate {self.name}: final results need a window that closes, and it has none")
+        if self.window.has_default_grace:
+            object.__setattr__(self, "window", replace(self.window, grace_ms=0))

@@ -46,10 +46,12 @@ class Hopping:
     size_ms: int
     advance_ms: int
     grace_ms: int = -1
+    has_default_grace: bool = field(init=False, repr=False, compare=False, default=False)
 
     def __post_init__(self) -> None:
         if self.grace_ms == -1:
             object.__setattr__(self, "grace_ms", default_grace_ms(self.size_ms))
+            object.__setattr__(self, "has_default_grace", True)
         name = type(self).__name__
         _check(name, size_ms=self.size_ms, advance_ms=self.advance_ms, grace_ms=self.grace_ms)
         if self.advance_ms > self.size_ms:
@@ -94,10 +96,12 @@ class Session:
 
     gap_ms: int
     grace_ms: int = -1
+    has_default_grace: bool = field(init=False, repr=False, compare=False, default=False)
 
     def __post_init__(self) -> None:
         if self.grace_ms == -1:
             object.__setattr__(self, "grace_ms", default_grace_ms(0))
+            object.__setattr__(self, "has_default_grace", True)
         _check("Session", gap_ms=self.gap_ms, grace_ms=self.grace_ms)
 
     def closed(self, last_ms: int, stream_time_ms: int) -> bool:
