@@ -156,3 +156,9 @@ def test_row_time_is_the_largest_over_all_batches() -> None:
     p = Pipeline(Unwindowed())
     p.feed_all([rows([(50, "x")]), rows([(20, "x")], 1)])
     assert [(r.state, r.time_ms) for r in p.results] == [(1, 50), (2, 50)]
+
+
+def test_hopping_counts_sum_to_size_by_advance_times_as_much() -> None:
+    p = Pipeline(Hopping(90, 30))
+    p.feed(rows([(time_ms, "x") for time_ms in range(100, 300)]))
+    assert sum(p.table().values()) == 3 * 200
