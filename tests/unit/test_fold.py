@@ -2,8 +2,12 @@
 
 from aggregations import Pipeline, rows
 
-from pipeline.tables.partials import Watermark
-from pipeline.tables.windows import Hopping, Tumbling, Unwindowed
+from pipeline.tables.aggregate import Aggregate
+from pipeline.tables.fold import PartitionFold
+from pipeline.tables.functions import LatestByOffset
+from pipeline.tables.partials import Late, Partial, Progress, Rows, Watermark
+from pipeline.tables.state import State
+from pipeline.tables.windows import Hopping, Tumbling, Unwindowed, Window
 
 
 def test_counts_by_window_and_row_time_is_the_largest_event_time() -> None:
@@ -116,12 +120,14 @@ def test_a_replay_that_goes_on_sends_the_watermark_again_although_nothing_closes
 
 def test_the_watermark_goes_out_when_stream_time_passes_a_border_or_closes_a_window() -> None:
     p = Pipeline(Tumbling(100, grace_ms=10))
-    times = (0, 99, 100, 109, 110)
+    times = (0, 50, 99, 100, 105, 109, 110)
     p.feed_all(rows([(time_ms, "x")], offset) for offset, time_ms in enumerate(times))
     assert [folded.watermark and folded.watermark.stream_times_ms["a"] for folded in p.folded] == [
         0,
         None,
+        None,
         100,
+        None,
         None,
         110,
     ]
@@ -162,3 +168,59 @@ def test_hopping_counts_sum_to_size_by_advance_times_as_much() -> None:
     p = Pipeline(Hopping(90, 30))
     p.feed(rows([(time_ms, "x") for time_ms in range(100, 300)]))
     assert sum(p.table().values()) == 3 * 200
+
+
+def latest(window: Window) -> PartitionFold:
+    """LATEST_BY_OFFSET(v) by g over partition 3."""
+    return PartitionFold([Aggregate("a", "g", LatestByOffset("v", "o", "long"), "O", window)], 3, State())
+
+
+def test_functions_get_the_value_and_the_offset_and_partials_tell_where_they_come_from() -> None:
+    batch = Rows([7, 9], [120, 110], [{"g": "x", "v": 5}, {"g": "x", "v": 6}], [(0, 0), (0, 1)])
+    folded = latest(Tumbling(100)).fold(batch)
+    assert folded.partials == [Partial("a", "x", 100, 3, 9, 120, [9, 6], 120)]
+    assert folded.watermark == Watermark(3, {"a": 120})
+
+
+def test_a_replayed_partial_goes_out_once_though_many_of_its_rows_come_again() -> None:
+    p = Pipeline(Tumbling(100))
+    first = p.feed(rows([(10, "x"), (20, "x"), (30, None), (40, "y")]))
+    assert p.feed(rows([(10, "x"), (20, "x"), (30, None), (40, "y")])) == first
+    assert [r.state for r in p.feed(rows([(20, "x"), (30, None), (40, "y"), (50, "x")], 1))] == [3, 1]
+
+
+def test_a_row_at_time_0_counts_from_the_first_offset() -> None:
+    p = Pipeline(Tumbling(100))
+    assert p.feed(rows([(0, "x")])) == [p.results[0]]
+    assert (p.results[0].time_ms, p.results[0].version) == (0, 1)
+
+
+def test_late_rows_tell_their_window_and_by_how_much() -> None:
+    p = Pipeline(Tumbling(100, grace_ms=10))
+    p.feed(rows([(130, "x"), (99, "x"), (98, "y"), (140, "y")]))
+    assert p.folded[0].late == [Late("a", 1, 99, 0, 100, 20), Late("a", 2, 98, 0, 100, 20)]
+
+
+def test_what_was_left_out_is_counted_in_the_batch_and_in_the_marker() -> None:
+    p = Pipeline(Tumbling(100, grace_ms=0))
+    p.feed(rows([(200, "x"), (1, None), (2, None), (50, "x"), (60, "x")]))
+    p.restart()
+    p.feed(rows([(3, None), (70, "x")], 5))
+    assert [(f.null_groups, len(f.late)) for f in p.folded] == [(2, 2), (1, 1)]
+    assert p.fold.progress == {"a": Progress(200, late=3, null_groups=3)}
+    p.restart()
+    assert p.fold.progress == {"a": Progress(200, late=3, null_groups=3)}
+
+
+def test_a_row_that_a_key_holds_but_the_marker_does_not_is_counted_once_whatever_its_offset() -> None:
+    p = Pipeline(Tumbling(100))
+    p.feed(rows([(10, "x"), (20, "x")]))
+    del p.fold_state.rows[("marker",)]
+    p.restart()
+    assert [r.state for r in p.feed(rows([(10, "x"), (20, "x"), (30, "x")]))] == [3]
+
+
+def test_the_first_window_of_hopping_windows_of_one_millisecond() -> None:
+    p = Pipeline(Hopping(2, 1))
+    p.feed(rows([(0, "x"), (1, "x")]))
+    assert p.table() == {("x", 0, 2): 2, ("x", 1, 3): 1}

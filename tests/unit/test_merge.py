@@ -215,6 +215,31 @@ def test_a_group_keeps_its_open_sessions_when_another_is_dropped() -> None:
     assert sessions == [[100, 104, 3]]
 
 
+def test_what_is_ignored_is_counted() -> None:
+    for window, sent in [(TUMBLING, partial("x", 0)), (SESSION, session(0, 4))]:
+        m = Merging(window)
+        m.send(sent, passed(110))
+        assert m.merge._merges["a"].ignored == 0
+        m.send(sent)
+        m.send(sent, passed(120))
+        assert m.merge._merges["a"].ignored == 2
+
+
+def test_a_closed_session_that_is_still_held_takes_what_its_origin_says() -> None:
+    m = Merging(SESSION)
+    batch = [session(0, 4, 2), passed(100)]
+    m.send(*batch, lost=0)
+    results = m.send(*batch, session(0, 4, 3, offset=1), first=0)
+    assert [(r.start_ms, r.end_ms, r.state) for r in results] == [(0, 4, 3)]
+
+
+def test_origins_are_sorted_by_number() -> None:
+    m = Merging(origins=3)
+    for origin in (2, 0, 1):
+        m.send(partial("x", 0, origin, offset=9 - origin, origin=origin))
+    assert [entry[0] for entry in m.changelog.restored().get(("a", "x", 0))] == [0, 1, 2]
+
+
 def test_a_partial_of_dropped_sessions_is_ignored_but_not_one_of_a_session_that_is_open() -> None:
     m = Merging(SESSION)
     m.send(session(0, 4), passed(20))

@@ -2,9 +2,11 @@
 
 from aggregations import Pipeline, rows
 
-from pipeline.tables.functions import Count
+from pipeline.tables.aggregate import Aggregate
+from pipeline.tables.fold import PartitionFold
+from pipeline.tables.functions import Count, LatestByOffset
 from pipeline.tables.merge import PartitionMerge
-from pipeline.tables.partials import SessionPartial
+from pipeline.tables.partials import Late, Progress, Rows, SessionPartial
 from pipeline.tables.state import State
 from pipeline.tables.windows import Session
 
@@ -110,3 +112,87 @@ def test_a_session_that_its_own_batch_closed_goes_out_again_although_its_group_g
     p.restart()
     p.feed(rows([(0, "x"), (100, "other"), (200, "x")]))
     assert p.table() == {("x", 0, 0): 1, ("other", 100, 100): 1, ("x", 200, 200): 1}
+
+
+def test_functions_get_the_value_and_the_offset_and_partials_tell_where_they_come_from() -> None:
+    aggregate = Aggregate("a", "g", LatestByOffset("v", "o", "long"), "O", Session(10))
+    fold = PartitionFold([aggregate], 3, State())
+    batch = Rows([7, 9], [120, 110], [{"g": "x", "v": 5}, {"g": "x", "v": 6}], [(0, 0), (0, 1)])
+    first = fold.fold(batch).partials
+    assert first == [SessionPartial("a", "x", 3, 9, [[110, 120, [9, 6]]], [[120, 120]], 120)]
+    assert fold.fold(batch).partials == first
+
+
+def test_late_events_tell_by_how_much_and_keep_nobody_else_back() -> None:
+    p = Pipeline(Session(10, grace_ms=5))
+    p.feed(rows([(200, "other")]))
+    p.feed(rows([(150, "x"), (201, "y"), (160, "x"), (1, None), (2, None)], 1))
+    assert p.folded[1].late == [Late("a", 1, 150, 150, 150, 35), Late("a", 3, 160, 160, 160, 26)]
+    assert [(r.group, r.state) for r in p.results] == [("other", 1), ("y", 1)]
+    p.restart()
+    assert p.fold.progress == {"a": Progress(201, late=2, null_groups=2)}
+    assert p.folded[1].null_groups == 2
+
+
+def test_all_that_was_retired_since_the_latest_batch_began_goes_out_again() -> None:
+    p = Pipeline(Session(10))
+    p.feed(rows([(0, "x")]))
+    p.fold.fold(rows([(5, "x")], 1))  # nothing of it is sent
+    p.restart()
+    (partial,) = p.fold.fold(rows([(5, "x"), (8, "x")], 1)).partials
+    assert partial == SessionPartial("a", "x", 0, 2, [[0, 8, 3]], [[0, 0], [0, 5]], 8)
+
+
+def test_a_session_that_a_group_holds_but_the_marker_does_not_is_not_counted_twice() -> None:
+    p = Pipeline(Session(10))
+    p.feed(rows([(0, "x"), (1, "x")]))
+    del p.fold_state.rows[("marker",)]
+    p.restart()
+    p.feed(rows([(0, "x"), (1, "x"), (2, "x")]))
+    assert p.table() == {("x", 0, 2): 3}
+
+
+def test_the_watermark_goes_out_when_stream_time_passes_a_gap_or_closes_a_session() -> None:
+    p = Pipeline(Session(10))
+    p.feed_all(rows([(time_ms, "x")], offset) for offset, time_ms in enumerate((1, 5, 9, 11, 13, 19)))
+    assert [f.watermark and f.watermark.stream_times_ms["a"] for f in p.folded] == [1, None, None, 11, None, None]
+    p = Pipeline(Session(10, grace_ms=2))
+    p.feed_all([rows([(1, "x")]), rows([(11, "y")], 1), rows([(13, "y")], 2), rows([(14, "y")], 3)])
+    assert [f.watermark and f.watermark.stream_times_ms["a"] for f in p.folded] == [1, 11, None, 14]
+
+
+def test_a_group_is_dropped_when_all_its_sessions_have_closed_after_a_restart_too() -> None:
+    p = Pipeline(Session(10, grace_ms=0))
+    p.feed(rows([(0, "x"), (50, "x"), (0, "y")]))
+    p.restart()
+    p.feed_all([rows([(60, "end")], 3), rows([(60, "end")], 4)])
+    assert {key[1] for key in p.fold_state.rows if key[0] == "a"} == {"x", "end"}
+    p.feed_all([rows([(61, "end")], 5), rows([(61, "end")], 6)])
+    assert {key[1] for key in p.fold_state.rows if key[0] == "a"} == {"end"}
+
+
+def test_closed_sessions_of_a_group_that_goes_on_are_not_held() -> None:
+    p = Pipeline(Session(10, grace_ms=0))
+    p.feed_all([rows([(0, "x"), (30, "end")]), rows([(35, "x")], 2)])
+    assert p.fold_state.rows["a", "x"] == [2, [[35, 35, 1]], []]
+
+
+def test_a_session_of_one_origin_is_retired_as_the_union_under_which_it_was_shown() -> None:
+    for origin, retired, upsert, shown in [
+        (0, [0, 4], [0, 3, 9], [(0, 12, None), (0, 12, 10)]),
+        (1, [8, 12], [8, 13, 9], [(0, 12, None), (0, 13, 11)]),
+        (2, [100, 101], [100, 104, 9], [(100, 101, None), (100, 104, 9)]),
+        (3, [55, 60], [55, 62, 9], [(50, 60, None), (50, 62, 10)]),
+    ]:
+        merge = PartitionMerge([Aggregate("a", "g", Count("n"), "O", Session(10))], 5, State())
+        parts = [[0, 4, 2], [8, 12, 1], [100, 101, 1], [55, 60, 1], [50, 57, 1]]
+        merge.merge([SessionPartial("a", "x", o, 0, [part], [], 0) for o, part in enumerate(parts)], 0, 4)
+        results = merge.merge([SessionPartial("a", "x", origin, 1, [upsert], [retired], 0)], 5, 5)
+        assert [(r.start_ms, r.end_ms, r.state) for r in results] == shown
+
+
+def test_an_origin_may_retire_what_it_had_without_anything_new() -> None:
+    merge = PartitionMerge([Aggregate("a", "g", Count("n"), "O", Session(10))], 1, State())
+    merge.merge([SessionPartial("a", "x", 0, 0, [[0, 4, 2], [50, 50, 1]], [], 0)], 0, 0)
+    results = merge.merge([SessionPartial("a", "x", 0, 1, [], [[0, 4]], 0)], 1, 1)
+    assert [(r.start_ms, r.retired) for r in results] == [(0, True)]

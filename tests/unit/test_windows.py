@@ -74,3 +74,23 @@ def test_final_results_have_no_grace_unless_it_is_given(make) -> None:
     assert grace_ms(make(), final=True) == 0
     assert grace_ms(make(grace_ms=DAY_MS - 100), final=True) == DAY_MS - 100
     assert grace_ms(make(), final=False) == make().grace_ms >= DAY_MS - 100
+
+
+def test_the_advance_of_tumbling_windows_is_their_size() -> None:
+    assert Tumbling(10, 10) == Tumbling(10)
+    with pytest.raises(SettingError, match="Tumbling: advance_ms is 5, but is always size_ms 10"):
+        Tumbling(10, 5)
+
+
+def test_least_values_are_allowed_and_sentences_name_setting_and_value() -> None:
+    assert (Tumbling(1, grace_ms=0).size_ms, Session(1, 0).grace_ms) == (1, 0)
+    for make, sentence in [
+        (lambda: Hopping(0, 1), "Hopping: size_ms is 0, but must be at least 1 ms"),
+        (lambda: Hopping(1, 0), "Hopping: advance_ms is 0, but must be at least 1 ms"),
+        (lambda: Hopping(10, 20), "Hopping: advance_ms is 20, but must not exceed size_ms 10"),
+        (lambda: Tumbling(5, grace_ms=-2), "Tumbling: grace_ms is -2, but must be at least 0 ms"),
+        (lambda: Session(0), "Session: gap_ms is 0, but must be at least 1 ms"),
+        (lambda: Session(1, -2), "Session: grace_ms is -2, but must be at least 0 ms"),
+    ]:
+        with pytest.raises(SettingError, match=f"^{sentence}$"):
+            make()
