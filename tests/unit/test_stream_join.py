@@ -302,7 +302,7 @@ def test_stream_time_survives_a_restart() -> None:
 
 def test_an_empty_batch_does_nothing() -> None:
     s = Streams()
-    s.take(L)
+    assert s.take(L).rows == []
     assert s.crashing.changelog.written == []
 
 
@@ -328,3 +328,17 @@ def test_impossible_settings_are_refused_with_a_sentence(within: int, grace: int
 
 def test_grace_is_24_hours_unless_given() -> None:
     assert StreamJoin("j", 10).grace_ms == DAY_MS
+
+
+def test_times_survive_a_restart() -> None:
+    s = Streams()
+    s.take(L, (100, "other", {"t": 100}), (92, "k", {"t": 92}), lost=0)
+    assert s.rows(R, 90) == [(92, 90)]
+    s = Streams()
+    s.take(L, (105, "other", {"t": 105}), (92, "k", {"t": 92}), lost=0)
+    assert s.rows(R, 103) == []
+
+
+def test_null_values_are_added_up() -> None:
+    s = Streams()
+    assert s.take(L, (1, "k", None), (2, "k", None)).null_values == 2
