@@ -224,3 +224,24 @@ def test_the_first_window_of_hopping_windows_of_one_millisecond() -> None:
     p = Pipeline(Hopping(2, 1))
     p.feed(rows([(0, "x"), (1, "x")]))
     assert p.table() == {("x", 0, 2): 2, ("x", 1, 3): 1}
+
+
+def test_late_rows_are_told_again_together_with_those_that_follow_in_the_replay() -> None:
+    p = Pipeline(Tumbling(100, grace_ms=0))
+    p.feed(rows([(200, "x"), (50, "x")]))
+    p.restart()
+    p.feed(rows([(50, "x"), (60, "x")], 1))
+    p.restart()
+    p.feed(rows([(60, "x"), (70, "x")], 2))
+    p.feed(rows([(80, "x")], 4))
+    assert [[late.time_ms for late in f.late] for f in p.folded] == [[50], [50, 60], [50, 60, 70], [80]]
+
+
+def test_rows_that_are_read_again_are_no_duplicates() -> None:
+    p = Pipeline(Unwindowed())
+    p.feed(rows([(1, "x"), (2, "x")]))
+    batch = rows([(1, "x"), (2, "x"), (3, "x"), (4, "x")])
+    batch.origins[3] = (0, 2)
+    p.feed(batch)
+    assert [f.duplicates for f in p.folded] == [0, 1]
+    assert p.table() == {("x", 0, 0): 3}

@@ -65,3 +65,8 @@ def test_which_sides_go_out_alone() -> None:
     assert [JoinKind.LEFT.keeps(side) for side in Side] == [True, False]
     assert [JoinKind.OUTER.keeps(side) for side in Side] == [True, True]
     assert (Side.LEFT.other, Side.RIGHT.other) == (Side.RIGHT, Side.LEFT)
+
+
+def test_what_is_dropped_is_added_up() -> None:
+    out = StreamTableJoin().join(keyed([(1, "k", None), (2, "k", None), (3, None, {}), (4, None, {})]), TABLE)
+    assert (out.null_keys, out.null_values) == (2, 2)

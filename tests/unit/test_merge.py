@@ -447,3 +447,10 @@ def test_a_time_that_was_taken_may_come_again() -> None:
     assert list(closing.take(lambda _: True)) == [(10, "a")]
     closing.add(10, "b")
     assert list(closing.take(lambda _: True)) == [(10, "b")]
+
+
+@pytest.mark.parametrize(("window", "sent"), [(TUMBLING, partial("x", 0)), (SESSION, session(0, 4))])
+def test_with_every_change_nothing_goes_out_at_the_close(window: Any, sent: Sent) -> None:
+    m = Merging(window)
+    m.send(sent)
+    assert m.send(passed(500)) == []

@@ -213,3 +213,10 @@ def test_two_joins_in_one_state_are_apart() -> None:
     assert shown(two.take(R, keyed([(2, "k", X)]))) == []
     assert shown(two.take(L, keyed([(3, "k", B)]))) == [(B, X, 3)]
     assert shown(PartitionTableJoin(TableJoin("two"), state).take(L, keyed([(4, "k", A)], 1))) == [(A, X, 4)]
+
+
+def test_a_tombstone_has_no_rows() -> None:
+    t = Tables()
+    t.batch(L, (1, "k", A))
+    t.batch(R, (2, "k", X))
+    assert t.batch(L, (3, "k", None)).rows == [JoinedRow("k", None, None, 3, 1, 0, retired=True)]
