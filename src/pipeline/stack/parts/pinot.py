@@ -122,7 +122,8 @@ class Pinot(Part):
 
     def program(self) -> Program:
         """The JVM of all three roles."""
-        options = ["-Xmx1g", f"-Dlog4j2.configurationFile={logging_file(self.site)}"]
+        # a Pinot that was killed holds its names in ZooKeeper for as long as its session lasts: 30 s by default
+        options = ["-Xmx1g", f"-Dlog4j2.configurationFile={logging_file(self.site)}", "-Dzk.session.timeout=10000"]
         options += [f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in OPENED]
         options += ["--add-exports=java.base/jdk.internal.ref=ALL-UNNAMED"]
         main = [
