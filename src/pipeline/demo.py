@@ -33,9 +33,7 @@ DRAIN_S = 3.0
 @click.option("--rate", type=click.FloatRange(0.1), help="Page views and sales a second each; users a third of it.")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Number of worker processes.")
 @click.option("--fresh", is_flag=True, help="Wipe the state of the data folder first.")
-@click.option(
-    "--keep", is_flag=True, help="Leave all but the sources running at the end; see `pipeline stack down`."
-)
+@click.option("--keep", is_flag=True, help="Leave all but the sources running at the end; see `pipeline stack down`.")
 def demo(seconds: float | None, rate: float | None, workers: int, fresh: bool, keep: bool) -> None:
     """Start everything: cluster, topics, database, Pinot tables, generators, poller, workers and the dashboard.
 
