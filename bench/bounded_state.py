@@ -2,7 +2,7 @@
 
     .venv/bin/python bench/bounded_state.py [--hours 48] [--keys 1000]
 
-Every key has an event a minute and, so that sessions end, none in the second half of each hour; five source
+Every key has an event every three minutes and, so that sessions end, none in the second half of each hour; five source
 partitions, both stages, grace of an hour. Prints live entries of the state and the process's memory by hour.
 """
 
@@ -65,9 +65,9 @@ def main(hours: int, keys: int) -> None:
     names = [f"key-{n}" for n in range(keys)]
     shares = [names[p::PARTITIONS] for p in range(PARTITIONS)]
     for minute in range(hours * 60):
-        if minute % 60 < 30:
+        if minute % 60 < 30 and minute % 3 == 0:
             for partition in range(PARTITIONS):
-                # keys move on by a partition every minute, so that groups are spread over partitions
+                # keys move on by a partition every time, so that groups are spread over partitions
                 run.feed(partition, minute * MINUTE_MS, shares[(partition + minute) % PARTITIONS])
         if minute % 60 == 59 and (hour := minute // 60 + 1) % 6 == 0:
             gc.collect()
