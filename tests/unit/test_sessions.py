@@ -136,11 +136,11 @@ def test_late_events_tell_by_how_much_and_keep_nobody_else_back() -> None:
 
 def test_all_that_was_retired_since_the_latest_batch_began_goes_out_again() -> None:
     p = Pipeline(Session(10))
-    p.feed(rows([(0, "x")]))
-    p.fold.fold(rows([(5, "x")], 1))  # nothing of it is sent
+    p.feed(rows([(0, "x"), (4, "x")]))
+    p.fold.fold(rows([(5, "x")], 2))  # nothing of it is sent
     p.restart()
-    (partial,) = p.fold.fold(rows([(5, "x"), (8, "x")], 1)).partials
-    assert partial == SessionPartial("a", "x", 0, 2, [[0, 8, 3]], [[0, 0], [0, 5]], 8)
+    (partial,) = p.fold.fold(rows([(5, "x"), (8, "x")], 2)).partials
+    assert partial == SessionPartial("a", "x", 0, 3, [[0, 8, 4]], [[0, 4], [0, 5]], 8)
 
 
 def test_a_session_that_a_group_holds_but_the_marker_does_not_is_not_counted_twice() -> None:

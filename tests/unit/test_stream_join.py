@@ -342,3 +342,11 @@ def test_times_survive_a_restart() -> None:
 def test_null_values_are_added_up() -> None:
     s = Streams()
     assert s.take(L, (1, "k", None), (2, "k", None)).null_values == 2
+
+
+@pytest.mark.parametrize("first", [L, R])
+def test_a_left_row_that_had_a_partner_does_not_go_out_alone(first: Side) -> None:
+    s = Streams(JoinKind.LEFT)
+    s.rows(first, 100)
+    assert len(s.rows(first.other, 105)) == 1
+    assert s.rows(R, 200) == []
