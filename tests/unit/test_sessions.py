@@ -173,8 +173,8 @@ def test_a_group_is_dropped_when_all_its_sessions_have_closed_after_a_restart_to
 
 def test_closed_sessions_of_a_group_that_goes_on_are_not_held() -> None:
     p = Pipeline(Session(10, grace_ms=0))
-    p.feed_all([rows([(0, "x"), (30, "end")]), rows([(35, "x")], 2)])
-    assert p.fold_state.rows["a", "x"] == [2, [[35, 35, 1]], []]
+    p.feed_all([rows([(0, "x"), (25, "x"), (30, "end")]), rows([(35, "x")], 3)])
+    assert p.fold_state.rows["a", "x"] == [3, [[25, 35, 2]], [[25, 25]]]
 
 
 def test_a_session_of_one_origin_is_retired_as_the_union_under_which_it_was_shown() -> None:
@@ -196,3 +196,11 @@ def test_an_origin_may_retire_what_it_had_without_anything_new() -> None:
     merge.merge([SessionPartial("a", "x", 0, 0, [[0, 4, 2], [50, 50, 1]], [], 0)], 0, 0)
     results = merge.merge([SessionPartial("a", "x", 0, 1, [], [[0, 4]], 0)], 1, 1)
     assert [(r.start_ms, r.retired) for r in results] == [(0, True)]
+
+
+def test_sessions_that_fall_apart_go_out_again_although_they_have_not_changed() -> None:
+    merge = PartitionMerge([Aggregate("a", "g", Count("n"), "O", Session(10))], 3, State())
+    parts = [[0, 4, 2], [12, 12, 1], [20, 24, 3]]
+    merge.merge([SessionPartial("a", "x", o, 0, [part], [], 0) for o, part in enumerate(parts)], 0, 2)
+    results = merge.merge([SessionPartial("a", "x", 1, 1, [[90, 90, 1]], [[12, 12]], 90)], 3, 3)
+    assert [(r.start_ms, r.end_ms, r.state) for r in results] == [(0, 24, None), (0, 4, 2), (20, 24, 3), (90, 90, 1)]
