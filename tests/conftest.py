@@ -36,7 +36,11 @@ DESELECTED = pytest.StashKey[str]()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Whatever uses the real cluster is an integration test; browser tests need a browser."""
+    """Whatever uses the real cluster is an integration test; browser tests need a browser.
+
+    Quick tests come first, then those with brokers of their own, then those that share the running application.
+    """
+    items.sort(key=_weight)
     for item in items:
         if "stack" in getattr(item, "fixturenames", ()):
             item.add_marker("integration")
@@ -46,6 +50,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in browser]
         config.hook.pytest_deselected(items=browser)
         config.stash[DESELECTED] = f"{len(browser)} browser tests deselected: no {' and no '.join(missing)} on the PATH"
+
+
+def _weight(item: pytest.Item) -> int:
+    names = getattr(item, "fixturenames", ())
+    if "application" in names:
+        return 3
+    if "stack" in names:
+        return 2
+    return 1 if "brokers" in names or item.get_closest_marker("browser") else 0
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
