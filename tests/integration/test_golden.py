@@ -97,8 +97,9 @@ async def settled(settings: Settings) -> None:
     ]
     deadline = time.monotonic() + LIMIT_S
     while True:
-        ends = await reading.end_offsets(settings, consumed)
+        # in this order: what follows from a committed record is in its topic by the time the ends are read
         committed = await reading.committed(settings, settings.app_id)
+        ends = await reading.end_offsets(settings, consumed)
         behind = {tp: end - committed.get(tp, 0) for tp, end in ends.items() if end > committed.get(tp, 0)}
         if not behind:
             return

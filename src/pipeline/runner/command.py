@@ -3,6 +3,8 @@
 import asyncio
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -27,14 +29,13 @@ def test_runner(inputs: Path, outputs: Path, module: str | None) -> None:
     from pipeline.runner.cases import load, run
     from pipeline.runner.local import flash_sales_application, topology_application
 
-    for noisy in ("pipeline", "faust", "mode"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
     case = load(inputs, outputs)
     if module is None:
         application = flash_sales_application(settings())
     else:
         application = topology_application(settings(), load_topology(module))
-    difference = asyncio.run(run(case, application))
+    with _quiet("pipeline", "faust", "mode"):
+        difference = asyncio.run(run(case, application))
     if difference is None:
         click.echo(">>> Test passed!")
         return
@@ -58,3 +59,16 @@ def load_topology(module: str) -> Any:
             f"--topology is {module!r}, but that module has no TOPOLOGY of class pipeline.topology.Topology"
         )
     return found
+
+
+@contextmanager
+def _quiet(*names: str) -> Iterator[None]:
+    """Only errors of these loggers while the block runs."""
+    before = {name: logging.getLogger(name).level for name in names}
+    for name in names:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)
