@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,14 +63,15 @@ def test_final_rows(brokers: Stack, name: str) -> None:
 
 
 async def empty_topics(settings: Settings) -> None:
-    """Delete every topic, and create the declared ones."""
+    """Delete every topic, and create the declared ones; the cases' records are of 1970: no retention by time."""
     async with kafka.admin_client(settings) as admin:
         names = [name for name in await admin.list_topics() if not name.startswith("__")]
         if names:
             await admin.delete_topics(names)
         while any(not name.startswith("__") for name in await admin.list_topics()):
             await asyncio.sleep(0.1)
-    await create_topics(settings)
+    kept = {"retention.ms": "-1"}
+    await create_topics(settings, [replace(topic, config={**topic.config, **kept}) for topic in topics.ALL])
 
 
 async def produce(settings: Settings, inputs: list[Input], *, settle: bool) -> None:
