@@ -119,6 +119,17 @@ class Settings(BaseSettings):
     # dashboard
     dashboard_host: str = Field("127.0.0.1", description="Address that the dashboard listens on.")
     dashboard_port: int = Field(8050, ge=0, le=65535, description="Port of the dashboard; 0: a free one.")
+    dashboard_base_path: str = Field(
+        "/", pattern=r"^/([A-Za-z0-9._~-]+/)*$", description="Path of the dashboard behind a proxy, like /shop/."
+    )
+    dashboard_auth: str = Field(
+        "", pattern=r"^([^:]+:.+)?$", description="user:password that the dashboard asks for; empty: nobody is asked."
+    )
+    dashboard_currency: str = Field("USD", pattern=r"^[A-Z]{3}$", description="Currency of all amounts (ISO 4217).")
+    dashboard_timezone: str = Field(
+        "UTC", description="Time zone that the page begins with; viewers may choose another."
+    )
+    health_interval_s: float = Field(10.0, ge=1, description="How often the health page's parts are asked.")
     refresh_s: float = Field(1.0, gt=0, description="How often the dashboard asks Pinot.")
     pinot_timeout_s: float = Field(5.0, gt=0, description="Limit of one Pinot query.")
     stale_after_s: float = Field(30.0, gt=0, description="Without new data for this long the dashboard says stale.")

@@ -10,6 +10,7 @@ from pipeline.dashboard.callbacks import refresh_limit_s, register
 from pipeline.dashboard.layout import DESCRIPTION, TITLE, index, layout
 from pipeline.dashboard.queries import PinotSource
 from pipeline.dashboard.snapshot import Poller, Snapshot, freshness
+from pipeline.dashboard.web import protect
 from pipeline.serving.pinot import client
 from pipeline.settings import Settings
 from pipeline.timebase import now_ms
@@ -35,24 +36,29 @@ def create_app(settings: Settings, poller: Poller | None = None) -> Dash:
         serve_locally=True,
         title=TITLE,
         description=DESCRIPTION,
+        url_base_pathname=settings.dashboard_base_path,
         update_title=NO_TITLE_CHANGE,
-        index_string=index(),
+        index_string=index(settings.dashboard_base_path),
+        assets_ignore=r"boot\.js|.*LICENSE.*",
         meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
         add_log_handler=False,
         enable_mcp=False,
     )
-    app.layout = layout(settings)
+    app.layout = layout(settings, settings.dashboard_base_path)
     register(app, poller, settings)
     app.server.before_request(poller.start)
-    _add_health(app.server, poller, refresh_limit_s(settings))
+    _add_health(app.server, settings.dashboard_base_path, poller, refresh_limit_s(settings))
+    protect(app.server, settings.dashboard_auth, app.csp_hashes())
     return app
 
 
-def _add_health(server: Flask, poller: Poller, limit_s: float) -> None:
-    @server.get("/healthz")
+def _add_health(server: Flask, prefix: str, poller: Poller, limit_s: float) -> None:
     def healthz() -> Any:
         body, status = health(poller.current, now_ms(), limit_s)
         return jsonify(body), status
+
+    for number, path in enumerate(sorted({"/healthz", f"{prefix}healthz"})):
+        server.add_url_rule(path, f"healthz{number}", healthz)
 
 
 def health(snapshot: Snapshot, now_ms: int, limit_s: float) -> tuple[dict[str, Any], int]:

@@ -10,15 +10,18 @@ from dataclasses import asdict
 from typing import Any
 
 from dash import ClientsideFunction, Dash, Input, Output, State, no_update
+from dash.exceptions import PreventUpdate
 
+from pipeline.dashboard.choices import Choices
 from pipeline.dashboard.figures import FIGURES
-from pipeline.dashboard.numbers import PANELS, Filters
+from pipeline.dashboard.numbers import PANELS
 from pipeline.dashboard.snapshot import Poller, freshness
-from pipeline.dashboard.views import Key, Views, update
+from pipeline.dashboard.views import Key, Update, Views, Windows, update
 from pipeline.settings import Settings
 from pipeline.timebase import now_ms
 
-KPIS = ("pageviews", "sales", "users")
+CROSS_FILTERS = {"sales_by_group": "groups", "sales_by_region": "regions", "pageviews_by_region": "regions"}
+"""{chart: the filter that a click on one of its bars sets or clears}."""
 
 
 def refresh_limit_s(settings: Settings) -> float:
@@ -29,11 +32,9 @@ def refresh_limit_s(settings: Settings) -> float:
 def outputs() -> dict[str, Any]:
     """The tick's outputs by name."""
     return {
-        "kpis": {panel: Output(f"kpi-{panel}", "children") for panel in KPIS},
+        "panels": Output("panels", "data"),
         "notes": {panel: Output(f"note-{panel}", "children") for panel in PANELS},
         "figures": {panel: Output(f"figure-{panel}", "figure") for panel in FIGURES},
-        "groups": Output("groups", "options"),
-        "regions": Output("regions", "options"),
         "banner": Output("banner", "children"),
         "banner_class": Output("banner", "className"),
         "freshness": Output("freshness", "data"),
@@ -48,26 +49,30 @@ class Ticks:
         self._poller = poller
         self._settings = settings
         self._clock_ms = clock_ms
-        self._views = Views(poller.epoch, settings.tumbling_size_ms)
+        self._views = Views(
+            poller.epoch, Windows(settings.tumbling_size_ms, settings.hopping_size_ms, settings.session_gap_ms)
+        )
 
-    def answer(self, seen: Sequence[Any] | None, filters: Filters, scheme: str) -> dict[str, Any]:
+    def answer(self, seen: Sequence[Any] | None, choices: Choices, scheme: str) -> dict[str, Any]:
         """Values for `outputs()`. `seen` is the key that the browser got with the last answer, None at first."""
         snapshot, now = self._poller.current, self._clock_ms()
-        key, new = self._views.get(snapshot, filters, scheme, now)
+        key, new = self._views.get(snapshot, choices, scheme, now)
         old_key = _key(seen)
         old = self._views.find(old_key) if old_key is not None else None
         change = update(old, new, whole_figures=old_key is None or not key.follows(old_key))
         fresh = freshness(snapshot, now, refresh_limit_s(self._settings), self._settings.stale_after_s)
         banner = banner_text(fresh.state, snapshot.error, snapshot.data is not None)
         return {
-            "kpis": _fill(KPIS, change.kpis),
+            "panels": _panels(change),
             "notes": _fill(PANELS, change.notes),
             "figures": _fill(FIGURES, change.figures),
-            "groups": no_update if change.groups is None else list(change.groups),
-            "regions": no_update if change.regions is None else list(change.regions),
             "banner": banner,
             "banner_class": "banner" if banner else "banner hidden",
-            "freshness": {**asdict(fresh), "server_ms": now},
+            "freshness": {
+                **asdict(fresh),
+                "server_ms": now,
+                "newest_ms": dict(snapshot.data.newest_ms) if snapshot.data is not None else {},
+            },
             "seen": list(key) if key != old_key else no_update,
         }
 
@@ -85,6 +90,12 @@ def _key(seen: Sequence[Any] | None) -> Key | None:
     return Key(*seen) if isinstance(seen, list) and len(seen) == len(Key._fields) else None
 
 
+def _panels(change: Update) -> Any:
+    """What the browser paints by itself (`assets/panels.js`): only what changed."""
+    found = {"kpis": change.kpis or None, "latest": change.latest, "groups": change.groups, "regions": change.regions}
+    return {name: value for name, value in found.items() if value is not None} or no_update
+
+
 def _fill(panels: Sequence[str], changed: Mapping[str, Any]) -> dict[str, Any]:
     return {panel: changed.get(panel, no_update) for panel in panels}
 
@@ -97,10 +108,7 @@ def register(app: Dash, poller: Poller, settings: Settings) -> None:
         output=outputs(),
         inputs={
             "tick": Input("tick", "n_intervals"),
-            "first_day": Input("dates", "start_date"),
-            "last_day": Input("dates", "end_date"),
-            "groups": Input("groups", "value"),
-            "regions": Input("regions", "value"),
+            "view": Input("view", "data"),
             "scheme": Input("scheme", "data"),
         },
         state={"seen": State("seen", "data")},
@@ -108,14 +116,14 @@ def register(app: Dash, poller: Poller, settings: Settings) -> None:
     )
     def tick(
         tick: int | None,
-        first_day: str | None,
-        last_day: str | None,
-        groups: list[str] | None,
-        regions: list[str] | None,
+        view: dict[str, Any] | None,
         scheme: str | None,
         seen: list[Any] | None,
     ) -> dict[str, Any]:
-        return ticks.answer(seen, Filters.of(first_day, last_day, groups, regions), scheme or "light")
+        if not isinstance(view, dict):  # the browser has not read its address yet
+            raise PreventUpdate
+        choices = Choices.of(view, currency=settings.dashboard_currency, zone=settings.dashboard_timezone)
+        return ticks.answer(seen, choices, scheme or "light")
 
     _register_browser(app)
 
@@ -149,12 +157,34 @@ def _register_browser(app: Dash) -> None:
         State("paused", "data"),
         prevent_initial_call=True,
     )
+    controls = [(name, "data") for name in ("period", "first_day", "last_day", "groups", "regions", "zone", "format")]
+    add(
+        ClientsideFunction("pipeline", "view"),
+        Output("view", "data"),
+        *(Input(name, prop) for name, prop in controls),
+    )
     add(
         ClientsideFunction("pipeline", "clear"),
-        Output("dates", "start_date"),
-        Output("dates", "end_date"),
-        Output("groups", "value"),
-        Output("regions", "value"),
+        *(Output(name, prop) for name, prop in controls[:5]),
         Input("clear", "n_clicks"),
         prevent_initial_call=True,
     )
+    add(
+        ClientsideFunction("pipeline", "panels"),
+        Output("painted", "data"),
+        Input("panels", "data"),
+        Input("freshness", "data"),
+    )
+    add(
+        ClientsideFunction("pipeline", "pace"),
+        Output("tick", "interval"),
+        Input("pace", "data"),
+    )
+    for panel, control in CROSS_FILTERS.items():
+        add(
+            ClientsideFunction("pipeline", "cross"),
+            Output(control, "data", allow_duplicate=True),
+            Input(f"figure-{panel}", "clickData"),
+            State(control, "data"),
+            prevent_initial_call=True,
+        )

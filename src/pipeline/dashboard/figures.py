@@ -3,40 +3,61 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from pipeline.dashboard.formats import Formats
 from pipeline.dashboard.numbers import Breakdown, Numbers
+from pipeline.dashboard.snapshot import Cells, Session
 from pipeline.dashboard.theme import FONT, Theme
-from pipeline.timebase import to_datetime
 
 Figure = dict[str, Any]
 MIN_WINDOWS = 12
 GRAPH_HEIGHT = 300
 BAR_HEIGHT = 20
 CHARACTER_WIDTH = 8
-FIGURES = ("trend", "pageviews_by_region", "sales_by_group", "sales_by_region")
+WINDOWS_SHOWN = 8
+SESSIONS_SHOWN = 30
+FIGURES = (
+    "trend",
+    "top_products",
+    "sales_by_group",
+    "sales_by_region",
+    "pageviews_by_region",
+    "tumbling",
+    "hopping",
+    "sessions",
+)
 
 
-def count(value: int) -> str:
-    """1234567 -> "1,234,567"."""
-    return f"{value:,}"
-
-
-def money(cents: int) -> str:
-    """123456 -> "$1,234.56", exact."""
-    whole, part = divmod(abs(cents), 100)
-    return f"{'-' if cents < 0 else ''}${whole:,}.{part:02d}"
-
-
-def figures(numbers: Numbers, theme: Theme, size_ms: int, open_ms: int, empty: str) -> dict[str, Figure]:
-    """All figures by panel. `open_ms` is the start of the window that is still open; `empty` replaces blank charts."""
-    return {
-        "trend": trend(numbers.trend, theme, size_ms, open_ms, empty),
+def figures(
+    numbers: Numbers,
+    theme: Theme,
+    formats: Formats,
+    size_ms: int,
+    now_ms: int,
+    empty: str,
+    hopping_size_ms: int,
+    gap_ms: int,
+) -> dict[str, Figure]:
+    """All figures by panel. What has not ended at `now_ms` is hatched; `empty` replaces blank charts."""
+    money, count = formats.money, formats.count
+    products = tuple((f"{product}", cents) for product, _, cents in numbers.top_products)
+    found = {
+        "trend": trend(numbers.trend, theme, formats, size_ms, now_ms // size_ms * size_ms, empty),
+        "top_products": bars(products, theme, money, empty, slots=10, scale=100),
+        "sales_by_group": bars(numbers.sales_by_group, theme, money, empty, slots=5, scale=100),
+        "sales_by_region": bars(numbers.sales_by_region, theme, money, empty, slots=9, scale=100),
         "pageviews_by_region": bars(numbers.pageviews_by_region, theme, count, empty, slots=9),
-        "sales_by_group": bars(numbers.sales_by_group, theme, money, empty, slots=5),
-        "sales_by_region": bars(numbers.sales_by_region, theme, money, empty, slots=9),
+        "tumbling": windows(numbers.tumbling, theme, formats, size_ms, now_ms, empty),
+        "hopping": windows(numbers.hopping, theme, formats, hopping_size_ms, now_ms, empty),
+        "sessions": sessions(numbers.sessions, theme, formats, gap_ms, now_ms, empty),
     }
+    for figure in found.values():
+        figure["layout"]["separators"] = formats.separators
+    return found
 
 
-def trend(windows: Sequence[tuple[int, int]], theme: Theme, size_ms: int, open_ms: int, empty: str) -> Figure:
+def trend(
+    windows: Sequence[tuple[int, int]], theme: Theme, formats: Formats, size_ms: int, open_ms: int, empty: str
+) -> Figure:
     """Sales per window as columns from start to end; windows from `open_ms` on are hatched, since they still grow."""
     closed = [window for window in windows if window[0] < open_ms]
     still_open = [window for window in windows if window[0] >= open_ms]
@@ -53,7 +74,7 @@ def trend(windows: Sequence[tuple[int, int]], theme: Theme, size_ms: int, open_m
         "dragmode": "zoom",
         "xaxis": {
             "type": "date",
-            "range": [_iso(first_ms), _iso(last_ms + size_ms)],
+            "range": [formats.axis(first_ms), formats.axis(last_ms + size_ms)],
             "showgrid": False,
             "linecolor": theme.css["border"],
             "ticks": "outside",
@@ -65,7 +86,7 @@ def trend(windows: Sequence[tuple[int, int]], theme: Theme, size_ms: int, open_m
         },
         "yaxis": {
             "rangemode": "tozero",
-            "tickprefix": "$",
+            "tickprefix": formats.symbol,
             "tickformat": "~s",
             "nticks": 5,
             "gridcolor": theme.css["grid"],
@@ -80,20 +101,26 @@ def trend(windows: Sequence[tuple[int, int]], theme: Theme, size_ms: int, open_m
         "pattern": {"shape": "/", "fgcolor": accent, "size": 6, "solidity": 0.35},
     }
     traces = [
-        _columns(closed, "closed", {"color": accent}, size_ms, ""),
-        _columns(still_open, "open", hatched, size_ms, " so far"),
+        _columns(closed, "closed", {"color": accent}, size_ms, "", formats),
+        _columns(still_open, "open", hatched, size_ms, " so far", formats),
     ]
     return {"data": traces, "layout": layout}
 
 
 def _columns(
-    windows: Sequence[tuple[int, int]], name: str, marker: Mapping[str, Any], size_ms: int, suffix: str
+    windows: Sequence[tuple[int, int]],
+    name: str,
+    marker: Mapping[str, Any],
+    size_ms: int,
+    suffix: str,
+    formats: Formats,
 ) -> Figure:
-    spans = [f"{to_datetime(start):%b %-d, %H:%M}-{to_datetime(start + size_ms):%H:%M}" for start, _ in windows]
+    spans = [formats.span(start, start + size_ms) for start, _ in windows]
+    money = formats.money
     return {
         "type": "bar",
         "name": name,
-        "x": [_iso(start) for start, _ in windows],
+        "x": [formats.axis(start) for start, _ in windows],
         "y": [cents / 100 for _, cents in windows],
         "customdata": [f"{span}<br><b>{money(c)}</b>{suffix}" for span, (_, c) in zip(spans, windows, strict=True)],
         "offset": 0.08 * size_ms,
@@ -103,7 +130,121 @@ def _columns(
     }
 
 
-def bars(rows: Breakdown, theme: Theme, label: Callable[[int], str], empty: str, *, slots: int) -> Figure:
+def windows(cells: Cells, theme: Theme, formats: Formats, size_ms: int, now_ms: int, empty: str) -> Figure:
+    """Page views per window, stacked by page group, of the latest windows; those that have not ended are hatched."""
+    layout = _layout(theme)
+    starts = sorted({cell.start_ms for cell in cells})[-WINDOWS_SHOWN:]
+    if not starts:
+        return _empty(layout, empty, theme)
+    values = {(cell.group, cell.start_ms): cell.value for cell in cells}
+    spans = {start: formats.span(start, start + size_ms) for start in starts}
+    labels = [f"{formats.moment(start):%H:%M}" for start in starts]
+    traces = []
+    for group in sorted({cell.group for cell in cells}):
+        found = [values.get((group, start), 0) for start in starts]
+        traces.append(
+            {
+                "type": "bar",
+                "name": group,
+                "x": [formats.axis(start) for start in starts],
+                "y": found,
+                "customdata": [
+                    f"{group}, {spans[start]}<br><b>{formats.count(n)}</b>{_so_far(start + size_ms > now_ms)}"
+                    for start, n in zip(starts, found, strict=True)
+                ],
+                "marker": {
+                    "color": theme.colour(group),
+                    "line": {"color": theme.css["card"], "width": 1},
+                    "pattern": _pattern([start + size_ms > now_ms for start in starts], theme),
+                },
+                "hovertemplate": "%{customdata}<extra></extra>",
+            }
+        )
+    layout |= {
+        "margin": {"l": 44, "r": 8, "t": 8, "b": 28},
+        "barmode": "stack",
+        "bargap": 0.18,
+        "dragmode": False,
+        "xaxis": {"type": "category", "tickvals": traces[0]["x"], "ticktext": labels, "nticks": 6, "fixedrange": True},
+        "yaxis": {
+            "rangemode": "tozero",
+            "tickformat": "~s",
+            "nticks": 4,
+            "gridcolor": theme.css["grid"],
+            "zeroline": False,
+            "fixedrange": True,
+        },
+    }
+    return {"data": traces, "layout": layout}
+
+
+def sessions(found: Sequence[Session], theme: Theme, formats: Formats, gap_ms: int, now_ms: int, empty: str) -> Figure:
+    """Sessions as bars from their first to their last view, a row per page group; one that may go on is hatched."""
+    layout = _layout(theme)
+    shown = sorted(found, key=lambda s: s.end_ms)[-SESSIONS_SHOWN:]
+    if not shown:
+        return _empty(layout, empty, theme)
+    still_open = [s.end_ms + gap_ms >= now_ms for s in shown]
+    trace = {
+        "type": "bar",
+        "orientation": "h",
+        "y": [s.group for s in shown],
+        "base": [formats.axis(s.start_ms) for s in shown],
+        "x": [max(s.end_ms - s.start_ms, 1000) for s in shown],
+        "text": [formats.count(s.value) for s in shown],
+        "textposition": "inside",
+        "insidetextanchor": "middle",
+        "textfont": {"color": theme.css["text"]},
+        "customdata": [
+            f"{s.group}, {formats.span(s.start_ms, s.end_ms)}<br><b>{formats.count(s.value)}</b>{_so_far(o)}"
+            for s, o in zip(shown, still_open, strict=True)
+        ],
+        "marker": {
+            "color": [theme.colour(s.group) for s in shown],
+            "opacity": 0.55,
+            "pattern": _pattern(still_open, theme),
+        },
+        "hovertemplate": "%{customdata}<extra></extra>",
+    }
+    layout |= {
+        "margin": {"l": 92, "r": 8, "t": 8, "b": 28},
+        "barmode": "overlay",
+        "bargap": 0.4,
+        "dragmode": False,
+        "xaxis": {
+            "type": "date",
+            "tickformat": "%H:%M",
+            "nticks": 5,
+            "fixedrange": True,
+            "gridcolor": theme.css["grid"],
+        },
+        "yaxis": {
+            "type": "category",
+            "categoryorder": "category descending",
+            "fixedrange": True,
+            "ticklabelstandoff": 8,
+        },
+    }
+    return {"data": [trace], "layout": layout}
+
+
+def _so_far(is_open: bool) -> str:
+    return " so far" if is_open else ""
+
+
+def _pattern(still_open: Sequence[bool], theme: Theme) -> Figure:
+    return {
+        "shape": ["/" if is_open else "" for is_open in still_open],
+        "fillmode": "overlay",
+        "fgcolor": theme.css["card"],
+        "size": 6,
+        "solidity": 0.35,
+    }
+
+
+def bars(
+    rows: Breakdown, theme: Theme, label: Callable[[int], str], empty: str, *, slots: int, scale: int = 1
+) -> Figure:
     """Horizontal bars, the largest on top, each in its name's colour, its value in a column at the right.
 
     There is room for `slots` bars, so that they keep their place and thickness when a filter leaves fewer.
@@ -113,7 +254,6 @@ def bars(rows: Breakdown, theme: Theme, label: Callable[[int], str], empty: str,
         return _empty(layout, empty, theme)
     upwards = rows[::-1]
     slots = max(slots, len(rows))
-    scale = 100 if label is money else 1
     values_width = 16 + CHARACTER_WIDTH * max(len(label(value)) for _, value in rows)
     layout |= {
         "margin": {"l": 92, "r": values_width, "t": 4, "b": 4},
@@ -196,7 +336,3 @@ def _empty(layout: Figure, text: str, theme: Theme) -> Figure:
             "annotations": [note],
         },
     }
-
-
-def _iso(ms: int) -> str:
-    return to_datetime(ms).strftime("%Y-%m-%d %H:%M:%S")

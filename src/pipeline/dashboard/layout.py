@@ -1,9 +1,13 @@
 """The page's components: header with the freshness chip, filters, KPIs and charts. No numbers, no callbacks."""
 
+import json
+from collections.abc import Iterable
 from typing import Any
 
 from dash import dcc, html
 
+from pipeline.dashboard.choices import DEFAULT_PERIOD, PERIODS
+from pipeline.dashboard.formats import DEFAULT_STYLE, STYLES, zone_options
 from pipeline.dashboard.theme import css
 from pipeline.settings import Settings
 
@@ -15,11 +19,26 @@ KPIS = {
     "users": ("Users", "registered"),
 }
 CHARTS = {
-    "trend": ("Flash sales per hour", "hours in UTC; hatched: still open"),
-    "sales_by_group": ("Flash sales by product group", "largest first"),
-    "sales_by_region": ("Flash sales by region", "region of the sale"),
-    "pageviews_by_region": ("Page views by region", "region of the viewer, where known"),
+    "trend": ("Flash sales over time", "per window; hatched: still open"),
+    "top_products": ("Top products", "by sales"),
+    "sales_by_group": ("Flash sales by product group", "click a bar to filter"),
+    "sales_by_region": ("Flash sales by region", "region of the sale; click to filter"),
+    "pageviews_by_region": ("Page views by region", "where known; click to filter"),
+    "tumbling": ("Tumbling windows", "page views by page group"),
+    "hopping": ("Hopping windows", "they overlap: a view counts in each"),
+    "sessions": ("Session windows", "from first to last view"),
 }
+SOURCES = {
+    "pageviews": "pageviews",
+    "users": "users",
+    "pageviews_by_region": "regions",
+    "tumbling": "pageviews",
+    "hopping": "pageviews",
+    "sessions": "pageviews",
+}
+"""{panel: the source that its age is taken from}, "sales" for the others."""
+PACES = {1000: "1 s", 5000: "5 s", 15000: "15 s"}
+LATEST = ("Time", "Product", "Group", "Region", "Pieces", "Amount")
 BLANK = {
     "data": [],
     "layout": {
@@ -29,11 +48,10 @@ BLANK = {
         "yaxis": {"visible": False},
     },
 }
-DROPDOWN_HEIGHT = 420
 GRAPH_CONFIG: Any = {"displayModeBar": False, "scrollZoom": False, "doubleClick": "reset"}
 
 
-def index() -> str:
+def index(prefix: str) -> str:
     """The HTML around the page; `{%...%}` are Dash's."""
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -41,8 +59,9 @@ def index() -> str:
         {{%metas%}}
         <meta name="color-scheme" content="light dark">
         <title>{{%title%}}</title>
-        <link rel="icon" type="image/svg+xml" href="assets/favicon.svg">
+        <link rel="icon" type="image/svg+xml" href="{prefix}assets/favicon.svg">
         <style>{css()}</style>
+        <script src="{prefix}assets/boot.js"></script>
         {{%css%}}
     </head>
     <body>
@@ -53,30 +72,44 @@ def index() -> str:
 </html>"""
 
 
-def layout(settings: Settings) -> Any:
+def layout(settings: Settings, prefix: str = "/") -> Any:
     """The whole page as it is before the first data."""
+    stores = ("scheme", "seen", "freshness", "view", "panels", "painted")
     return html.Div(
         className="page",
         children=[
-            dcc.Interval(id="tick", interval=max(200, round(settings.refresh_s * 1000))),
+            dcc.Interval(id="tick", interval=1000),
             dcc.Interval(id="clock", interval=1000),
-            dcc.Store(id="scheme"),
-            dcc.Store(id="seen"),
-            dcc.Store(id="freshness"),
+            *(dcc.Store(id=name) for name in stores),
             dcc.Store(id="paused", data=False),
-            _header(),
-            _filters(),
-            html.Main([_kpis(), _charts()]),
+            *(dcc.Store(id=name) for name in ("groups", "regions", "first_day", "last_day")),
+            dcc.Store(id="period", data=DEFAULT_PERIOD),
+            dcc.Store(id="zone", data=settings.dashboard_timezone),
+            dcc.Store(id="format", data=DEFAULT_STYLE),
+            dcc.Store(id="pace", data=1000),
+            _header(prefix),
+            _filters(settings),
+            html.Main([_kpis(), _charts(), _latest()]),
             html.Div(id="banner", className="banner hidden", role="alert"),
         ],
     )
 
 
-def _header() -> Any:
+def _header(prefix: str) -> Any:
+    pages = {"": "Dashboard", "health": "Health", "queries": "Queries"}
     return html.Header(
         className="top",
         children=[
-            html.H1(TITLE),
+            html.Div(
+                className="brand",
+                children=[
+                    html.H1(TITLE),
+                    html.Nav(
+                        [html.A(label, href=prefix + path, **_current(path)) for path, label in pages.items()],
+                        **_labelled("Pages"),
+                    ),
+                ],
+            ),
             html.Div(
                 className="status",
                 children=[
@@ -92,39 +125,60 @@ def _header() -> Any:
                             html.Span(id="chip-refresh"),
                         ],
                     ),
+                    html.Span("Event to paint –", id="latency", className="latency"),  # noqa: RUF001
+                    _control("pace", "segments", "Refresh every", list(PACES.items())),
                     html.Button("Pause", id="pause", className="button", type="button"),
+                    html.Button("Theme", id="theme", className="button", type="button"),
                 ],
             ),
         ],
     )
 
 
-def _filters() -> Any:
+def _filters(settings: Settings) -> Any:
     return html.Section(
         className="filters",
         **_labelled("Filters"),
         children=[
+            html.Div(
+                [
+                    html.Span("Period", className="label"),
+                    _control("period", "segments", "Period", list(PERIODS.items())),
+                ],
+                className="field period",
+            ),
+            _field("Product group", _control("groups", "multi", "All product groups", [])),
+            _field("Region", _control("regions", "multi", "All regions", [])),
             _field(
-                "Dates (UTC)",
-                dcc.DatePickerRange(id="dates", display_format="YYYY-MM-DD", clearable=True, minimum_nights=0),
+                "Time zone", _control("zone", "select", "Time zone", _same(zone_options(settings.dashboard_timezone)))
             ),
             _field(
-                "Product group",
-                _dropdown("groups", "All product groups"),
+                f"Numbers ({settings.dashboard_currency})", _control("format", "select", "Number format", _same(STYLES))
             ),
-            _field(
-                "Region",
-                _dropdown("regions", "All regions"),
-            ),
-            html.Button("Clear", id="clear", className="button", type="button", **_labelled("Clear all filters")),
+            html.Button("Reset", id="clear", className="button", type="button", **_labelled("Reset all filters")),
         ],
     )
 
 
-def _dropdown(name: str, placeholder: str) -> Any:
-    return dcc.Dropdown(
-        id=name, multi=True, options=[], placeholder=placeholder, searchable=False, maxHeight=DROPDOWN_HEIGHT
-    )
+def _control(name: str, kind: str, label: str, options: list[tuple[Any, str]]) -> Any:
+    """A place for a native control, which `assets/controls.js` makes; its value is in the store `name`."""
+    return html.Div(id=f"control-{name}", className=f"control {kind}", **_described(kind, label, options))
+
+
+def _described(kind: str, label: str, options: list[tuple[Any, str]]) -> dict[str, Any]:
+    return {"data-kind": kind, "data-label": label, "data-options": json.dumps(options)}
+
+
+def _same(names: Iterable[str]) -> list[tuple[Any, str]]:
+    return [(name, name) for name in names]
+
+
+def _current(path: str) -> dict[str, Any]:
+    return {} if path else {"aria-current": "page"}
+
+
+def _source(panel: str) -> dict[str, Any]:
+    return {"data-source": SOURCES.get(panel, "sales")}
 
 
 def _labelled(text: str) -> dict[str, Any]:
@@ -132,7 +186,7 @@ def _labelled(text: str) -> dict[str, Any]:
 
 
 def _field(label: str, control: Any) -> Any:
-    return html.Div([html.Label(label, htmlFor=control.id), control], className="field")
+    return html.Div([html.Span(label, className="label"), control], className="field")
 
 
 def _kpis() -> Any:
@@ -145,6 +199,11 @@ def _kpis() -> Any:
                 children=[
                     html.H2(title),
                     html.P("–", id=f"kpi-{panel}", className="value"),  # noqa: RUF001
+                    html.P(
+                        [html.Span(id=f"change-{panel}", className="change"), html.Span(id=f"hint-{panel}")],
+                        className="hint",
+                    ),
+                    html.Div(id=f"spark-{panel}", className=f"spark {panel}"),
                     _note(panel, subtitle),
                 ],
             )
@@ -165,10 +224,20 @@ def _chart(panel: str, title: str, subtitle: str) -> Any:
     return html.Div(
         className=f"card chart {panel}",
         children=[
-            html.H2(title),
+            html.Div(
+                [
+                    html.H2(title),
+                    html.Button(
+                        "Table", id=f"table-{panel}", className="small", type="button", **_labelled(f"Table: {title}")
+                    ),
+                ],
+                className="head",
+            ),
             _note(panel, subtitle),
+            html.Div(id=f"rows-{panel}", className="rows", tabIndex=0, hidden=True, **_labelled(f"{title} as a table")),
             html.Div(
                 dcc.Graph(id=f"figure-{panel}", figure=BLANK, config=GRAPH_CONFIG, responsive=True),
+                id=f"graph-{panel}",
                 className="graph",
                 role="img",
                 **_labelled(f"Bar chart: {title}"),
@@ -177,6 +246,29 @@ def _chart(panel: str, title: str, subtitle: str) -> Any:
     )
 
 
+def _latest() -> Any:
+    return html.Section(
+        className="card latest",
+        children=[
+            html.H2("Latest sales"),
+            _note("latest", "newest first"),
+            html.Div(
+                html.Table(
+                    [html.Thead(html.Tr([html.Th(name, scope="col") for name in LATEST])), html.Tbody(id="sales")]
+                ),
+                className="scroll",
+                tabIndex=0,
+                role="region",
+                **_labelled("Latest sales"),
+            ),
+        ],
+    )
+
+
 def _note(panel: str, subtitle: str) -> Any:
-    """What a number is of, and which filters do not apply to it."""
-    return html.P([html.Span(subtitle), html.Span(id=f"note-{panel}", className="unfiltered")], className="note")
+    """What a number is of, how old its newest event is, and which filters do not apply to it."""
+    age = html.Span(className="age", **_source(panel))
+    return html.P(
+        [html.Span(subtitle, className="subtitle"), age, html.Span(id=f"note-{panel}", className="unfiltered")],
+        className="note",
+    )

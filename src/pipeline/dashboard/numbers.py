@@ -1,96 +1,92 @@
-"""What the filters leave of the data: totals, the trend and the breakdowns, as exact integers."""
+"""What the filters leave of the data: totals, changes, trend, breakdowns and windows, as exact integers."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
 
-from pipeline.dashboard.snapshot import Cell, Data
-from pipeline.timebase import DAY_MS, to_ms
+from pipeline.dashboard.choices import Filters
+from pipeline.dashboard.snapshot import Cell, Cells, Data, Recent, Sale, Session, Window, WindowSums
+from pipeline.timebase import HOUR_MS, MINUTE_MS
 
 Breakdown = tuple[tuple[str, int], ...]
+Bounds = tuple[int, int | None]
 
+SPARK_MS = 5 * MINUTE_MS
+SPARK_POINTS = 24
+TOP_PRODUCTS = 10
+SALES_SHOWN = 12
+MEMO_PER_WINDOW = 32
 
-@dataclass(frozen=True, slots=True)
-class Filters:
-    """What a viewer has chosen; an empty tuple and None mean everything.
-
-    Dates are whole days in UTC, both inclusive; a window belongs to the day in which it starts.
-    """
-
-    first_day: date | None = None
-    last_day: date | None = None
-    groups: tuple[str, ...] = ()
-    regions: tuple[str, ...] = ()
-
-    @classmethod
-    def of(
-        cls,
-        first_day: str | None,
-        last_day: str | None,
-        groups: Sequence[str] | None,
-        regions: Sequence[str] | None,
-    ) -> "Filters":
-        """From the values of the page's inputs; raises ValueError for what is no ISO date."""
-        return cls(
-            date.fromisoformat(first_day[:10]) if first_day else None,
-            date.fromisoformat(last_day[:10]) if last_day else None,
-            tuple(sorted(set(groups or ()))),
-            tuple(sorted(set(regions or ()))),
-        )
-
-    @property
-    def has_dates(self) -> bool:
-        """Whether the dates leave anything out."""
-        return self.first_day is not None or self.last_day is not None
-
-    @property
-    def token(self) -> str:
-        """Equal for equal filters; goes to the browser and comes back."""
-        return repr((str(self.first_day), str(self.last_day), self.groups, self.regions))
-
-    def bounds_ms(self) -> tuple[int, int | None]:
-        """[from, to) of the chosen days, None for no end."""
-        first = 0 if self.first_day is None else _midnight_ms(self.first_day)
-        return first, None if self.last_day is None else _midnight_ms(self.last_day) + DAY_MS
-
-
-def _midnight_ms(day: date) -> int:
-    return to_ms(datetime(day.year, day.month, day.day, tzinfo=UTC))
-
-
-@dataclass(frozen=True, slots=True)
-class Numbers:
-    """The page's numbers. Money is in cents; breakdowns are sorted by value, largest first; the trend by time."""
-
-    pageviews: int
-    sales_cents: int
-    users: int
-    trend: tuple[tuple[int, int], ...]
-    pageviews_by_region: Breakdown
-    sales_by_group: Breakdown
-    sales_by_region: Breakdown
-
-
-PANELS = ("pageviews", "sales", "users", "trend", "pageviews_by_region", "sales_by_group", "sales_by_region")
+PANELS = (
+    "pageviews",
+    "sales",
+    "users",
+    "trend",
+    "top_products",
+    "sales_by_group",
+    "sales_by_region",
+    "pageviews_by_region",
+    "tumbling",
+    "hopping",
+    "sessions",
+    "latest",
+)
 NOT_FILTERED = {
     "pageviews": ("product group",),
     "pageviews_by_region": ("product group",),
     "users": ("date", "product group"),
+    "tumbling": ("product group", "region"),
+    "hopping": ("product group", "region"),
+    "sessions": ("product group", "region"),
 }
 """{panel: filters that do not apply, since its tables have no such column}."""
 
 
-def numbers(data: Data, filters: Filters) -> Numbers:
-    """Apply the filters."""
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Sixty whole minutes and the sixty before them, whatever the dates; `spark` is by five minutes, oldest first."""
+
+    now: int = 0
+    before: int = 0
+    spark: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """The page's numbers. Money is in cents; breakdowns are sorted by value, largest first; windows by time."""
+
+    pageviews: int
+    sales_cents: int
+    users: int
+    changes: Mapping[str, Change]
+    trend: tuple[tuple[int, int], ...]
+    top_products: tuple[tuple[str, str, int], ...]
+    pageviews_by_region: Breakdown
+    sales_by_group: Breakdown
+    sales_by_region: Breakdown
+    tumbling: Cells
+    hopping: Cells
+    sessions: tuple[Session, ...]
+    latest: tuple[Sale, ...]
+
+
+def numbers(data: Data, filters: Filters, bounds: Bounds = (0, None)) -> Numbers:
+    """Apply the filters; `bounds` are those of the filters' period, [from, to) of window starts."""
+    sums = [_window_sums(window, filters) for window in _within_windows(data.sales_cube, bounds)]
     return Numbers(
-        pageviews=sum(cell.value for cell in _pageviews(data, filters, by_region=False)),
-        sales_cents=sum(cell.value for cell in _sales(data, filters)),
+        pageviews=sum(_pageviews(data, filters, bounds).values()),
+        sales_cents=sum(_sales(data, filters, bounds, "start_ms").values()),
         users=_users(data, filters),
-        trend=_by_window(_sales(data, filters)),
-        pageviews_by_region=_breakdown((c.region, c.value) for c in _pageviews(data, filters, by_region=True)),
-        sales_by_group=_breakdown((c.group, c.value) for c in _sales(data, filters, by_group=True)),
-        sales_by_region=_breakdown((c.region, c.value) for c in _sales(data, filters, by_region=True)),
+        changes=changes(data, filters),
+        trend=tuple(sorted((int(start), cents) for start, cents in _sales(data, filters, bounds, "start_ms").items())),
+        top_products=_top(sums),
+        pageviews_by_region=_breakdown(_pageviews_by_region(data, filters, bounds)),
+        sales_by_group=_breakdown(_sales(data, filters, bounds, "group")),
+        sales_by_region=_breakdown(_sales(data, filters, bounds, "region")),
+        tumbling=tuple(_within(data.pageviews_tumbling, bounds)),
+        hopping=tuple(_within(data.pageviews_hopping, bounds)),
+        sessions=tuple(s for s in data.sessions if _inside(s.start_ms, bounds)),
+        latest=tuple(_latest(data.latest_sales, filters, bounds))[:SALES_SHOWN],
     )
 
 
@@ -104,57 +100,153 @@ def _words(names: Sequence[str]) -> str:
     return f"not filtered by {' or '.join(names)}" if names else ""
 
 
-def _sales(data: Data, filters: Filters, *, by_group: bool = False, by_region: bool = False) -> Iterator[Cell]:
-    """Sales from the smallest table that has every needed column."""
-    needs_group, needs_region = bool(filters.groups) or by_group, bool(filters.regions) or by_region
+def changes(data: Data, filters: Filters) -> dict[str, Change]:
+    """The last hour against the one before, by KPI; users are distinct viewers, one of two regions counts in both."""
+    recent = data.recent
+    pageviews = [c for c in recent.pageviews if _wanted(c.region, filters.regions)]
+    sales = [c for c in recent.sales if _wanted(c.region, filters.regions) and _wanted(c.group, filters.groups)]
+    regions = filters.regions or ("",)
+    return {
+        "pageviews": _change(recent, pageviews),
+        "sales": _change(recent, sales),
+        "users": Change(
+            sum(n for region, n in recent.users if region in regions),
+            sum(n for region, n in recent.users_before if region in regions),
+            _user_spark(recent, filters),
+        ),
+    }
+
+
+def _change(recent: Recent, cells: Sequence[Cell]) -> Change:
+    hour_ago = recent.minute_ms - HOUR_MS
+    spark = [0] * SPARK_POINTS
+    begin_ms = recent.minute_ms - SPARK_POINTS * SPARK_MS
+    for cell in cells:
+        if begin_ms <= cell.start_ms < recent.minute_ms:
+            spark[(cell.start_ms - begin_ms) // SPARK_MS] += cell.value
+    return Change(
+        sum(c.value for c in cells if c.start_ms >= hour_ago),
+        sum(c.value for c in cells if c.start_ms < hour_ago),
+        tuple(spark),
+    )
+
+
+def _user_spark(recent: Recent, filters: Filters) -> tuple[int, ...]:
+    sums: dict[int, int] = defaultdict(int)
+    for cell in recent.users_by_bucket:
+        if _wanted(cell.region, filters.regions):
+            sums[cell.start_ms] += cell.value
+    return tuple(value for _, value in sorted(sums.items()))
+
+
+def _wanted(name: str, chosen: Sequence[str]) -> bool:
+    return not chosen or name in chosen
+
+
+def _sales(data: Data, filters: Filters, bounds: Bounds, by: str) -> Mapping[str, int] | Mapping[int, int]:
+    """Sales by "group", "region" or "start_ms", from the smallest table that has every needed column."""
+    needs_group = bool(filters.groups) or by == "group"
+    needs_region = bool(filters.regions) or by == "region"
+    sums: dict[str | int, int] = defaultdict(int)
     if needs_group and needs_region:
-        cells = data.sales_cube
-    else:
-        cells = data.sales_by_region if needs_region else data.sales_by_group
-    groups, regions = set(filters.groups), set(filters.regions)
-    for cell in _in_dates(cells, filters):
-        if (not groups or cell.group in groups) and (not regions or cell.region in regions):
-            yield cell
+        for window in _within_windows(data.sales_cube, bounds):
+            found = _window_sums(window, filters)
+            if by == "start_ms":
+                if found.by_group:
+                    sums[window.start_ms] += sum(found.by_group.values())
+            else:
+                for name, value in (found.by_group if by == "group" else found.by_region).items():
+                    sums[name] += value
+        return sums  # type: ignore[return-value]
+    for cell in _within(data.sales_by_region if needs_region else data.sales_by_group, bounds):
+        if _wanted(cell.group, filters.groups) and _wanted(cell.region, filters.regions):
+            sums[getattr(cell, by)] += cell.value
+    return sums  # type: ignore[return-value]
 
 
-def _pageviews(data: Data, filters: Filters, *, by_region: bool) -> Iterator[Cell]:
-    """Page views: unwindowed tables without dates, windows with them; product groups are not page groups."""
-    if filters.regions or by_region:
-        cells = data.pageview_cube if filters.has_dates else data.pageviews_by_region
+def _window_sums(window: Window, filters: Filters) -> WindowSums:
+    key = (filters.groups, filters.regions)
+    found = window.sums.get(key)
+    if found is None:
+        if len(window.sums) >= MEMO_PER_WINDOW:
+            window.sums.clear()
+        found = window.sums[key] = _add_up(window.cells, filters)
+    return found
+
+
+def _add_up(cells: Cells, filters: Filters) -> WindowSums:
+    by_group: dict[str, int] = defaultdict(int)
+    by_region: dict[str, int] = defaultdict(int)
+    by_product: dict[tuple[str, str], int] = defaultdict(int)
+    for group, region, _, value, product in cells:
+        if _wanted(group, filters.groups) and _wanted(region, filters.regions):
+            by_group[group] += value
+            by_region[region] += value
+            by_product[product, group] += value
+    return WindowSums(dict(by_group), dict(by_region), dict(by_product))
+
+
+def _top(sums: Iterable[WindowSums]) -> tuple[tuple[str, str, int], ...]:
+    total: dict[tuple[str, str], int] = defaultdict(int)
+    for found in sums:
+        for key, value in found.by_product.items():
+            total[key] += value
+    ordered = sorted(total.items(), key=lambda item: (-item[1], item[0]))
+    return tuple((product, group, value) for (product, group), value in ordered[:TOP_PRODUCTS])
+
+
+def _pageviews(data: Data, filters: Filters, bounds: Bounds) -> Mapping[str, int]:
+    """Page views by whatever the smallest table has; product groups are not page groups."""
+    if filters.regions:
+        return _pageviews_by_region(data, filters, bounds)
+    cells = _within(data.pageviews_tumbling, bounds) if filters.has_dates else data.pageviews_by_group
+    return _sum_by_region(cells)
+
+
+def _pageviews_by_region(data: Data, filters: Filters, bounds: Bounds) -> Mapping[str, int]:
+    if filters.has_dates:
+        cells: Iterable[Cell] = (c for w in _within_windows(data.pageview_cube, bounds) for c in w.cells)
     else:
-        cells = data.pageview_windows if filters.has_dates else data.pageviews_by_group
-    regions = set(filters.regions)
-    for cell in _in_dates(cells, filters):
-        if not regions or cell.region in regions:
-            yield cell
+        cells = data.pageviews_by_region
+    return _sum_by_region(cell for cell in cells if _wanted(cell.region, filters.regions))
+
+
+def _sum_by_region(cells: Iterable[Cell]) -> Mapping[str, int]:
+    sums: dict[str, int] = defaultdict(int)
+    for cell in cells:
+        sums[cell.region] += cell.value
+    return sums
 
 
 def _users(data: Data, filters: Filters) -> int:
     """Users carry a region's id, not its name."""
     names = dict(data.region_ids)
-    regions = set(filters.regions)
+    regions = filters.regions
     return sum(cell.value for cell in data.users_by_region if not regions or names.get(cell.region) in regions)
 
 
-def _in_dates(cells: Iterable[Cell], filters: Filters) -> Iterator[Cell]:
-    if not filters.has_dates:
-        yield from cells
-        return
-    begin_ms, end_ms = filters.bounds_ms()
-    for cell in cells:
-        if cell.start_ms >= begin_ms and (end_ms is None or cell.start_ms < end_ms):
-            yield cell
+def _latest(sales: Iterable[Sale], filters: Filters, bounds: Bounds) -> Iterator[Sale]:
+    for sale in sales:
+        if (
+            _inside(sale.event_time_ms, bounds)
+            and _wanted(sale.group, filters.groups)
+            and _wanted(sale.region, filters.regions)
+        ):
+            yield sale
 
 
-def _by_window(cells: Iterable[Cell]) -> tuple[tuple[int, int], ...]:
-    sums: dict[int, int] = defaultdict(int)
-    for cell in cells:
-        sums[cell.start_ms] += cell.value
-    return tuple(sorted(sums.items()))
+def _within(cells: Iterable[Cell], bounds: Bounds) -> Iterator[Cell]:
+    return (cell for cell in cells if _inside(cell.start_ms, bounds))
 
 
-def _breakdown(pairs: Iterable[tuple[str, int]]) -> Breakdown:
-    sums: dict[str, int] = defaultdict(int)
-    for name, value in pairs:
-        sums[name] += value
-    return tuple(sorted(sums.items(), key=lambda item: (-item[1], item[0])))
+def _within_windows(windows: Iterable[Window], bounds: Bounds) -> Iterator[Window]:
+    return (window for window in windows if _inside(window.start_ms, bounds))
+
+
+def _inside(ms: int, bounds: Bounds) -> bool:
+    begin_ms, end_ms = bounds
+    return ms >= begin_ms and (end_ms is None or ms < end_ms)
+
+
+def _breakdown(sums: Mapping[str, int] | Mapping[int, int]) -> Breakdown:
+    return tuple(sorted(((str(name), value) for name, value in sums.items()), key=lambda item: (-item[1], item[0])))

@@ -24,25 +24,95 @@ class Cell(NamedTuple):
     region: str
     start_ms: int
     value: int
+    product: str = ""
 
 
 Cells = tuple[Cell, ...]
 
 
+class Window:
+    """The cells of one window of a cube; compared by identity, so that unchanged windows are recognised at once.
+
+    `sums` remembers what was added up of it, by filters; it goes when the window goes.
+    """
+
+    __slots__ = ("cells", "start_ms", "sums")
+
+    def __init__(self, start_ms: int, cells: Cells) -> None:
+        self.start_ms = start_ms
+        self.cells = cells
+        self.sums: dict[tuple[tuple[str, ...], tuple[str, ...]], WindowSums] = {}
+
+
+class WindowSums(NamedTuple):
+    """What filters leave of a window: by product group, by region, by (product, product group)."""
+
+    by_group: dict[str, int]
+    by_region: dict[str, int]
+    by_product: dict[tuple[str, str], int]
+
+
+class Session(NamedTuple):
+    """One session window of a page group: first and last event, both inclusive."""
+
+    group: str
+    start_ms: int
+    end_ms: int
+    value: int
+
+
+class Sale(NamedTuple):
+    """One flash sale as it came in."""
+
+    event_time_ms: int
+    sale_id: int
+    product: str
+    group: str
+    region: str
+    quantity: int
+    cents: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """The last two hours by minute, up to the last whole minute; `users` and `users_before` are distinct viewers of
+    the last and the last but one sixty minutes by region, under "" those of all.
+    """
+
+    minute_ms: int = 0
+    pageviews: Cells = ()
+    sales: Cells = ()
+    users: tuple[tuple[str, int], ...] = ()
+    users_before: tuple[tuple[str, int], ...] = ()
+    users_by_bucket: Cells = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Data:
-    """All that the page shows, as fetched by one refresh; every field is sorted, so that equal data compare equal."""
+    """All that the page shows, as fetched by one refresh; every field is sorted, so that equal data compare equal.
+
+    `newest_ms` holds, by source ("pageviews", "regions", "sales", "users"), the largest event time folded in.
+    """
 
     pageviews_by_group: Cells = ()
     pageviews_by_region: Cells = ()
-    pageview_windows: Cells = ()
-    pageview_cube: Cells = ()
+    pageviews_tumbling: Cells = ()
+    pageviews_hopping: Cells = ()
+    sessions: tuple[Session, ...] = ()
+    pageview_cube: tuple[Window, ...] = ()
     sales_by_group: Cells = ()
     sales_by_region: Cells = ()
-    sales_cube: Cells = ()
+    sales_cube: tuple[Window, ...] = ()
     users_by_region: Cells = ()
     region_ids: tuple[tuple[str, str], ...] = ()
-    newest_event_ms: int | None = None
+    latest_sales: tuple[Sale, ...] = ()
+    recent: Recent = Recent()
+    newest_ms: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def newest_event_ms(self) -> int | None:
+        """The largest event time of all, None without events."""
+        return max((ms for _, ms in self.newest_ms), default=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,9 +98,10 @@ THEMES = {theme.name: theme for theme in (LIGHT, DARK)}
 
 
 def css() -> str:
-    """The page's variables, by the system's preference."""
+    """The page's variables: by the viewer's choice (`data-theme` of the root), else by the system's preference."""
     light, dark = ("".join(f"--{name}: {value};" for name, value in theme.css.items()) for theme in (LIGHT, DARK))
     return (
-        f":root {{ color-scheme: light dark; --font: {FONT}; {light} }} "
-        f"@media (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}"
+        f":root {{ color-scheme: light; --font: {FONT}; {light} }} "
+        f"@media (prefers-color-scheme: dark) {{ :root:not([data-theme=light]) {{ color-scheme: dark; {dark} }} }} "
+        f":root[data-theme=dark] {{ color-scheme: dark; {dark} }}"
     )

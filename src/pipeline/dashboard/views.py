@@ -1,15 +1,19 @@
 """What a viewer must be sent: the whole view at first and after a filter change, then only what changed."""
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any, NamedTuple
 
-from pipeline.dashboard.figures import Figure, count, figures, money
-from pipeline.dashboard.numbers import Filters, notes, numbers
+from pipeline.dashboard.choices import Choices
+from pipeline.dashboard.figures import Figure, figures
+from pipeline.dashboard.formats import NEGLIGIBLE, Formats
+from pipeline.dashboard.numbers import Bounds, Change, Numbers, notes, numbers
 from pipeline.dashboard.patches import patch
 from pipeline.dashboard.snapshot import Data, Snapshot
 from pipeline.dashboard.theme import LIGHT, THEMES
+from pipeline.timebase import MINUTE_MS
 
 WAITING = "Waiting for the first events"
 NO_MATCH = "Nothing matches these filters"
@@ -22,40 +26,61 @@ class Key(NamedTuple):
 
     epoch: str
     version: int
-    open_ms: int
-    filters: str
+    moment: str
+    choices: str
     scheme: str
 
     def follows(self, seen: "Key") -> bool:
         """Whether only data and time have moved since `seen`."""
-        return (self.epoch, self.filters, self.scheme) == (seen.epoch, seen.filters, seen.scheme)
+        return (self.epoch, self.choices, self.scheme) == (seen.epoch, seen.choices, seen.scheme)
+
+
+class Windows(NamedTuple):
+    """Sizes of the application's windows and the gap of its sessions."""
+
+    tumbling_ms: int
+    hopping_ms: int
+    gap_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Everything on the page that depends on data and filters, by panel."""
+    """Everything on the page that depends on data and choices, by panel.
 
-    kpis: dict[str, str]
+    `kpis` holds {panel: {"value", "change", "direction", "spark"}}; `latest` rows of texts.
+    """
+
+    kpis: dict[str, dict[str, Any]]
     notes: dict[str, str]
     figures: dict[str, Figure]
+    latest: list[list[str]]
     groups: tuple[str, ...]
     regions: tuple[str, ...]
 
 
-def build(snapshot: Snapshot, filters: Filters, scheme: str, size_ms: int, open_ms: int) -> View:
-    """The view of a snapshot under filters; `open_ms` is the start of the window that is open now."""
-    data = snapshot.data or Data()
-    found = numbers(data, filters)
+def build(snapshot: Snapshot, choices: Choices, scheme: str, sizes: Windows, now_ms: int, bounds: Bounds) -> View:
+    """The view of a snapshot as it is at `now_ms`; `bounds` are those of the chosen period."""
+    data, filters, formats = snapshot.data or Data(), choices.filters, choices.formats
+    found = numbers(data, filters, bounds)
     waiting = data.newest_event_ms is None
-    empty = WAITING if waiting or filters == Filters() else NO_MATCH
-    if waiting:
-        kpis = dict.fromkeys(("pageviews", "sales", "users"), NOTHING_YET)
-    else:
-        kpis = {"pageviews": count(found.pageviews), "sales": money(found.sales_cents), "users": count(found.users)}
+    unfiltered = not (filters.has_dates or filters.groups or filters.regions)
+    empty = WAITING if waiting or unfiltered else NO_MATCH
+    theme = THEMES.get(scheme, LIGHT)
     return View(
-        kpis=kpis,
+        kpis=kpis(found, formats, waiting),
         notes=notes(filters),
-        figures=figures(found, THEMES.get(scheme, LIGHT), size_ms, open_ms, empty),
+        figures=figures(found, theme, formats, sizes.tumbling_ms, now_ms, empty, sizes.hopping_ms, sizes.gap_ms),
+        latest=[
+            [
+                formats.clock(sale.event_time_ms),
+                sale.product or NOTHING_YET,
+                sale.group or NOTHING_YET,
+                sale.region or NOTHING_YET,
+                formats.count(sale.quantity),
+                formats.money(sale.cents),
+            ]
+            for sale in found.latest
+        ],
         groups=tuple(sorted({c.group for c in data.sales_by_group} | set(filters.groups))),
         regions=tuple(
             sorted({c.region for c in (*data.sales_by_region, *data.pageviews_by_region)} | set(filters.regions))
@@ -63,22 +88,54 @@ def build(snapshot: Snapshot, filters: Filters, scheme: str, size_ms: int, open_
     )
 
 
+def kpis(found: Numbers, formats: Formats, waiting: bool) -> dict[str, dict[str, Any]]:
+    """Totals with the last sixty minutes against the sixty before."""
+    totals = {
+        "pageviews": (formats.count(found.pageviews), formats.count, "views"),
+        "sales": (formats.money(found.sales_cents), formats.money, ""),
+        "users": (formats.count(found.users), formats.count, "active"),
+    }
+    return {
+        panel: {"value": NOTHING_YET if waiting else value, **change(found.changes[panel], label, unit, formats)}
+        for panel, (value, label, unit) in totals.items()
+    }
+
+
+def change(found: Change, label: Callable[[int], str], unit: str, formats: Formats) -> dict[str, Any]:
+    """The change in words: what the last hour had, and how much more or less than the hour before."""
+    now = f"{label(found.now)} {unit}".strip()
+    if not found.before:
+        return {"change": "", "direction": "none", "hint": f"{now} in the last 60 min", "spark": list(found.spark)}
+    share = (found.now - found.before) / found.before
+    direction = "flat" if abs(share) < NEGLIGIBLE else "up" if share > 0 else "down"
+    arrow = {"up": "\N{BLACK UP-POINTING TRIANGLE} ", "down": "\N{BLACK DOWN-POINTING TRIANGLE} ", "flat": ""}[
+        direction
+    ]
+    return {
+        "change": arrow + formats.percent(share, signed=True),
+        "direction": direction,
+        "hint": f"{now} in the last 60 min, {label(found.before)} before",
+        "spark": list(found.spark),
+    }
+
+
 class Views:
     """Views that were built lately, shared by all viewers; safe to use from several threads."""
 
-    def __init__(self, epoch: str, size_ms: int) -> None:
+    def __init__(self, epoch: str, sizes: Windows) -> None:
         self._epoch = epoch
-        self._size_ms = size_ms
+        self._sizes = sizes
         self._views: OrderedDict[Key, View] = OrderedDict()
         self._lock = Lock()
 
-    def get(self, snapshot: Snapshot, filters: Filters, scheme: str, now_ms: int) -> tuple[Key, View]:
+    def get(self, snapshot: Snapshot, choices: Choices, scheme: str, now_ms: int) -> tuple[Key, View]:
         """The view of this moment and its key."""
-        open_ms = now_ms // self._size_ms * self._size_ms
-        key = Key(self._epoch, snapshot.version, open_ms, filters.token, scheme)
+        bounds = choices.filters.bounds_ms(choices.formats, now_ms, self._sizes.tumbling_ms)
+        minute = now_ms // MINUTE_MS  # windows close, at the latest, on a minute
+        key = Key(self._epoch, snapshot.version, f"{minute}:{bounds[0]}:{bounds[1]}", choices.token, scheme)
         view = self.find(key)
         if view is None:
-            view = build(snapshot, filters, scheme, self._size_ms, open_ms)
+            view = build(snapshot, choices, scheme, self._sizes, now_ms, bounds)
             with self._lock:
                 self._views[key] = view
                 while len(self._views) > CACHED_VIEWS:
@@ -95,9 +152,10 @@ class Views:
 class Update:
     """What changed for one viewer: by panel, without those that did not; options are None when they did not."""
 
-    kpis: dict[str, str]
+    kpis: dict[str, dict[str, Any]]
     notes: dict[str, str]
     figures: dict[str, Any]
+    latest: list[list[str]] | None
     groups: tuple[str, ...] | None
     regions: tuple[str, ...] | None
 
@@ -105,16 +163,17 @@ class Update:
 def update(old: View | None, new: View, *, whole_figures: bool) -> Update:
     """From what the viewer has to what it should have; `old` None sends everything."""
     if old is None:
-        return Update(new.kpis, new.notes, dict(new.figures), new.groups, new.regions)
+        return Update(new.kpis, new.notes, dict(new.figures), new.latest, new.groups, new.regions)
     sent: dict[str, Any] = {}
     for panel, figure in new.figures.items():
         change = figure if whole_figures else patch(old.figures[panel], figure)
         if change is not None:
             sent[panel] = change
     return Update(
-        {panel: text for panel, text in new.kpis.items() if old.kpis[panel] != text},
+        {panel: shown for panel, shown in new.kpis.items() if old.kpis[panel] != shown},
         {panel: text for panel, text in new.notes.items() if old.notes[panel] != text},
         sent,
+        new.latest if new.latest != old.latest else None,
         new.groups if new.groups != old.groups else None,
         new.regions if new.regions != old.regions else None,
     )

@@ -56,7 +56,8 @@
   }
 
   function scheme(_tick, current) {
-    const wanted = window.matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+    const system = window.matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+    const wanted = document.documentElement.dataset.theme || system;
     return wanted === current ? window.dash_clientside.no_update : wanted;
   }
 
@@ -65,9 +66,6 @@
     return paused ? [false, -1, "Pause"] : [true, 0, "Resume"];
   }
 
-  function clear() {
-    return [null, null, [], []];
-  }
-
-  window.dash_clientside = Object.assign({}, window.dash_clientside, { pipeline: { chip, scheme, pause, clear } });
+  const own = (window.dash_clientside = window.dash_clientside || {});
+  own.pipeline = Object.assign(own.pipeline || {}, { chip, scheme, pause });
 })();

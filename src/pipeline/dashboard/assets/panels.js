@@ -1,0 +1,198 @@
+"use strict";
+// What the browser paints by itself: KPIs, sparklines, latest sales, ages, tables behind charts, and the page's address.
+(function () {
+  const SVG = "http://www.w3.org/2000/svg";
+  const LISTS = { group: "groups", region: "regions" };
+  let newest = {}; // newest event by source, epoch ms
+  let skew = 0; // the server's clock less ours, ms
+  let lastEvent = null;
+  const latencies = [];
+
+  const find = (id) => document.getElementById(id);
+  const put = (node, text) => node && node.textContent !== text && (node.textContent = text);
+
+  function spark(node, values) {
+    if (!node) return;
+    const top = Math.max(...values, 1), step = 100 / Math.max(values.length - 1, 1);
+    const points = values.map((v, i) => (i * step).toFixed(1) + "," + (27 - (24 * v) / top).toFixed(1)).join(" ");
+    let line = node.querySelector("polyline");
+    if (!line) {
+      const svg = document.createElementNS(SVG, "svg");
+      svg.setAttribute("viewBox", "0 0 100 30");
+      svg.setAttribute("preserveAspectRatio", "none");
+      svg.setAttribute("aria-hidden", "true");
+      line = svg.appendChild(document.createElementNS(SVG, "polyline"));
+      node.appendChild(svg);
+    }
+    line.setAttribute("points", values.length > 1 ? points : "");
+  }
+
+  function rows(body, wanted) {
+    while (body.rows.length > wanted.length) body.deleteRow(-1);
+    wanted.forEach((texts, n) => {
+      const row = body.rows[n] || body.insertRow();
+      texts.forEach((text, c) => put(row.cells[c] || row.insertCell(), text));
+    });
+  }
+
+  function latency(fresh) {
+    // answered at server_ms; from then to the frame that shows it is what this browser took
+    const event = Math.max(...Object.values(fresh.newest_ms || {}));
+    if (!isFinite(event) || event === lastEvent) return;
+    const known = lastEvent !== null;
+    lastEvent = event;
+    const began = performance.now();
+    requestAnimationFrame(() => setTimeout(() => {
+      if (!known) return;
+      latencies.push(Math.max(0, fresh.server_ms - event + performance.now() - began));
+      if (latencies.length > 15) latencies.shift();
+      const middle = [...latencies].sort((a, b) => a - b)[latencies.length >> 1];
+      put(find("latency"), "Event to paint " + (middle / 1000).toFixed(1) + " s");
+    }));
+  }
+
+  function panels(change, fresh) {
+    if (fresh) {
+      newest = fresh.newest_ms || {};
+      skew = fresh.server_ms - Date.now();
+      latency(fresh);
+    }
+    for (const [name, kpi] of Object.entries((change && change.kpis) || {})) {
+      put(find("kpi-" + name), kpi.value);
+      put(find("change-" + name), kpi.change || "");
+      if (find("change-" + name)) find("change-" + name).className = "change " + kpi.direction;
+      put(find("hint-" + name), kpi.hint || "");
+      spark(find("spark-" + name), kpi.spark || []);
+    }
+    if (change && change.latest && find("sales")) {
+      rows(find("sales"), change.latest.length ? change.latest : [["None among the latest 300 sales"]]);
+    }
+    for (const list of Object.values(LISTS)) {
+      if (change && change[list]) window.pipelineControls.options(list, change[list]);
+    }
+    return window.dash_clientside.no_update;
+  }
+
+  function span(ms) {
+    const s = Math.max(0, Math.round(ms / 1000));
+    return s < 60 ? s + " s" : s < 3600 ? Math.floor(s / 60) + " min" : Math.floor(s / 3600) + " h";
+  }
+
+  function ages() {
+    for (const node of document.querySelectorAll(".age")) {
+      const at = newest[node.dataset.source];
+      put(node, at ? span(Date.now() + skew - at) + " old" : "");
+    }
+  }
+
+  // tables behind charts, and a sentence for those who do not see them
+  const plain = (html) => String(html).replace(/<br>/g, ": ").replace(/<[^>]*>/g, "");
+  function texts(panel) {
+    const plot = document.querySelector("#figure-" + panel + " .js-plotly-plot");
+    return plot && plot.data ? plot.data.flatMap((trace) => (trace.customdata || []).map(plain)) : [];
+  }
+
+  function tables() {
+    for (const graph of document.querySelectorAll(".graph")) {
+      const panel = graph.id.slice(6), box = find("rows-" + panel), found = texts(panel);
+      const horizontal = !["trend", "tumbling", "hopping", "sessions"].includes(panel);
+      if (horizontal) found.reverse();
+      const title = graph.dataset.title || (graph.dataset.title = graph.getAttribute("aria-label"));
+      const said = found.length ? title + ". " + found.slice(horizontal ? 0 : -1)[0] : title + ": nothing to show";
+      if (graph.getAttribute("aria-label") !== said) graph.setAttribute("aria-label", said);
+      if (!box || box.hidden) continue;
+      if (!box.firstChild) box.appendChild(document.createElement("table")).createTBody();
+      rows(box.querySelector("tbody"), found.map((text) => {
+        const cut = text.lastIndexOf(": ");
+        return [text.slice(0, cut), text.slice(cut + 2)];
+      }));
+    }
+  }
+
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (!button) return;
+    if (button.id.startsWith("table-")) {
+      const panel = button.id.slice(6), box = find("rows-" + panel);
+      box.hidden = !box.hidden;
+      find("graph-" + panel).classList.toggle("away", !box.hidden);
+      button.setAttribute("aria-pressed", String(!box.hidden));
+      tables();
+    }
+    if (button.id === "theme") {
+      const order = ["auto", "light", "dark"], root = document.documentElement;
+      const next = order[(order.indexOf(root.dataset.theme || "auto") + 1) % 3];
+      if (next === "auto") delete root.dataset.theme;
+      else root.dataset.theme = next;
+      try { localStorage.setItem("theme", next); } catch (error) { /* not remembered */ }
+    }
+  });
+
+  setInterval(() => {
+    ages();
+    tables();
+    put(find("theme"), { light: "Light", dark: "Dark" }[document.documentElement.dataset.theme] || "Auto");
+  }, 1000);
+
+  // the view: what the controls say is in the address, and what the address says is in the controls
+  let current = null;
+  function address() {
+    const query = new URLSearchParams(location.search);
+    return {
+      period: query.get("period"), from: query.get("from"), to: query.get("to"),
+      groups: query.getAll("group"), regions: query.getAll("region"),
+      tz: query.get("tz"), format: query.get("format"),
+    };
+  }
+
+  function link(view, plainView) {
+    const query = new URLSearchParams();
+    for (const key of ["period", "from", "to", "tz", "format"]) {
+      if (view[key] && view[key] !== plainView[key]) query.set(key, view[key]);
+    }
+    for (const [key, list] of Object.entries(LISTS)) view[list].forEach((name) => query.append(key, name));
+    const text = query.toString();
+    return location.pathname + (text ? "?" + text : "");
+  }
+
+  let defaults = null;
+  function apply(found) {
+    const values = {
+      period: found.period, first_day: found.from, last_day: found.to,
+      groups: found.groups, regions: found.regions, zone: found.tz, format: found.format,
+    };
+    for (const [name, data] of Object.entries(values)) window.dash_clientside.set_props(name, { data });
+  }
+
+  function view(period, from, to, groups, regions, tz, format) {
+    let now = { period, from: from || null, to: to || null, groups: groups || [], regions: regions || [], tz, format };
+    if (!defaults) {
+      defaults = { ...now };
+      const wanted = address();
+      for (const key of ["period", "tz", "format"]) wanted[key] = wanted[key] || now[key];
+      if (JSON.stringify(wanted) !== JSON.stringify(now)) setTimeout(() => apply(wanted));
+      now = wanted;
+    } else if (link(now, defaults) !== location.pathname + location.search) {
+      history.replaceState(history.state, "", link(now, defaults));
+    }
+    window.pipelineControls.show(now);
+    if (JSON.stringify(now) === JSON.stringify(current)) return window.dash_clientside.no_update;
+    current = now;
+    return now;
+  }
+
+  function clear() {
+    return [defaults.period, null, null, [], []];
+  }
+
+  function cross(click, chosen) {
+    if (!click || !click.points.length) return window.dash_clientside.no_update;
+    const name = click.points[0].y;
+    chosen = chosen || [];
+    return chosen.includes(name) ? chosen.filter((one) => one !== name) : [...chosen, name];
+  }
+
+  const pace = (ms) => ms || 1000;
+  const own = (window.dash_clientside = window.dash_clientside || {});
+  own.pipeline = Object.assign(own.pipeline || {}, { panels, view, clear, cross, pace });
+})();
