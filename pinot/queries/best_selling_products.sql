@@ -1,11 +1,13 @@
--- The ten products with the highest sales of the last hour, with pieces sold and the average discount in percent.
+-- The products with the highest sales of late, with pieces sold and the average discount in percent.
+-- :period choice PT1H PT6H PT24H PT168H: How far back (ISO 8601)
+-- :rows integer 1..100: Rows
 SELECT product_name,
        product_group,
        SUM(sales_amount_cents) AS sales_cents,
        SUM(quantity) AS pieces,
        AVG(discount) AS average_discount
 FROM EXTENDED_FLASHSALES_STREAM
-WHERE event_time_ms >= ago('PT1H')
+WHERE event_time_ms >= ago('PT1H' /*:period*/)
 GROUP BY product_name, product_group
 ORDER BY SUM(sales_amount_cents) DESC
-LIMIT 10
+LIMIT 10 /*:rows*/

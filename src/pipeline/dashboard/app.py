@@ -7,9 +7,12 @@ from dash import Dash
 from flask import Flask, jsonify
 
 from pipeline.dashboard.callbacks import refresh_limit_s, register
+from pipeline.dashboard.health import Watch
 from pipeline.dashboard.layout import DESCRIPTION, TITLE, index, layout
+from pipeline.dashboard.pages import pages
 from pipeline.dashboard.queries import PinotSource
-from pipeline.dashboard.snapshot import Poller, Snapshot, freshness
+from pipeline.dashboard.saved import Desk, load
+from pipeline.dashboard.snapshot import Freshness, Poller, Snapshot, freshness
 from pipeline.dashboard.web import protect
 from pipeline.serving.pinot import client
 from pipeline.settings import Settings
@@ -48,6 +51,13 @@ def create_app(settings: Settings, poller: Poller | None = None) -> Dash:
     register(app, poller, settings)
     app.server.before_request(poller.start)
     _add_health(app.server, settings.dashboard_base_path, poller, refresh_limit_s(settings))
+    watch = Watch(settings)
+    desk = Desk(lambda sql: client(settings).query(sql))
+
+    def fresh() -> Freshness:
+        return freshness(poller.current, now_ms(), refresh_limit_s(settings), settings.stale_after_s)
+
+    app.server.register_blueprint(pages(settings, watch, load(settings.pinot_dir), desk, fresh))
     protect(app.server, settings.dashboard_auth, app.csp_hashes())
     return app
 
