@@ -1,6 +1,6 @@
 -- The products with the highest sales of late, with pieces sold and the average discount in percent.
 -- :period choice PT1H PT6H PT24H PT168H: How far back (ISO 8601)
--- :rows integer 1..100: Rows
+-- :rows integer 1..100: Rows.
 SELECT product_name,
        product_group,
        SUM(sales_amount_cents) AS sales_cents,

@@ -1,6 +1,6 @@
 -- Flash sales of late by product group, in cents (exact) and in dollars, best-selling group first.
 -- Whole tumbling windows are counted: those that began within the period.
--- :period choice PT1H PT6H PT24H PT168H: How far back (ISO 8601)
+-- :period choice PT1H PT6H PT24H PT168H: How far back (ISO 8601).
 SELECT product_group,
        SUM(total_sales_cents) AS sales_cents,
        SUM(total_sales_cents) / 100 AS sales

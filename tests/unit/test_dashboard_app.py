@@ -1,5 +1,6 @@
 """The application without a browser: what is served, its health, and how the server takes its port."""
 
+import gzip
 import re
 import socket
 from collections.abc import Iterator
@@ -49,7 +50,8 @@ def test_assets_are_served(poller: Poller) -> None:
     for path in ASSETS.iterdir():
         with browser.get(f"/assets/{path.name}") as reply:
             assert reply.status_code == 200
-            assert re.findall(r"https?://[^\"]*", reply.text) in ([], ["http://www.w3.org/2000/svg"])
+            if not path.name.startswith("plotly"):
+                assert set(re.findall(r"https?://[^\"]*", reply.text)) <= {"http://www.w3.org/2000/svg"}
 
 
 def test_styles_use_only_colours_that_the_theme_has() -> None:
@@ -77,6 +79,41 @@ def test_health_follows_the_age_of_the_last_good_refresh() -> None:
     snapshot = Snapshot().refreshed(shop(), NEXT)
     assert health(snapshot, NEXT + 3000, 3.0) == ({"ok": True, "snapshot_age_s": 3.0, "version": 1}, 200)
     assert health(snapshot.failed("away"), NEXT + 3001, 3.0)[1] == 503
+
+
+def test_every_answer_has_the_security_headers_and_is_compressed(poller: Poller) -> None:
+    browser = create_app(load(), poller).server.test_client()
+    reply = browser.get("/", headers={"Accept-Encoding": "gzip"})
+    policy = reply.headers["Content-Security-Policy"]
+    assert "default-src 'self'" in policy
+    assert "'unsafe-inline'" not in policy.split("script-src")[1].split(";")[0]
+    assert "sha256-" in policy
+    assert (reply.headers["X-Frame-Options"], reply.headers["X-Content-Type-Options"]) == ("DENY", "nosniff")
+    assert reply.headers["Content-Encoding"] == "gzip"
+    assert b"<title>" in gzip.decompress(reply.data)
+    script = browser.get("/assets/plotly-basic.min.js", headers={"Accept-Encoding": "gzip"})
+    assert len(script.data) < 450_000
+    assert "Content-Encoding" not in browser.get("/").headers
+
+
+def test_a_password_guards_everything_but_the_health_check(poller: Poller) -> None:
+    browser = create_app(load(dashboard_auth="ann:se:cret"), poller).server.test_client()
+    for path in ("/", "/health", "/queries", "/assets/style.css", "/_dash-layout"):
+        assert browser.get(path).status_code == 401
+        assert browser.get(path, auth=("ann", "wrong")).status_code == 401
+    assert browser.get("/", auth=("ann", "se:cret")).status_code == 200
+    assert browser.get("/healthz").status_code in (200, 503)
+
+
+def test_behind_a_proxy_everything_is_below_the_base_path(poller: Poller) -> None:
+    browser = create_app(load(dashboard_base_path="/shop/"), poller).server.test_client()
+    page = browser.get("/shop/").text
+    assert set(re.findall(r'(?:src|href)="(/[^/"]*/)', page)) == {"/shop/"}
+    assert browser.get("/shop/queries").status_code == 200
+    assert browser.get("/shop/healthz").status_code in (200, 503)
+    assert browser.get("/").status_code == 404
+    with pytest.raises(SettingError, match="dashboard_base_path"):
+        load(dashboard_base_path="shop")
 
 
 def test_port_zero_is_a_free_port() -> None:
@@ -118,5 +155,15 @@ def test_sockets_are_ipv6_too() -> None:
 
 
 def test_assets_come_with_the_package() -> None:
-    assert {path.name for path in ASSETS.iterdir()} == {"clock.js", "favicon.svg", "style.css"}
+    assert {path.name for path in ASSETS.iterdir()} == {
+        "boot.js",
+        "clock.js",
+        "controls.js",
+        "favicon.svg",
+        "panels.js",
+        "plotly-basic.LICENSE.txt",
+        "plotly-basic.min.js",
+        "style.css",
+    }
+    assert sum(path.stat().st_size for path in ASSETS.iterdir()) < 1_300_000
     assert Path(dashboard_app.__file__).parent == ASSETS.parent

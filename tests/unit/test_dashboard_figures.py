@@ -2,19 +2,23 @@
 
 import plotly.graph_objects as go
 import pytest
-from dashboard_data import H22, NEXT, shop
+from dashboard_data import H22, H23, NEXT, NOW, filters, numbers_of, shop
 
-from pipeline.dashboard.figures import FIGURES, Figure, bars, count, figures, money, trend
-from pipeline.dashboard.numbers import Filters, numbers
+from pipeline.dashboard.choices import Filters
+from pipeline.dashboard.figures import FIGURES, Figure, bars, figures, trend
+from pipeline.dashboard.formats import Formats
 from pipeline.dashboard.theme import DARK, LIGHT, THEMES, Theme
 from pipeline.timebase import HOUR_MS
 
 ALL = Filters()
+FORMATS = Formats()
+money, count = FORMATS.money, FORMATS.count
+GAP_MS = 900_000
 EMPTY = "Waiting for the first events"
 
 
-def all_figures(theme: Theme = LIGHT, filters: Filters = ALL) -> dict[str, Figure]:
-    return figures(numbers(shop(), filters), theme, HOUR_MS, NEXT, EMPTY)
+def all_figures(theme: Theme = LIGHT, chosen: Filters = ALL, formats: Formats = FORMATS) -> dict[str, Figure]:
+    return figures(numbers_of(shop(), chosen), theme, formats, HOUR_MS, NOW, EMPTY, HOUR_MS, GAP_MS)
 
 
 def test_labels_are_exact() -> None:
@@ -61,13 +65,13 @@ def test_counts_are_not_money() -> None:
 def test_a_name_keeps_its_colour_under_every_filter(theme: Theme) -> None:
     everything = all_figures(theme)["sales_by_region"]["data"][0]
     colours = dict(zip(everything["y"], everything["marker"]["color"], strict=True))
-    only_south = all_figures(theme, Filters.of(None, None, [], ["South"]))["sales_by_region"]["data"][0]
+    only_south = all_figures(theme, filters(None, None, [], ["South"]))["sales_by_region"]["data"][0]
     assert only_south["marker"]["color"] == [colours["South"]] == [theme.names["South"]]
     assert theme.colour("Zone 51") == theme.colour("Zone 51") in theme.others
 
 
 def test_bars_keep_place_and_thickness_when_few_are_left() -> None:
-    many, few = all_figures(), all_figures(filters=Filters.of(None, None, [], ["South"]))
+    many, few = all_figures(), all_figures(chosen=filters(None, None, [], ["South"]))
     assert many["sales_by_region"]["layout"]["bargap"] == few["sales_by_region"]["layout"]["bargap"]
     low, high = few["sales_by_region"]["layout"]["yaxis"]["range"]
     assert (high - low, high) == (9, 0.5)
@@ -87,19 +91,46 @@ def test_the_open_hour_is_drawn_differently() -> None:
 
 def test_the_time_axis_reaches_to_now_unless_the_data_are_old() -> None:
     windows = ((H22, 1),)
-    axis = trend(windows, LIGHT, HOUR_MS, NEXT, EMPTY)["layout"]["xaxis"]
+    axis = trend(windows, LIGHT, FORMATS, HOUR_MS, NEXT, EMPTY)["layout"]["xaxis"]
     assert axis["range"] == ["2024-10-04 13:00:00", "2024-10-05 01:00:00"]
-    old = trend(windows, LIGHT, HOUR_MS, NEXT + 1000 * HOUR_MS, EMPTY)["layout"]["xaxis"]
+    old = trend(windows, LIGHT, FORMATS, HOUR_MS, NEXT + 1000 * HOUR_MS, EMPTY)["layout"]["xaxis"]
     assert old["range"] == ["2024-10-04 11:00:00", "2024-10-04 23:00:00"]
 
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_an_empty_chart_says_so(name: str) -> None:
-    nothing = figures(numbers(shop(), Filters.of("2030-01-01", None, [], ["Atlantis"])), LIGHT, HOUR_MS, NEXT, EMPTY)
+    nothing = all_figures(chosen=filters("2030-01-01", None, [], ["Atlantis"]))
     figure = nothing[name]
     assert figure["data"] == []
     assert [note["text"] for note in figure["layout"]["annotations"]] == [EMPTY]
     assert not figure["layout"]["xaxis"]["visible"]
+
+
+def test_windows_that_have_not_ended_are_hatched() -> None:
+    found = all_figures()
+    (bar,) = found["tumbling"]["data"]
+    assert bar["y"] == [12, 13]
+    assert bar["marker"]["pattern"]["shape"] == ["", "/"]
+    assert bar["customdata"][1].endswith("<b>13</b> so far")
+    assert found["hopping"]["data"][0]["marker"]["pattern"]["shape"] == ["/", "/"]
+    (session,) = found["sessions"]["data"]
+    assert session["marker"]["pattern"]["shape"] == ["", "/"]
+    assert session["x"] == [1000, 60_000]
+    assert session["text"] == ["12", "13"]
+
+
+def test_formats_are_the_viewers() -> None:
+    formats = Formats("1.234,56", "Asia/Tokyo", "EUR")
+    assert formats.money(123_456) == "€1.234,56"
+    assert formats.count(1_234_567) == "1.234.567"
+    assert formats.percent(0.1234, signed=True) == "+12,3%"
+    assert formats.percent(-0.5, signed=True) == "\N{MINUS SIGN}50,0%"
+    assert formats.span(H22, H23) == "Oct 5, 07:00-08:00"
+    assert Formats(currency="SEK").money(5) == "SEK\N{NO-BREAK SPACE}0.05"
+    trend = all_figures(formats=formats)["trend"]
+    assert trend["layout"]["separators"] == ",."
+    assert trend["data"][0]["x"] == ["2024-10-05 07:00:00", "2024-10-05 08:00:00"]
+    assert trend["data"][0]["customdata"][0] == "Oct 5, 07:00-08:00<br><b>€300,03</b>"
 
 
 def luminance(colour: str) -> float:

@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 from dash import Patch
-from dashboard_data import NEXT, shop
+from dashboard_data import NEXT, numbers_of, shop
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipeline.dashboard.choices import Filters
+from pipeline.dashboard.figures import FIGURES as PANELS
 from pipeline.dashboard.figures import figures
-from pipeline.dashboard.numbers import Filters, numbers
+from pipeline.dashboard.formats import Formats
 from pipeline.dashboard.patches import changes, patch
 from pipeline.dashboard.snapshot import Data
 from pipeline.dashboard.theme import LIGHT
@@ -56,10 +58,10 @@ def test_nothing_is_sent_for_nothing(figure: dict[str, Any]) -> None:
 
 
 def drawn(data: Data, open_ms: int = NEXT) -> dict[str, Any]:
-    return figures(numbers(data, Filters()), LIGHT, HOUR_MS, open_ms, "")
+    return figures(numbers_of(data, Filters()), LIGHT, Formats(), HOUR_MS, open_ms, "", HOUR_MS, 900_000)
 
 
-@pytest.mark.parametrize("panel", ["trend", "sales_by_group", "sales_by_region", "pageviews_by_region"])
+@pytest.mark.parametrize("panel", PANELS)
 @pytest.mark.parametrize("extra_cents", [0, 1, 500_000])
 @pytest.mark.parametrize("hours_later", [0, 1, 30])
 def test_real_figures_follow_the_data(panel: str, extra_cents: int, hours_later: int) -> None:

@@ -7,8 +7,9 @@ import pytest
 from dashboard_data import H22, H23, NEXT
 
 from pipeline.dashboard import queries
-from pipeline.dashboard.queries import CubeCache, PinotSource, cells
-from pipeline.dashboard.snapshot import Cell, Cells
+from pipeline.dashboard.cubes import LATEST_SALES, CubeCache, LatestSales, MinuteCache, Paced
+from pipeline.dashboard.queries import PinotSource, cells
+from pipeline.dashboard.snapshot import Cell, Cells, Recent, Sale, Window
 from pipeline.errors import QueryError
 from pipeline.timebase import HOUR_MS
 
@@ -35,8 +36,11 @@ def pinot() -> FakePinot:
             {"page_group": "Other", "n": 2, "newest": 50},
             {"page_group": "Fashion", "n": 9, "newest": 70},
         ],
-        queries.PAGEVIEWS_BY_REGION: [{"region_name": "North", "n": 4}],
-        queries.PAGEVIEW_WINDOWS: [{"start_ms": H22, "n": 11.0}],
+        queries.PAGEVIEWS_BY_REGION: [{"region_name": "North", "n": 4, "newest": 40}],
+        queries.PAGEVIEWS_TUMBLING: [{"page_group": "Fashion", "start_ms": H22, "n": 11.0}],
+        queries.PAGEVIEW_SESSIONS: [{"page_group": "Fashion", "start_ms": H22, "end_ms": H23, "n": 11}],
+        queries.ACTIVE_USERS: [{"n": 3}],
+        queries.ACTIVE_USERS_BY_REGION: [{"region_name": "North", "n": 2}],
         queries.SALES_BY_GROUP: [{"product_group": "Fashion", "start_ms": H22, "n": 12_345, "newest": 90}],
         queries.SALES_BY_REGION: [{"region_name": "North", "start_ms": H22, "n": 12_345}],
         queries.USERS_BY_REGION: [{"region_id": "Region_2", "n": 3, "newest": 60.0}],
@@ -58,16 +62,18 @@ def test_one_refresh_brings_everything(pinot: FakePinot) -> None:
     data = PinotSource(pinot, HOUR_MS)()
     assert data.pageviews_by_group == (Cell("Fashion", "", 0, 9), Cell("Other", "", 0, 2))
     assert data.pageviews_by_region == (Cell("", "North", 0, 4),)
-    assert data.pageview_windows == (Cell("", "", H22, 11),)
+    assert data.pageviews_tumbling == (Cell("Fashion", "", H22, 11),)
     assert data.sales_by_group == (Cell("Fashion", "", H22, 12_345),)
     assert data.sales_by_region == (Cell("", "North", H22, 12_345),)
-    assert data.sales_cube == (Cell("Fashion", "South", H22, 12_345),)
-    assert data.pageview_cube == (Cell("", "North", H22, 4),)
+    assert data.sales_cube == (Window(H22, (Cell("Fashion", "South", H22, 12_345),)),)
+    assert data.pageview_cube == (Window(H22, (Cell("", "North", H22, 4),)),)
+    assert data.sessions[0].end_ms == H23
+    assert data.recent.users == (("", 3), ("North", 2))
     assert data.users_by_region == (Cell("", "Region_2", 0, 3),)
     assert data.region_ids == (("Region_2", "North"), ("Region_6", "South"))
     assert data.newest_event_ms == 90
     assert [sql for sql, _ in pinot.asked].count(queries.SALES_CUBE) == 1
-    assert len(pinot.asked) == len(queries.ALL)
+    assert len(pinot.asked) == len(queries.ALL) + 2  # the last hour's users and those of the hour before
 
 
 def test_equal_answers_in_another_order_are_equal_data(pinot: FakePinot) -> None:
@@ -82,7 +88,7 @@ def test_cubes_are_asked_for_changed_windows_only(pinot: FakePinot) -> None:
     source()
     pinot.asked.clear()
     source()
-    assert len(pinot.asked) == len(queries.ALL) - 2
+    assert len(pinot.asked) == len(queries.EVERY_TICK)
     pinot.rows[queries.SALES_BY_REGION].append({"region_name": "South", "start_ms": NEXT, "n": 1})
     pinot.asked.clear()
     source()
@@ -107,6 +113,62 @@ def test_a_null_dimension_is_the_empty_string() -> None:
     assert cells([{"product_group": "", "region_name": None, "n": 1}]) == (Cell("", "", 0, 1),)
 
 
+def flat(windows: tuple[Window, ...]) -> Cells:
+    return tuple(cell for window in windows for cell in window.cells)
+
+
+def test_windows_that_did_not_change_are_the_same_objects() -> None:
+    cube = Cube((Cell("a", "N", H22, 1), Cell("a", "N", H23, 2)))
+    cache = CubeCache(cube.fetch, HOUR_MS)
+    before = cache.refresh(cube.totals())
+    cube.rows = (cube.rows[0], Cell("a", "N", H23, 5))
+    after = cache.refresh(cube.totals())
+    assert after[0] is before[0]
+    assert after[1] is not before[1]
+
+
+def test_minutes_are_read_whole_at_first_and_then_at_the_tail() -> None:
+    minute = 60_000
+    cube = Cube(tuple(Cell("", "N", NEXT - n * minute, n) for n in range(1, 130)))
+    cache = MinuteCache(cube.fetch)
+    assert len(cache.refresh(NEXT, 0.0)) == 120
+    assert len(cache.refresh(NEXT + minute, 10.0)) == 119
+    cache.refresh(NEXT + minute, 301.0)
+    assert cube.reads == [
+        (NEXT - 120 * minute, NEXT),
+        (NEXT - 4 * minute, NEXT + minute),
+        (NEXT - 119 * minute, NEXT + minute),
+    ]
+
+
+def test_what_is_slow_is_asked_now_and_then() -> None:
+    clock, asked = [0.0], []
+
+    def ask(minute_ms: int) -> Recent:
+        asked.append(minute_ms)
+        return Recent(minute_ms)
+
+    paced = Paced(ask, lambda: clock[0])
+    for second in (0.0, 1.0, 9.9, 10.0):
+        clock[0] = second
+        paced.refresh(NEXT + 59_999)
+    assert asked == [NEXT, NEXT]
+
+
+def test_latest_sales_are_asked_from_the_oldest_that_is_shown() -> None:
+    asked = []
+    sales = [Sale(n, n, "p", "g", "r", 1, 1) for n in range(LATEST_SALES + 50)]
+
+    def ask(from_ms: int) -> list[Sale]:
+        asked.append(from_ms)
+        return [sale for sale in sales if sale.event_time_ms >= from_ms]
+
+    latest = LatestSales(ask)
+    assert latest.refresh()[0].sale_id == LATEST_SALES + 49
+    assert len(latest.refresh()) == LATEST_SALES
+    assert asked == [0, 50]
+
+
 class Cube:
     """A table of cells that counts what is read."""
 
@@ -125,15 +187,15 @@ class Cube:
 def test_the_cache_follows_the_table_through_changes_and_expiry() -> None:
     cube = Cube((Cell("a", "N", H22, 1), Cell("a", "N", H23, 2), Cell("b", "S", H23, 3)))
     cache = CubeCache(cube.fetch, HOUR_MS)
-    assert cache.refresh(cube.totals()) == cube.rows
+    assert flat(cache.refresh(cube.totals())) == cube.rows
     assert cube.reads == [(H22, NEXT)]
     cube.rows = (*cube.rows[:2], Cell("b", "S", H23, 30), Cell("c", "S", NEXT, 4))
-    assert cache.refresh(cube.totals()) == cube.rows
+    assert flat(cache.refresh(cube.totals())) == cube.rows
     assert cube.reads[1:] == [(H23, NEXT + HOUR_MS)]
-    assert cache.refresh(cube.totals()) == cube.rows
+    assert flat(cache.refresh(cube.totals())) == cube.rows
     assert len(cube.reads) == 2
     cube.rows = cube.rows[1:]  # the oldest window has left the retention
-    assert cache.refresh(cube.totals()) == cube.rows
+    assert flat(cache.refresh(cube.totals())) == cube.rows
     assert len(cube.reads) == 2
 
 
@@ -149,4 +211,4 @@ def test_a_failed_read_is_tried_again() -> None:
     cache = CubeCache(fetch, HOUR_MS)
     with pytest.raises(QueryError):
         cache.refresh(cube.totals())
-    assert cache.refresh(cube.totals()) == cube.rows
+    assert flat(cache.refresh(cube.totals())) == cube.rows

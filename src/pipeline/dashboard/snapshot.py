@@ -31,7 +31,7 @@ Cells = tuple[Cell, ...]
 
 
 class Window:
-    """The cells of one window of a cube; compared by identity, so that unchanged windows are recognised at once.
+    """The cells of one window of a cube; the same object while they do not change, so that comparing is quick.
 
     `sums` remembers what was added up of it, by filters; it goes when the window goes.
     """
@@ -42,6 +42,12 @@ class Window:
         self.start_ms = start_ms
         self.cells = cells
         self.sums: dict[tuple[tuple[str, ...], tuple[str, ...]], WindowSums] = {}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Window) and (self.start_ms, self.cells) == (other.start_ms, other.cells)
+
+    def __hash__(self) -> int:
+        return hash(self.start_ms)
 
 
 class WindowSums(NamedTuple):

@@ -60,7 +60,10 @@ def compressed(response: Response, accepted: str) -> Response:
     ):
         return response
     response.direct_passthrough = False
+    source = response.response
     body = response.get_data()
+    if hasattr(source, "close"):  # a file that is served directly
+        source.close()
     if len(body) < LEAST_BYTES:
         return response
     lasting = request.method == "GET" and ("_dash-component-suites" in request.path or "/assets/" in request.path)
