@@ -12,6 +12,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+AXE = Path(__file__).parent / "axe.min.js"
 FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -77,11 +78,25 @@ class Page:
 
     def choose(self, dropdown: str, *names: str) -> None:
         """Tick options of a dropdown."""
-        self.click(dropdown)
+        self.driver.find_element(By.CSS_SELECTOR, f"#control-{dropdown} summary").click()
         for name in names:
-            option = f"//*[contains(@class, 'dash-dropdown-option')][normalize-space()='{name}']"
+            option = f"//*[@id='control-{dropdown}']//label[normalize-space()='{name}']"
             until(lambda option=option: self.driver.find_element(By.XPATH, option)).click()
         ActionChains(self.driver).send_keys(Keys.ESCAPE).perform()
+
+    def pick(self, control: str, label: str) -> None:
+        """Choose one of a row of choices by its label."""
+        option = f"//*[@id='control-{control}']//label[normalize-space()='{label}']"
+        self.driver.find_element(By.XPATH, option).click()
+
+    def violations(self) -> list[str]:
+        """What axe-core finds, WCAG 2.2 AA and best practices alike."""
+        self.driver.execute_script(AXE.read_text("utf-8"))
+        script = """
+            const done = arguments[arguments.length - 1];
+            axe.run().then(found => done(found.violations.map(v => v.id + ': ' + v.nodes.map(n => n.html).join(' '))));
+        """
+        return [str(found) for found in self.driver.execute_async_script(script)]
 
     def figure(self, panel: str) -> Any:
         """Data and layout of a chart as Plotly holds them."""

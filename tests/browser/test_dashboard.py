@@ -1,5 +1,7 @@
 """The page in a real browser: with a source that the tests direct, and on the real cluster."""
 
+import asyncio
+import itertools
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,22 +11,34 @@ from typing import Any
 import pytest
 from pages import Page, chromium, until
 from selenium.webdriver import Chrome
+from sqlalchemy import text
 from werkzeug.serving import make_server
 
 from conftest import Application
 from pipeline.dashboard.app import create_app
-from pipeline.dashboard.figures import count, money
-from pipeline.dashboard.snapshot import Cell, Data, Poller
+from pipeline.dashboard.choices import Filters
+from pipeline.dashboard.formats import Formats
+from pipeline.dashboard.numbers import numbers
+from pipeline.dashboard.queries import PinotSource
+from pipeline.dashboard.snapshot import Cell, Data, Poller, Sale, Session, Window
 from pipeline.errors import QueryError
 from pipeline.serving.pinot import client
 from pipeline.settings import load
+from pipeline.sources.database import engine
 from pipeline.timebase import HOUR_MS, now_ms
 
 pytestmark = pytest.mark.browser
 
+money, count = Formats().money, Formats().count
+
 GROUPS = ("Electronics", "Fashion", "Furniture", "Dry Grocery", "Other")
 REGIONS = ("Central", "North", "North-East", "Eastern", "South-East", "South", "South-West", "Western", "North-West")
 HOURS = 30
+SALES_SQL = """
+SELECT p.product_group, r.region_name, SUM(s.sale_price * s.quantity)
+FROM flash_sales s JOIN product p USING (product_id) JOIN region r USING (region_id)
+GROUP BY p.product_group, r.region_name
+"""
 
 
 class Shop:
@@ -34,8 +48,10 @@ class Shop:
         self.sold_cents = 0
         self.error = ""
         self.empty = False
+        self.takes_s = 0.0
 
     def __call__(self) -> Data:
+        time.sleep(self.takes_s)
         if self.error:
             raise QueryError(self.error)
         if self.empty:
@@ -49,14 +65,19 @@ class Shop:
         return Data(
             pageviews_by_group=(Cell("All", "", 0, 450),),
             pageviews_by_region=views,
-            pageview_windows=(Cell("", "", hour, 450),),
-            pageview_cube=tuple(cell._replace(start_ms=hour) for cell in views),
+            pageviews_tumbling=(Cell("All", "", hour, 450),),
+            pageviews_hopping=(Cell("All", "", hour, 450), Cell("All", "", hour - HOUR_MS // 2, 400)),
+            sessions=(Session("All", hour, now_ms(), 450),),
+            pageview_cube=(Window(hour, tuple(cell._replace(start_ms=hour) for cell in views)),),
             sales_by_group=tuple(replace_region(sales)),
             sales_by_region=tuple(cell._replace(group="") for cell in sales),
-            sales_cube=tuple(sales),
+            sales_cube=tuple(
+                Window(start, tuple(cell for cell in sales if cell.start_ms == start)) for start in sorted(starts)
+            ),
+            latest_sales=(Sale(now_ms(), self.sold_cents, "Lamps", "Furniture", "North", 1, 1234),),
             users_by_region=(Cell("", "Region_2", 0, 1_234),),
             region_ids=(("Region_2", "North"),),
-            newest_event_ms=now_ms(),
+            newest_ms=(("sales", now_ms()), ("pageviews", now_ms())),
         )
 
 
@@ -108,6 +129,7 @@ def test_the_page_is_live_and_moves(driver: Chrome, served: Served) -> None:
     until(lambda: page.text("chip-state") == "Live")
     assert (page.text("kpi-pageviews"), page.text("kpi-users")) == ("450", "1,234")
     before = page.text("kpi-sales")
+    assert page.text("hint-users") != ""
     height = page.figure("trend")["data"][1]["y"][0]
     until(lambda: page.text("kpi-sales") != before, 5)
     until(lambda: page.figure("trend")["data"][1]["y"][0] > height, 5)
@@ -138,7 +160,7 @@ def test_a_tick_sends_little(driver: Chrome, served: Served) -> None:
 
 
 def test_filters_reach_the_charts_and_are_cleared(driver: Chrome, served: Served) -> None:
-    page = Page(driver, served.url)
+    page = Page(driver, served.url + "?period=all")
     page.choose("groups", "Fashion", "Other")
     page.choose("regions", "North")
     until(lambda: page.text("kpi-sales") == money(HOURS * (2_000 + 5_000)), what="filtered sales")
@@ -233,7 +255,7 @@ def test_no_width_needs_sideways_scrolling(driver: Chrome, served: Served, width
     page.figure("trend")
     assert driver.execute_script("return document.documentElement.scrollWidth") <= width
     script = """
-        return [...document.querySelectorAll('.card, .button, .dash-dropdown, .dash-datepicker, .chip, .ages')]
+        return [...document.querySelectorAll('.card, .button, .control, select, fieldset, .chip, .ages')]
             .filter(e => e.getBoundingClientRect().right > innerWidth + 0.5 || e.scrollWidth > e.clientWidth + 1)
             .map(e => e.className)
     """
@@ -264,9 +286,114 @@ def test_colours_follow_the_system(driver: Chrome, served: Served) -> None:
     assert dark == ("rgb(13, 18, 24)", "#6ea8fe")
 
 
+def test_a_link_shows_the_same_view(driver: Chrome, served: Served) -> None:
+    page = Page(driver, served.url)
+    page.pick("period", "All")
+    page.choose("regions", "North")
+    page.click("graph-sales_by_group")  # closes the list
+    driver.execute_script("document.querySelector('#control-format select').value = '1.234,56'")
+    driver.execute_script("document.querySelector('#control-format select').dispatchEvent(new Event('change'))")
+    until(lambda: page.text("kpi-sales").endswith(",00") and "." in page.text("kpi-sales"), what="the other format")
+    link = driver.current_url
+    assert "period=all" in link
+    assert "region=North" in link
+    again = Page(driver, link)
+    until(lambda: again.figure("sales_by_region")["data"][0]["y"] == ["North"], what="the linked filter")
+    assert again.text("kpi-sales").endswith(",00")
+    again.click("clear")
+    until(lambda: "region" not in driver.current_url, what="a clean address")
+
+
+def test_a_click_on_a_bar_filters_and_another_one_clears(driver: Chrome, served: Served) -> None:
+    page = Page(driver, served.url)
+    page.figure("sales_by_region")
+    script = """
+        const box = document.querySelector('#figure-sales_by_region .nsewdrag').getBoundingClientRect();
+        return [box.x + 4, box.y + box.height / (2 * arguments[0])];
+    """
+    for bars, left in ((len(REGIONS), 1), (len(REGIONS), len(REGIONS))):
+        x, y = driver.execute_script(script, bars)
+        for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
+            event = {
+                "type": kind,
+                "x": x,
+                "y": y,
+                "button": "none" if kind == "mouseMoved" else "left",
+                "clickCount": 1,
+            }
+            driver.execute_cdp_cmd("Input.dispatchMouseEvent", event)
+            time.sleep(0.2)
+        until(lambda left=left: len(page.figure("sales_by_region")["data"][0]["y"]) == left, 5, f"{left} bars")
+
+
+def test_charts_have_a_table_and_a_sentence(driver: Chrome, served: Served) -> None:
+    page = Page(driver, served.url)
+    page.figure("sales_by_region")
+    page.click("table-sales_by_region")
+    until(lambda: "North-West" in page.text("rows-sales_by_region"))
+    assert page.text("rows-sales_by_region").count("$") == len(REGIONS)
+    label = driver.find_element("id", "graph-trend").get_attribute("aria-label")
+    assert label is not None
+    assert "$" in label
+
+
+def test_the_theme_is_chosen_and_remembered(driver: Chrome, served: Served) -> None:
+    def background() -> str:
+        return str(driver.execute_script("return getComputedStyle(document.body).backgroundColor"))
+
+    page = Page(driver, served.url)
+    try:
+        page.click("theme")
+        page.click("theme")
+        until(lambda: page.text("theme") == "Dark")
+        until(lambda: page.figure("trend")["data"][0]["marker"]["color"] == "#6ea8fe")
+        Page(driver, served.url)
+        assert background() == "rgb(13, 18, 24)"
+    finally:
+        driver.execute_script("localStorage.clear()")
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("path", ["", "queries", "queries/best_selling_products", "health"])
+def test_axe_finds_nothing(driver: Chrome, served: Served, path: str, dark: bool) -> None:
+    page = Page(driver, served.url, dark=dark)
+    page.figure("sessions")
+    if path:
+        driver.get(served.url + path)
+    assert page.violations() == []
+
+
+@pytest.mark.parametrize(("takes_s", "within_s"), [(0.2, 3.0), (3.0, 9.0)])
+def test_slow_queries_slow_the_page_but_do_not_freeze_it(
+    driver: Chrome, served: Served, takes_s: float, within_s: float
+) -> None:
+    page = Page(driver, served.url)
+    served.shop.takes_s = takes_s
+    for _ in range(2):
+        before = page.text("kpi-sales")
+        until(lambda before=before: page.text("kpi-sales") != before, within_s, "an update")
+    page.click("table-trend")  # controls answer at once meanwhile
+    until(lambda: "$" in page.text("rows-trend"), 2)
+
+
+def test_the_page_is_light_and_quick(driver: Chrome, served: Served) -> None:
+    driver.execute_cdp_cmd("Network.clearBrowserCache", {})
+    Page(driver, served.url).figure("trend")
+    script = """
+        const files = performance.getEntriesByType('resource').filter(e => !e.name.includes('_dash-update'));
+        const sum = key => files.reduce((all, entry) => all + entry[key], 0);
+        const paint = performance.getEntriesByName('first-contentful-paint')[0];
+        return [sum('transferSize'), sum('decodedBodySize'), paint.startTime];
+    """
+    sent, whole, paint_ms = driver.execute_script(script)
+    assert sent < 800_000
+    assert whole < 3_000_000
+    assert paint_ms < 1_000
+
+
 def test_on_the_real_cluster_the_page_shows_what_pinot_has(driver: Chrome, application: Application) -> None:
     application.stack.start("poller", "generator")
-    page = Page(driver, application.url)
+    page = Page(driver, application.url + "/?period=all")
     until(lambda: page.text("chip-state") == "Live", 30)
     moving = page.kpis()
     until(lambda: page.kpis() != moving, 30, "a refresh")
@@ -291,4 +418,23 @@ def test_on_the_real_cluster_the_page_shows_what_pinot_has(driver: Chrome, appli
     )
     until(lambda: page.text("kpi-sales") == money(int(pinot.query(cube)[0]["n"])), 5, "sales of one group and region")
     assert page.complaints() == []
+    data = PinotSource(pinot, application.settings.tumbling_size_ms)()
+    in_mysql = asyncio.run(sales_in_mysql(application))
+    for group, region in itertools.product((None, *GROUPS), (None, *REGIONS)):
+        chosen = Filters(groups=(group,) if group else (), regions=(region,) if region else ())
+        wanted = sum(
+            cents for (g, r), cents in in_mysql.items() if (not group or g == group) and (not region or r == region)
+        )
+        assert numbers(data, chosen).sales_cents == wanted, (group, region)
     application.stack.start("poller", "generator")
+
+
+async def sales_in_mysql(application: Application) -> dict[tuple[str, str], int]:
+    """{(product group, region): cents} by SQL on the source itself."""
+    database = engine(application.settings)
+    try:
+        async with database.connect() as connection:
+            rows = await connection.execute(text(SALES_SQL))
+            return {(group, region): round(100 * amount) for group, region, amount in rows}
+    finally:
+        await database.dispose()

@@ -65,7 +65,7 @@ def create_app(settings: Settings, poller: Poller | None = None) -> Dash:
 def _add_health(server: Flask, prefix: str, poller: Poller, limit_s: float) -> None:
     def healthz() -> Any:
         body, status = health(poller.current, now_ms(), limit_s)
-        return jsonify(body), status
+        return jsonify({**body, "refreshes": poller.refreshes}), status
 
     for number, path in enumerate(sorted({"/healthz", f"{prefix}healthz"})):
         server.add_url_rule(path, f"healthz{number}", healthz)

@@ -181,13 +181,14 @@ def freshness(snapshot: Snapshot, now_ms: int, refresh_limit_s: float, stale_aft
 class Poller:
     """Calls `source` every `interval_s` in one thread and publishes the result; readers never wait.
 
-    A source that takes longer than the interval is given as long a rest as it took. `epoch` tells the snapshots of
-    this process from those of another, whose versions began at 0 too.
+    A source that takes longer than the interval is given as long a rest as it took. `refreshes` counts how often
+    the source was asked; `epoch` tells the snapshots of this process from those of another, whose versions began at 0 too.
     """
 
     def __init__(self, source: Callable[[], Data], interval_s: float, clock_ms: Callable[[], int] = now_ms) -> None:
         self.epoch = uuid.uuid4().hex[:8]
         self.current = Snapshot()
+        self.refreshes = 0
         self._source = source
         self._interval_s = interval_s
         self._clock_ms = clock_ms
@@ -211,6 +212,7 @@ class Poller:
 
     def refresh(self) -> Snapshot:
         """Ask once, and publish what came of it."""
+        self.refreshes += 1
         try:
             self.current = self.current.refreshed(self._source(), self._clock_ms())
         except PipelineError as error:
