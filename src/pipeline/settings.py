@@ -8,9 +8,10 @@ import json
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from zoneinfo import available_timezones
 
 from platformdirs import user_cache_path, user_data_path
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -142,6 +143,13 @@ class Settings(BaseSettings):
     zookeeper_port: int = Field(0, ge=0, le=65535, description="Port of the local ZooKeeper.")
     pinot_controller_port: int = Field(0, ge=0, le=65535, description="Port of the local Pinot controller.")
     pinot_broker_port: int = Field(0, ge=0, le=65535, description="Port of the local Pinot broker.")
+
+    @field_validator("dashboard_timezone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        if name not in available_timezones() | {"UTC"}:
+            raise ValueError("must be a time zone that this machine knows, like Europe/Berlin")
+        return name
 
     def as_environment(self) -> dict[str, str]:
         """These settings as PIPELINE_* variables: a process that gets them has the same settings."""

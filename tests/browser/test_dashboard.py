@@ -345,7 +345,7 @@ def test_the_theme_is_chosen_and_remembered(driver: Chrome, served: Served) -> N
     try:
         page.click("theme")
         page.click("theme")
-        until(lambda: page.text("theme") == "Dark")
+        until(lambda: page.text("theme") == "Theme: dark")
         until(lambda: page.figure("trend")["data"][0]["marker"]["color"] == "#6ea8fe")
         Page(driver, served.url)
         assert background() == "rgb(13, 18, 24)"

@@ -116,6 +116,12 @@ def test_behind_a_proxy_everything_is_below_the_base_path(poller: Poller) -> Non
         load(dashboard_base_path="shop")
 
 
+def test_settings_that_make_no_sense_are_refused() -> None:
+    for name, value in (("timezone", "Mars/Base"), ("currency", "dollars"), ("auth", "nobody")):
+        with pytest.raises(SettingError, match=f"setting dashboard_{name} is '{value}'"):
+            load(**{f"dashboard_{name}": value})
+
+
 def test_port_zero_is_a_free_port() -> None:
     with listen("127.0.0.1", 0) as one, listen("127.0.0.1", 0) as two:
         assert url(one) != url(two)

@@ -161,8 +161,17 @@ def windows(cells: Cells, theme: Theme, formats: Formats, size_ms: int, now_ms: 
             }
         )
     layout |= {
-        "margin": {"l": 44, "r": 8, "t": 8, "b": 28},
+        "margin": {"l": 44, "r": 8, "t": 8, "b": 64},
         "barmode": "stack",
+        "showlegend": True,
+        "legend": {
+            "orientation": "h",
+            "x": 0,
+            "y": -0.14,
+            "yanchor": "top",
+            "itemclick": False,
+            "itemdoubleclick": False,
+        },
         "bargap": 0.18,
         "dragmode": False,
         "xaxis": {"type": "category", "tickvals": traces[0]["x"], "ticktext": labels, "nticks": 6, "fixedrange": True},

@@ -128,7 +128,7 @@ def _header(prefix: str) -> Any:
                     html.Span("Event to paint –", id="latency", className="latency"),  # noqa: RUF001
                     _control("pace", "segments", "Refresh every", list(PACES.items())),
                     html.Button("Pause", id="pause", className="button", type="button"),
-                    html.Button("Theme", id="theme", className="button", type="button"),
+                    html.Button("Theme: auto", id="theme", className="button", type="button"),
                 ],
             ),
         ],

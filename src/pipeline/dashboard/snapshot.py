@@ -182,7 +182,8 @@ class Poller:
     """Calls `source` every `interval_s` in one thread and publishes the result; readers never wait.
 
     A source that takes longer than the interval is given as long a rest as it took. `refreshes` counts how often
-    the source was asked; `epoch` tells the snapshots of this process from those of another, whose versions began at 0 too.
+    the source was asked; `epoch` tells the snapshots of this process from those of another, whose versions began at 0
+    too.
     """
 
     def __init__(self, source: Callable[[], Data], interval_s: float, clock_ms: Callable[[], int] = now_ms) -> None:

@@ -65,7 +65,7 @@
       spark(find("spark-" + name), kpi.spark || []);
     }
     if (change && change.latest && find("sales")) {
-      rows(find("sales"), change.latest.length ? change.latest : [["None among the latest 300 sales"]]);
+      rows(find("sales"), change.latest.length ? change.latest : [["None", "among the latest 300 sales", "", "", "", ""]]);
     }
     for (const list of Object.values(LISTS)) {
       if (change && change[list]) window.pipelineControls.options(list, change[list]);
@@ -131,7 +131,7 @@
   setInterval(() => {
     ages();
     tables();
-    put(find("theme"), { light: "Light", dark: "Dark" }[document.documentElement.dataset.theme] || "Auto");
+    put(find("theme"), "Theme: " + (document.documentElement.dataset.theme || "auto"));
   }, 1000);
 
   // the view: what the controls say is in the address, and what the address says is in the controls
