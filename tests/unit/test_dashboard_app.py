@@ -166,6 +166,7 @@ def test_assets_come_with_the_package() -> None:
         "clock.js",
         "controls.js",
         "favicon.svg",
+        "pages.js",
         "panels.js",
         "plotly-basic.LICENSE.txt",
         "plotly-basic.min.js",

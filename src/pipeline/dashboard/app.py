@@ -42,7 +42,7 @@ def create_app(settings: Settings, poller: Poller | None = None) -> Dash:
         url_base_pathname=settings.dashboard_base_path,
         update_title=NO_TITLE_CHANGE,
         index_string=index(settings.dashboard_base_path),
-        assets_ignore=r"boot\.js|.*LICENSE.*",
+        assets_ignore=r"boot\.js|pages\.js|.*LICENSE.*",
         meta_tags=[{"name": "viewport", "content": "width=device-width, initial-scale=1"}],
         add_log_handler=False,
         enable_mcp=False,

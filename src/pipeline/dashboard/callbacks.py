@@ -184,6 +184,7 @@ def _register_browser(app: Dash) -> None:
         add(
             ClientsideFunction("pipeline", "cross"),
             Output(control, "data", allow_duplicate=True),
+            Output(f"figure-{panel}", "clickData"),
             Input(f"figure-{panel}", "clickData"),
             State(control, "data"),
             prevent_initial_call=True,

@@ -186,10 +186,12 @@
   }
 
   function cross(click, chosen) {
-    if (!click || !click.points.length) return window.dash_clientside.no_update;
+    const same = window.dash_clientside.no_update;
+    if (!click || !click.points.length) return [same, same];
     const name = click.points[0].y;
     chosen = chosen || [];
-    return chosen.includes(name) ? chosen.filter((one) => one !== name) : [...chosen, name];
+    // the click is forgotten, or the next one on the same bar would be none
+    return [chosen.includes(name) ? chosen.filter((one) => one !== name) : [...chosen, name], null];
   }
 
   const pace = (ms) => ms || 1000;
