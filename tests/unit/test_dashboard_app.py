@@ -1,10 +1,12 @@
 """The application without a browser: what is served, its health, and how the server takes its port."""
 
 import gzip
+import json
 import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -114,6 +116,51 @@ def test_behind_a_proxy_everything_is_below_the_base_path(poller: Poller) -> Non
     assert browser.get("/").status_code == 404
     with pytest.raises(SettingError, match="dashboard_base_path"):
         load(dashboard_base_path="shop")
+
+
+def tick(browser: Any, view: dict[str, Any] | None, seen: Any) -> Any:
+    """A tick as a browser sends it, over HTTP."""
+    (found,) = (one for one in browser.get("/_dash-dependencies").json if "figure-trend.figure" in one["output"])
+    values = {"tick": 1, "view": view, "scheme": "dark", "seen": seen}
+    body = {
+        "output": found["output"],
+        "outputs": [
+            dict(zip(("id", "property"), name.rsplit(".", 1), strict=True))
+            for name in found["output"].strip(".").split("...")
+        ],
+        "changedPropIds": ["tick.n_intervals"],
+    }
+    for part in ("inputs", "state"):
+        body[part] = [{**one, "value": values[one["id"]]} for one in found[part]]
+    return browser.post("/_dash-update-component", json=body, headers={"Accept-Encoding": "gzip"})
+
+
+def test_a_tick_over_http_brings_the_page_and_then_little(poller: Poller) -> None:
+    browser = create_app(load(), poller).server.test_client()
+    poller.refresh()
+    view = {"period": "all", "groups": [], "regions": ["South"]}
+    first = json.loads(gzip.decompress(tick(browser, view, None).data))["response"]
+    assert first["panels"]["data"]["kpis"]["sales"]["value"] == "$200.05"
+    assert first["figure-sales_by_region"]["figure"]["data"][0]["y"] == ["South"]
+    poller.refresh()
+    again = tick(browser, view, first["seen"]["data"])
+    assert set(again.json["response"]) <= {"banner", "freshness", "seen"}
+    assert len(again.data) < 1_000
+    assert tick(browser, None, None).status_code == 204  # the browser has not read its address yet
+
+
+def test_every_control_and_panel_has_its_place(poller: Poller) -> None:
+    browser = create_app(load(), poller).server.test_client()
+    layout = browser.get("/_dash-layout").text
+    named = set(re.findall(r'"id":"([\w-]+)"', layout))
+    wanted = {
+        name for one in browser.get("/_dash-dependencies").json for name in re.findall(r"([\w-]+)\.\w+", one["output"])
+    }
+    wanted |= {
+        item["id"] for one in browser.get("/_dash-dependencies").json for item in (*one["inputs"], *one["state"])
+    }
+    assert wanted <= named
+    assert {f"control-{name}" for name in ("pace", "period", "groups", "regions", "zone", "format")} <= named
 
 
 def test_settings_that_make_no_sense_are_refused() -> None:
