@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from functools import partial
 
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from mode.supervisors import CrashingSupervisor
 
 from pipeline import kafka, topics
@@ -22,9 +22,10 @@ from pipeline.topics import Topic
 from pipeline.topology import Topology
 from pipeline.transport.app import BatchApp
 from pipeline.transport.metrics import serve_metrics
-from pipeline.transport.outbox import Outbox
+from pipeline.transport.outbox import AtLeastOnceOutbox
 from pipeline.transport.recovery import BatchAssignor, BatchTableManager
 from pipeline.transport.references import References
+from pipeline.transport.transactions import ExactlyOnceOutbox
 
 BUFFERED_BATCHES = 16
 
@@ -41,7 +42,7 @@ def new_app(settings: Settings) -> BatchApp:
         topic_disable_leader=True,
         broker_session_timeout=settings.session_timeout_s,
         broker_heartbeat_interval=settings.heartbeat_s,
-        broker_commit_interval=settings.commit_interval_s,
+        broker_commit_interval=max(settings.commit_interval_s, 1.0),
         broker_max_poll_records=settings.max_poll_records,
         consumer_auto_offset_reset="earliest",
         stream_buffer_maxsize=BUFFERED_BATCHES,
@@ -74,13 +75,22 @@ def create_app(settings: Settings) -> BatchApp:
     """The application as workers run it: agents attached, services and tables in place, nothing started."""
     app = new_app(settings)
     registry = Registry(settings.registry_url)
-    app.outbox = Outbox(partial(kafka.producer, settings, linger_ms=0), settings.partitions)
+    app.outbox = _outbox(settings)
     encoders = {topic.name: Encoder(topic.schema) for topic in topics.ALL if topic.schema is not None}
     app.prepare = partial(_prepare, registry, encoders)
     compose(settings, app, registry, encoders)
     if settings.worker_web_port:
         serve_metrics(app, app.processors)
     return app
+
+
+def _outbox(settings: Settings) -> AtLeastOnceOutbox:
+    def make_producer(transactional_id: str | None) -> AIOKafkaProducer:
+        return kafka.producer(settings, linger_ms=0, transactional_id=transactional_id)
+
+    if settings.processing_guarantee == "at_least_once":
+        return AtLeastOnceOutbox(make_producer, settings.partitions)
+    return ExactlyOnceOutbox(make_producer, settings.partitions, settings.app_id, settings.commit_interval_s)
 
 
 def compose(settings: Settings, app: BatchApp, registry: Schemas, encoders: Mapping[str, Encoder]) -> None:

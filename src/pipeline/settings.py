@@ -7,7 +7,7 @@ working folder, `endpoints.json` of a running local stack (written by `pipeline 
 import json
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from platformdirs import user_cache_path, user_data_path
 from pydantic import Field, ValidationError
@@ -83,7 +83,13 @@ class Settings(BaseSettings):
     max_poll_records: int = Field(5_000, ge=1, description="Upper bound of records in one batch.")
     session_timeout_s: float = Field(10.0, gt=0, description="A worker silent for this long loses its partitions.")
     heartbeat_s: float = Field(2.5, gt=0, description="Heartbeat of workers; at most a third of the session timeout.")
-    commit_interval_s: float = Field(1.0, gt=0, description="How often offsets are committed.")
+    processing_guarantee: Literal["exactly_once", "at_least_once"] = Field(
+        "exactly_once",
+        description="exactly_once: Kafka transactions, fencing; at_least_once: enriched rows may repeat after a crash.",
+    )
+    commit_interval_s: float = Field(
+        0.05, gt=0, description="How often transactions are committed under load (exactly_once)."
+    )
     reference_wait_s: float = Field(
         60.0,
         ge=0,

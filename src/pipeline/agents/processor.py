@@ -1,7 +1,7 @@
 """What an agent does with a batch, free of Faust: batch in, records out.
 
 A processor consumes one topic. `process` is plain synchronous code; `prepare` may ask the registry for schemas that a
-batch needs. The agent around it sends what comes out, waits for the brokers, and only then acknowledges the batch.
+batch needs. The agent around it delivers what comes out through the outbox, and only then is the batch acknowledged.
 """
 
 import logging
@@ -96,12 +96,12 @@ class AvroProcessor:
 
 
 def attach(app: BatchApp, processor: Processor, name: str) -> Any:
-    """The agent around a processor; it yields each batch once all that it brought forth is safe."""
+    """The agent around a processor; it yields each batch once all that it brought forth is delivered."""
 
     async def agent(stream: Any) -> AsyncIterator[RecordBatch]:
         async for batch in batches(stream):
             await processor.prepare(batch)
-            await app.outbox.send(processor.process(batch))
+            await app.outbox.deliver(batch.partition, processor.process(batch), batch)
             yield batch
 
     agent.__doc__ = processor.__doc__

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, cast
 
@@ -38,6 +38,8 @@ class PackagedSchemas:
 class LocalBroker:
     """Topics of one partition in memory. What agents send to is appended and, in order, given to who consumes it."""
 
+    commits_offsets = True
+
     def __init__(self) -> None:
         self.topics: dict[str, list[Outgoing]] = {}
         self._pending: deque[tuple[int, Outgoing]] = deque()
@@ -46,6 +48,16 @@ class LocalBroker:
         """Append records; safe at once."""
         for record in records:
             self.append(record)
+
+    async def deliver(self, partition: int, records: Iterable[Outgoing], source: RecordBatch | None = None) -> None:
+        """Append records; safe and visible at once."""
+        await self.send(records)
+
+    async def assign(self, partitions: Collection[int]) -> None:
+        """There is but one who sends."""
+
+    async def commit(self) -> None:
+        """Nothing is ever open."""
 
     def append(self, record: Outgoing) -> None:
         """Append one record to its topic."""

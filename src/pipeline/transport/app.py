@@ -12,7 +12,7 @@ from pipeline.tables.store import StateTable
 from pipeline.topics import Topic
 from pipeline.transport.consumer import BatchSchema, BatchTransport
 from pipeline.transport.metrics import Counted
-from pipeline.transport.outbox import Sink
+from pipeline.transport.outbox import Outbox
 from pipeline.transport.references import References
 
 
@@ -25,7 +25,7 @@ class BatchApp(faust.App):
     partitions of state have come or gone.
     """
 
-    outbox: Sink
+    outbox: Outbox
     references: References | None = None
     changelog_reader: Callable[[], AIOKafkaConsumer]
     prepare: Callable[[], Awaitable[None]]

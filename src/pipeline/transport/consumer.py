@@ -1,14 +1,14 @@
 """One Faust event carries one record batch of one partition: the consumer side.
 
 Faust's cost is per event, not per record, so a batch makes the worker fast; at low rates a batch is one record.
-Offsets are committed exactly up to the batches that were acknowledged with `ack_batch`: Faust's own
-acknowledgements (one per event, given even when the event's processing failed) are not used for batches.
+Faust's own acknowledgements (one per event, given even when the event's processing failed) are not used for batches:
+offsets are committed by the outbox within its transactions or, at least once, exactly up to the batches that were
+acknowledged with `ack_batch`.
 Everything of Faust's private parts that the transport touches is listed in docs/architecture.md.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
 
 import faust
@@ -110,8 +110,8 @@ class BatchConsumer(Consumer):
         return False
 
     def ack_batch(self, message: Message) -> None:
-        """Acknowledge a whole batch, whose effects the brokers have; ignored when its partition was revoked."""
-        if message.generation_id == self.app.consumer_generation_id:
+        """Acknowledge a whole batch that was delivered; ignored when its partition was revoked."""
+        if not self.app.outbox.commits_offsets and message.generation_id == self.app.consumer_generation_id:
             self._positions[message.tp] = cast(RecordBatch, message.value).next_offset
         message.acked = True
         self._unacked_messages.discard(message)
@@ -122,14 +122,24 @@ class BatchConsumer(Consumer):
     def _new_offset(self, tp: TP) -> int | None:
         return self._positions.get(tp)
 
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Faust's look for partitions that stand still knows nothing of batches; the watchdog does this."""
+
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Let the batches in work come to their end and commit them; only then does the rebalance go on."""
+        """Let the batches in work come to their end and commit them; only then does the rebalance go on.
+
+        What cannot be finished in time must not be finished later, when it may be another's: the worker ends.
+        """
         self.stop_flow()
         self.app.flow_control.suspend()
-        limit = monotonic() + self.app.conf.broker_session_timeout * 0.8
-        while self.app.batches_in_work and monotonic() < limit:
-            await asyncio.sleep(0.005)
-        await self.commit()
+        try:
+            async with asyncio.timeout(self.app.conf.broker_session_timeout * 0.8):
+                while self.app.batches_in_work:
+                    await asyncio.sleep(0.005)
+                await self.app.outbox.commit()
+                await self.commit()
+        except Exception as error:
+            await self.app.crash(error)
         await super().on_partitions_revoked(revoked)
         for tp in revoked:
             self._positions.pop(tp, None)
@@ -145,10 +155,13 @@ async def batches(stream: StreamT[Any]) -> AsyncIterator[RecordBatch]:
     """The batches of an agent's stream; each is acknowledged when the loop's body has come to its end.
 
     A body that raises leaves its batch unacknowledged: the agent crashes the worker, and the batch is read again.
+    Batches that were fetched before a rebalance are dropped: after it reading goes on from the committed offsets.
     """
     unacknowledged = cast("faust.Stream[Any]", stream).noack()
     app = cast("BatchApp", unacknowledged.app)
     async for event in unacknowledged.events():
+        if app.rebalancing or event.message.generation_id != app.consumer_generation_id:
+            continue
         app.batches_in_work += 1
         try:
             yield event.value
