@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from functools import partial
+from uuid import uuid4
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer
 from mode.supervisors import CrashingSupervisor
 
 from pipeline import kafka, topics
@@ -21,6 +22,7 @@ from pipeline.tables.store import ReferenceTable
 from pipeline.topics import Topic
 from pipeline.topology import Topology
 from pipeline.transport.app import BatchApp
+from pipeline.transport.group import GroupProducer
 from pipeline.transport.metrics import serve_metrics
 from pipeline.transport.outbox import AtLeastOnceOutbox
 from pipeline.transport.recovery import BatchAssignor, BatchTableManager
@@ -85,12 +87,16 @@ def create_app(settings: Settings) -> BatchApp:
 
 
 def _outbox(settings: Settings) -> AtLeastOnceOutbox:
-    def make_producer(transactional_id: str | None) -> AIOKafkaProducer:
-        return kafka.producer(settings, linger_ms=0, transactional_id=transactional_id)
-
+    make_producer = partial(kafka.producer, settings, linger_ms=0)
     if settings.processing_guarantee == "at_least_once":
         return AtLeastOnceOutbox(make_producer, settings.partitions)
-    return ExactlyOnceOutbox(make_producer, settings.partitions, settings.app_id, settings.commit_interval_s)
+    make_transactional = partial(
+        GroupProducer,
+        **kafka.producer_options(settings, linger_ms=0),
+        transactional_id=f"{settings.app_id}-{settings.worker_id or uuid4()}",
+        transaction_timeout_ms=int(settings.transaction_timeout_s * 1_000),
+    )
+    return ExactlyOnceOutbox(make_producer, make_transactional, settings.partitions, settings.commit_interval_s)
 
 
 def compose(settings: Settings, app: BatchApp, registry: Schemas, encoders: Mapping[str, Encoder]) -> None:

@@ -131,7 +131,7 @@ def programs(settings: Settings, workers: int) -> list[Program]:
 
     def program(name: str, *arguments: str, stop_wait_s: int = 8) -> Program:
         command = (sys.executable, "-m", "pipeline", *arguments)
-        return Program(name, command, env, stage=Stage.APP, stop_wait_s=stop_wait_s)
+        return Program(name, command, env | {"PIPELINE_WORKER_ID": name}, stage=Stage.APP, stop_wait_s=stop_wait_s)
 
     return [
         program("poller", "poll"),

@@ -79,6 +79,14 @@ class Settings(BaseSettings):
 
     # workers
     app_id: str = Field("pipeline", pattern=r"^[A-Za-z0-9._-]+$", description="Faust application id = consumer group.")
+    worker_id: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9._-]*$",
+        description="Name of a worker, no other running one's: restarted under it, it ends at once what it left open.",
+    )
+    transaction_timeout_s: float = Field(
+        15.0, gt=0, description="The brokers abort a transaction that is open for this long: its worker has died."
+    )
     worker_web_port: int = Field(0, ge=0, le=65535, description="Port of the worker's web (/metrics); 0: none.")
     max_poll_records: int = Field(5_000, ge=1, description="Upper bound of records in one batch.")
     session_timeout_s: float = Field(10.0, gt=0, description="A worker silent for this long loses its partitions.")

@@ -1,16 +1,19 @@
-"""A partition's transactions: what goes in, when they are committed, and that nothing is written after an error."""
+"""The transactions of a worker: what goes in, when they are committed, and that nothing is written after an error."""
 
 import asyncio
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import ProducerFenced
+from aiokafka.structs import OffsetAndMetadata
 
 from pipeline.records import Outgoing, RecordBatch
+from pipeline.transport.group import Member, TxnOffsetCommitRequest
 from pipeline.transport.outbox import FEW, enqueue
-from pipeline.transport.transactions import ExactlyOnceOutbox, PartitionTransactions
+from pipeline.transport.transactions import ExactlyOnceOutbox
 
 
 class Builder:
@@ -29,8 +32,9 @@ class Builder:
 class Producer:
     """Notes what is asked of it, in order; records fail when `error` is set, all else when it is `fenced`."""
 
-    def __init__(self, transactional_id: str | None = None) -> None:
-        self.transactional_id = transactional_id
+    member: Member
+
+    def __init__(self) -> None:
         self.log: list[Any] = []
         self.error: Exception | None = None
         self.fenced = False
@@ -86,11 +90,26 @@ def row(value: bytes, partition: int = 0) -> Outgoing:
     return Outgoing("out", b"k", value, 7, partition)
 
 
-class Failures(list[BaseException]):
-    """The errors that the worker was told."""
+MEMBER = Member("group", 4, "me")
 
-    async def __call__(self, error: BaseException) -> None:
-        self.append(error)
+
+class Outbox(ExactlyOnceOutbox):
+    """An outbox that notes why the worker has to end."""
+
+    failures: list[BaseException]
+
+    async def crash(self, reason: BaseException) -> None:
+        self.failures.append(reason)
+
+
+async def started(producer: Producer, interval_s: float) -> Outbox:
+    plain = Producer()
+    outbox = Outbox(lambda: plain, lambda: producer, 5, interval_s)  # type: ignore[arg-type, return-value]
+    outbox.failures = []
+    await outbox.on_start()
+    outbox.assigned(MEMBER, {TopicPartition("source", 3): 0, TopicPartition("source", 4): -1})
+    del producer.log[:]
+    return outbox
 
 
 @pytest.fixture
@@ -99,24 +118,20 @@ def producer() -> Producer:
 
 
 @pytest.fixture
-def failures() -> Failures:
-    return Failures()
-
-
-@pytest.fixture
-async def transactions(producer: Producer, failures: Failures) -> AsyncIterator[PartitionTransactions]:
-    made = PartitionTransactions(producer, "group", 5, 60.0, failures)  # type: ignore[arg-type]
+async def outbox(producer: Producer) -> AsyncIterator[Outbox]:
+    """An outbox whose next commit is not due for a minute."""
+    made = await started(producer, 60.0)
     made._next_commit_s = asyncio.get_running_loop().time() + 60
     yield made
-    await made.close()
+    await made.on_stop()
 
 
 async def test_batches_share_a_transaction_which_holds_their_records_and_positions(
-    transactions: PartitionTransactions, producer: Producer
+    outbox: Outbox, producer: Producer
 ) -> None:
-    await transactions.deliver([row(b"1")], batch(0, 1))
-    await transactions.deliver([row(b"2")], batch(5))
-    await transactions.commit()
+    await outbox.deliver(3, [row(b"1")], batch(0, 1))
+    await outbox.deliver(3, [row(b"2")], batch(5))
+    await outbox.commit()
     assert producer.log == [
         "begin",
         ("out", 0, [b"1"]),
@@ -124,65 +139,94 @@ async def test_batches_share_a_transaction_which_holds_their_records_and_positio
         ("group", {TopicPartition("source", 3): 6}),
         "commit",
     ]
+    assert producer.member == MEMBER
 
 
-async def test_a_commit_with_nothing_open_does_nothing(transactions: PartitionTransactions, producer: Producer) -> None:
-    await transactions.commit()
-    await transactions.deliver([row(b"1")], None)
-    await transactions.commit()
-    await transactions.commit()
-    assert producer.log == ["begin", ("out", 0, [b"1"]), "commit"]
+async def test_without_a_batch_the_last_positions_are_repeated_to_prove_the_membership(
+    outbox: Outbox, producer: Producer
+) -> None:
+    await outbox.commit()
+    await outbox.deliver(3, [row(b"1")])
+    await outbox.commit()
+    await outbox.commit()
+    assert producer.log == ["begin", ("out", 0, [b"1"]), ("group", {TopicPartition("source", 3): 0}), "commit"]
 
 
 async def test_a_lone_batch_is_committed_at_once_and_the_next_one_after_the_interval(producer: Producer) -> None:
-    transactions = PartitionTransactions(producer, "group", 5, 0.2, Failures())  # type: ignore[arg-type]
-    await transactions.deliver([], batch(0))
+    outbox = await started(producer, 0.2)
+    await outbox.deliver(3, [], batch(0))
     await asyncio.sleep(0.05)
     assert producer.log.count("commit") == 1
-    await transactions.deliver([], batch(1))
+    await outbox.deliver(3, [], batch(1))
     await asyncio.sleep(0.05)
     assert producer.log.count("commit") == 1
     await asyncio.sleep(0.2)
     assert producer.log.count("commit") == 2
-    await transactions.close()
+    await outbox.on_stop()
 
 
-async def test_after_a_record_that_could_not_be_sent_nothing_is_committed(
-    transactions: PartitionTransactions, producer: Producer
-) -> None:
+async def test_after_a_record_that_could_not_be_sent_nothing_is_committed(outbox: Outbox, producer: Producer) -> None:
     producer.error = ProducerFenced()
-    await transactions.deliver([row(b"1")], batch(0))
+    await outbox.deliver(3, [row(b"1")], batch(0))
     with pytest.raises(ProducerFenced):
-        await transactions.commit()
-    for again in (transactions.commit(), transactions.deliver([row(b"2")], batch(1))):
+        await outbox.commit()
+    for again in (outbox.commit(), outbox.deliver(3, [row(b"2")], batch(1))):
         with pytest.raises(RuntimeError, match="nothing more may be written"):
             await again
     assert "commit" not in producer.log
 
 
 async def test_a_batch_that_was_broken_off_is_never_committed(
-    transactions: PartitionTransactions, producer: Producer, monkeypatch: pytest.MonkeyPatch
+    outbox: Outbox, producer: Producer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def never(*_: object) -> None:
         await asyncio.Event().wait()
 
     monkeypatch.setattr(producer, "send", never)
-    delivery = asyncio.create_task(transactions.deliver([row(b"1")], batch(0)))
+    delivery = asyncio.create_task(outbox.deliver(3, [row(b"1")], batch(0)))
     await asyncio.sleep(0.01)
     delivery.cancel()
     with pytest.raises(asyncio.CancelledError):
         await delivery
     with pytest.raises(RuntimeError, match="nothing more may be written"):
-        await transactions.commit()
+        await outbox.commit()
 
 
-async def test_a_fenced_worker_is_told(producer: Producer, failures: Failures) -> None:
-    transactions = PartitionTransactions(producer, "group", 5, 0.01, failures)  # type: ignore[arg-type]
-    await transactions.deliver([], batch(0))
+async def test_a_commit_waits_for_the_batches_in_hand_and_the_next_ones_wait_for_it(
+    outbox: Outbox, producer: Producer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send, slow = producer.send, asyncio.Event()
+
+    async def slowly(*record: Any) -> Any:
+        await slow.wait()
+        return await send(*record)
+
+    monkeypatch.setattr(producer, "send", slowly)
+    first = asyncio.create_task(outbox.deliver(3, [row(b"1")], batch(0)))
+    await asyncio.sleep(0.01)
+    commit = asyncio.create_task(outbox.commit())
+    await asyncio.sleep(0.01)
+    assert producer.log == ["begin"]
+    slow.set()
+    await asyncio.gather(first, commit)
+    await outbox.deliver(3, [row(b"2")], batch(1))
+    assert producer.log == [
+        "begin",
+        ("out", 0, [b"1"]),
+        ("group", {TopicPartition("source", 3): 1}),
+        "commit",
+        "begin",
+        ("out", 0, [b"2"]),
+    ]
+
+
+async def test_a_fenced_worker_is_told_and_ends(producer: Producer) -> None:
+    outbox = await started(producer, 0.01)
+    await outbox.deliver(3, [], batch(0))
     producer.fenced = True
     await asyncio.sleep(0.05)
-    assert [type(error) for error in failures] == [ProducerFenced]
-    await transactions.close()
+    assert [type(error) for error in outbox.failures] == [ProducerFenced]
+    await outbox.on_stop()
 
 
 async def test_many_records_go_as_whole_batches_in_order(producer: Producer) -> None:
@@ -195,25 +239,27 @@ async def test_many_records_go_as_whole_batches_in_order(producer: Producer) -> 
     ]
 
 
-async def test_each_partition_has_a_transactional_id_of_its_own_and_is_given_back() -> None:
-    made: dict[str | None, Producer] = {}
-
-    def make(transactional_id: str | None) -> Any:
-        made[transactional_id] = Producer(transactional_id)
-        return made[transactional_id]
-
-    outbox = ExactlyOnceOutbox(make, 5, "app", 60.0)
-    await outbox.on_start()
-    await outbox.assign({0, 2})
-    first = made["app-2"]
-    await outbox.deliver(2, [row(b"1")], batch(0))
-    await outbox.commit()
-    await outbox.assign({2, 4})
-    assert set(made) == {None, "app-0", "app-2", "app-4"}
-    assert made["app-0"].log == ["start", "stop"]
-    assert made["app-2"] is first
-    assert first.log[-1] == "commit"
-    with pytest.raises(KeyError):
-        await outbox.deliver(0, [row(b"1")], batch(0))
-    await outbox.on_stop()
-    assert first.log[-1] == "stop"
+def test_offsets_travel_with_the_membership_of_who_commits_them() -> None:
+    transaction = SimpleNamespace(transactional_id="app-w", producer_id=7, producer_epoch=2)
+    offsets = {TopicPartition("t", 1): OffsetAndMetadata(5, ""), TopicPartition("t", 0): OffsetAndMetadata(9, "")}
+    request = TxnOffsetCommitRequest(transaction, MEMBER, offsets).prepare({28: (0, 5)})
+    assert request.decode(request.encode()).to_object() == {
+        "transactional_id": "app-w",
+        "group_id": "group",
+        "producer_id": 7,
+        "producer_epoch": 2,
+        "generation_id": 4,
+        "member_id": "me",
+        "group_instance_id": None,
+        "topics": [
+            {
+                "topic": "t",
+                "partitions": [
+                    {"partition": n, "offset": o, "leader_epoch": -1, "metadata": "", "tags": {}}
+                    for n, o in ((0, 9), (1, 5))
+                ],
+                "tags": {},
+            }
+        ],
+        "tags": {},
+    }

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, cast
+
+from aiokafka import TopicPartition
 
 from pipeline.app import compose, new_app
 from pipeline.codecs import Decoder, Encoder, Record, schema
@@ -15,6 +17,7 @@ from pipeline.topics import ALL, Schema, Topic
 from pipeline.topology import Topology
 from pipeline.transport.app import BatchApp
 from pipeline.transport.consumer import BatchConsumer
+from pipeline.transport.group import Member
 
 Compose = Callable[[Settings, BatchApp, "PackagedSchemas", Mapping[str, Encoder]], None]
 
@@ -53,8 +56,8 @@ class LocalBroker:
         """Append records; safe and visible at once."""
         await self.send(records)
 
-    async def assign(self, partitions: Collection[int]) -> None:
-        """There is but one who sends."""
+    def assigned(self, member: Member, positions: Mapping[TopicPartition, int]) -> None:
+        """There is no group."""
 
     async def commit(self) -> None:
         """Nothing is ever open."""

@@ -8,16 +8,17 @@ Everything of Faust's private parts that the transport touches is listed in docs
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import faust
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.types import TP, EventT, StreamT
 from faust.types.tuples import ConsumerMessage, Message
 
 from pipeline.records import RecordBatch
+from pipeline.transport.group import Member, seek_to_stable, stable_offsets
 
 if TYPE_CHECKING:
     from pipeline.transport.app import BatchApp
@@ -56,6 +57,22 @@ class BatchConsumer(Consumer):
 
     def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
         return CommittedConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    def member(self) -> Member:
+        """Our membership of the group as of now."""
+        return Member.of(self._thread._ensure_consumer())
+
+    async def stable_offsets(self) -> dict[TopicPartition, int]:
+        """{partition: committed offset, or -1} of what is assigned; waits while a transaction may still change it."""
+        found: dict[TopicPartition, int] = await self._thread.call_thread(
+            stable_offsets, self._thread._ensure_consumer()
+        )
+        return found
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Go on from the stable committed offsets, from the beginning where there is none."""
+        offsets = await self._thread.call_thread(seek_to_stable, self._thread._ensure_consumer())
+        return {TP(*tp): offset for tp, offset in offsets.items()}
 
     def discard(self) -> None:
         """Give back what a consumer that was never started holds: its thread's event loop."""

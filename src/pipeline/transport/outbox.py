@@ -2,18 +2,18 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.partitioner import murmur2
 from mode import Service
 
 from pipeline.kafka import close_producer
 from pipeline.records import Outgoing, RecordBatch
+from pipeline.transport.group import Member
 
 FEW = 32
-MakeProducer = Callable[[str | None], AIOKafkaProducer]
 
 
 def partition_for(key: bytes, partitions: int) -> int:
@@ -42,8 +42,8 @@ class Outbox(Sink, Protocol):
         Without a `source` there is no batch behind the records. Raises when a record could not be sent.
         """
 
-    async def assign(self, partitions: Collection[int]) -> None:
-        """Be the one who sends for these source partition numbers, and for no others."""
+    def assigned(self, member: Member, positions: Mapping[TopicPartition, int]) -> None:
+        """Partitions were assigned, of which these offsets are committed (-1: none)."""
 
     async def commit(self) -> None:
         """Return when everything that was delivered is safe and visible."""
@@ -60,14 +60,14 @@ class AtLeastOnceOutbox(Service):
     commits_offsets = False
     _producer: AIOKafkaProducer
 
-    def __init__(self, make_producer: MakeProducer, partitions: int, **kwargs: Any) -> None:
+    def __init__(self, make_producer: Callable[[], AIOKafkaProducer], partitions: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._make_producer = make_producer
         self._partitions = partitions
 
     async def on_start(self) -> None:
         """Connect."""
-        self._producer = self._make_producer(None)
+        self._producer = self._make_producer()
         await self._producer.start()
 
     async def on_stop(self) -> None:
@@ -82,8 +82,8 @@ class AtLeastOnceOutbox(Service):
         """Send records as `send` does; `source` is acknowledged by the agent afterwards."""
         await self.send(records)
 
-    async def assign(self, partitions: Collection[int]) -> None:
-        """Nobody is kept from sending."""
+    def assigned(self, member: Member, positions: Mapping[TopicPartition, int]) -> None:
+        """The consumer commits: nothing to know."""
 
     async def commit(self) -> None:
         """Whatever was delivered is safe already."""

@@ -17,6 +17,7 @@ from faust.types import TP
 from mode import Service
 
 from pipeline.tables.store import StateTable
+from pipeline.transport.consumer import BatchConsumer
 
 if TYPE_CHECKING:
     from pipeline.transport.app import BatchApp
@@ -78,12 +79,12 @@ class BatchRecovery(Recovery):
     async def _restore(self, generation: int) -> None:
         if self.app.references is not None:
             await self.app.references.ready()
-        numbers = {tp.partition for tp in self._assigned}
+        # before the state is read: what a predecessor left open has ended then, and it can commit nothing more
+        consumer = cast(BatchConsumer, self.app.consumer)
+        self.app.outbox.assigned(consumer.member(), await consumer.stable_offsets())
         if self._missed:  # others may have had our partitions in between, and may have gone on with their state
             self._held.clear()
-            await self.app.outbox.assign(())
             self._missed = False
-        await self.app.outbox.assign(numbers)
         wanted = {
             (table.name, tp.partition)
             for table in self.tables.values()

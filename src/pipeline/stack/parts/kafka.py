@@ -73,6 +73,7 @@ class KafkaNode(Part):
             "transaction.state.log.num.partitions": 5,
             "transaction.state.log.replication.factor": 3,
             "transaction.state.log.min.isr": 2,
+            "transaction.abort.timed.out.transaction.cleanup.interval.ms": 1_000,
             "share.coordinator.state.topic.num.partitions": 5,
             "group.initial.rebalance.delay.ms": 0,
             # a killed broker is noticed, and its partitions are led by others, within about 3 s
