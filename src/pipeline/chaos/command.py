@@ -1,12 +1,8 @@
 """`pipeline chaos`; what it runs is imported only then, so that the command line is quick."""
 
-import asyncio
 import json
-import signal
 import sys
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
 
 import click
 from rich.console import Console
@@ -78,25 +74,15 @@ def chaos(
     pipeline chaos --seconds 3600 --rate 2000 --kinds worker-kill --every 300      a soak
     """
     from pipeline.chaos.report import markdown, show
-    from pipeline.chaos.run import Plan, Run
-    from pipeline.chaos.scene import Options, keep_file, scene
-    from pipeline.demo import terminated_like_interrupted
-    from pipeline.stack.say import say
+    from pipeline.chaos.run import Plan, run_plan
+    from pipeline.chaos.scene import Options
 
     console = Console(stderr=True)
     environment = {} if guarantee is None else {"PIPELINE_PROCESSING_GUARANTEE": guarantee}
     plan = Plan(seed, seconds, kinds, rate, faults, every, verify_timeout, guarantee or "guarantee as set")
-    # transactions are held open for a second: the poller has to look back further than that
-    overrides: dict[str, object] = {"poll_overlap": max(1_000, int(rate * 10))}
     try:
-        with (
-            terminated_like_interrupted(),
-            scene(Options(workers, environment=environment, overrides=overrides), console) as stage,
-        ):
-            report = _interruptible(Run(stage, plan, lambda line: say(console, line)).run())
-            if not report.ok:
-                keep_file(stage.stack).touch()
-    except (KeyboardInterrupt, asyncio.CancelledError):
+        report = run_plan(plan, Options(workers, environment=environment), console)
+    except KeyboardInterrupt:
         console.print("stopped")
         sys.exit(130)
     show(report, console)
@@ -105,16 +91,3 @@ def chaos(
     if markdown_file is not None:
         markdown_file.write_text(markdown(report))
     sys.exit(0 if report.ok else 1)
-
-
-def _interruptible(work: Coroutine[Any, Any, Any]) -> Any:
-    """Run to the end; SIGINT and SIGTERM cancel it, so that what it struck is healed, and come out as an interrupt."""
-
-    async def main() -> Any:
-        task = asyncio.ensure_future(work)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, task.cancel)
-        return await task
-
-    return asyncio.run(main())

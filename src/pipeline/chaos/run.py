@@ -2,11 +2,15 @@
 
 import asyncio
 import logging
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
+from rich.console import Console
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -17,13 +21,15 @@ from pipeline.chaos.load import KafkaLoad
 from pipeline.chaos.progress import Monitor
 from pipeline.chaos.report import ChaosReport, Struck
 from pipeline.chaos.sales import SalesWriter
-from pipeline.chaos.scene import Scene
+from pipeline.chaos.scene import Options, Scene, keep_file, scene
 from pipeline.chaos.schedule import Planned, schedule
+from pipeline.demo import terminated_like_interrupted
 from pipeline.errors import ChaosError, StackError
 from pipeline.provision import provision
 from pipeline.sources.database import engine
 from pipeline.sources.feed import stored_position
 from pipeline.sources.models import FlashSale
+from pipeline.stack.say import say
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +53,36 @@ class Plan:
     every_s: float = 5.0
     verify_timeout_s: float = 180.0
     guarantee: str = "as set"
+
+
+def run_plan(plan: Plan, options: Options, console: Console | None = None, base: Path | None = None) -> ChaosReport:
+    """Run a plan on a scene of its own, made below the folder `base`; SIGINT and SIGTERM raise KeyboardInterrupt.
+
+    Raises PipelineError when the run itself cannot be done.
+    """
+    console = console or Console(stderr=True)
+    # transactions in MySQL are held open for a second: the poller has to look back further than that
+    overrides = {"poll_overlap": max(1_000, int(plan.rate * 10)), **options.overrides}
+    with terminated_like_interrupted(), scene(replace(options, overrides=overrides), console, base) as stage:
+        report = _interruptible(Run(stage, plan, lambda line: say(console, line)).run())
+        if not report.ok:
+            keep_file(stage.stack).touch()
+    return report
+
+
+def _interruptible(work: Coroutine[Any, Any, ChaosReport]) -> ChaosReport:
+    """Run to the end; a signal to stop cancels it, so that what it struck is healed, and comes out as an interrupt."""
+
+    async def main() -> ChaosReport:
+        task = asyncio.ensure_future(work)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        return await task
+
+    try:
+        return asyncio.run(main())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
 
 
 class Run:

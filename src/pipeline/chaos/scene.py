@@ -122,8 +122,8 @@ class Scene:
 def scene(options: Options, console: Console, base: Path | None = None) -> Iterator[Scene]:
     """A stack of its own: free ports, a temporary data folder, the shared downloads. Stopped at the end.
 
-    The data folder is removed, unless the block raises or sets `kept` by raising nothing and leaving a file `keep`
-    in it: then its logs stay, for whoever looks for the cause.
+    The data folder is removed, unless the block raises or leaves `keep_file` in it: then it stays with its logs, for
+    whoever looks for the cause.
     """
     folder = Path(tempfile.mkdtemp(prefix="pipeline-chaos-", dir=base))
     settings = load(**{**FREE_PORTS, "data_dir": folder / "data", **options.overrides})
@@ -135,6 +135,9 @@ def scene(options: Options, console: Console, base: Path | None = None) -> Itera
             proxies.lead_to({node: stack.port_of(f"kafka_proxied_{node}") for node in NODES})
             yield Scene(stack, proxies, options)
             whole = not keep_file(stack).exists()
+        except KeyboardInterrupt:
+            whole = True
+            raise
         finally:
             stack.down(console=console)
             if whole:
