@@ -6,6 +6,7 @@ import sys
 import click
 
 from pipeline import provision
+from pipeline.chaos.command import chaos
 from pipeline.dashboard.commands import dashboard
 from pipeline.demo import demo
 from pipeline.errors import PipelineError
@@ -57,3 +58,4 @@ main.add_command(verify)
 main.add_command(dashboard)
 main.add_command(demo)
 main.add_command(test_runner)
+main.add_command(chaos)

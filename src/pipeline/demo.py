@@ -47,7 +47,7 @@ def demo(seconds: float | None, rate: float | None, workers: int, fresh: bool, k
     was_running = stack.is_running() and not fresh
     ok = True
     try:
-        with _terminated_like_interrupted():
+        with terminated_like_interrupted():
             stack.up(fresh=fresh, console=console)
             ok = Demo(stack, console, workers, rate).run(seconds)
     except KeyboardInterrupt:
@@ -185,7 +185,7 @@ def _stop(stack: Stack, was_running: bool, console: Console) -> None:
 
 
 @contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
+def terminated_like_interrupted() -> Iterator[None]:
     """SIGTERM and SIGHUP clean up as Ctrl-C does."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:

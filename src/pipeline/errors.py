@@ -37,6 +37,10 @@ class VerifyError(PipelineError):
     """The results could not be compared, for instance since the workers never caught up."""
 
 
+class ChaosError(PipelineError):
+    """A chaos run could not do its work, for instance since nothing was in flight when a fault was due."""
+
+
 class CaseError(PipelineError):
     """A golden case of the correctness runner is not what it has to be."""
 
