@@ -78,6 +78,7 @@ def create_app(settings: Settings) -> BatchApp:
     app = new_app(settings)
     registry = Registry(settings.registry_url)
     app.outbox = _outbox(settings)
+    app.stall_timeout_s = settings.stall_timeout_s
     encoders = {topic.name: Encoder(topic.schema) for topic in topics.ALL if topic.schema is not None}
     app.prepare = partial(_prepare, registry, encoders)
     compose(settings, app, registry, encoders)

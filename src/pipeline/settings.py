@@ -5,6 +5,7 @@ working folder, `endpoints.json` of a running local stack (written by `pipeline 
 """
 
 import json
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -98,6 +99,9 @@ class Settings(BaseSettings):
     commit_interval_s: float = Field(
         0.05, gt=0, description="How often transactions are committed under load (exactly_once)."
     )
+    stall_timeout_s: float = Field(
+        60.0, gt=0, description="A worker that has stood still for this long, with records to process, ends itself."
+    )
     reference_wait_s: float = Field(
         60.0,
         ge=0,
@@ -164,6 +168,11 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, dotenv_settings, _StackEndpoints(settings_cls)
+
+
+def systemd_socket() -> str:
+    """Where systemd, if it started this process, wants to be told that it is well; empty: nowhere."""
+    return os.environ.get("NOTIFY_SOCKET", "")
 
 
 def load(**overrides: Any) -> Settings:

@@ -42,6 +42,8 @@ class LocalBroker:
     """Topics of one partition in memory. What agents send to is appended and, in order, given to who consumes it."""
 
     commits_offsets = True
+    is_open = False
+    commits = 0
 
     def __init__(self) -> None:
         self.topics: dict[str, list[Outgoing]] = {}

@@ -185,6 +185,7 @@ async def batches(stream: StreamT[Any]) -> AsyncIterator[RecordBatch]:
             acknowledge(app, event)
         finally:
             app.batches_in_work -= 1
+            app.batches_done += 1
 
 
 def acknowledge(app: Any, event: EventT[Any]) -> None:

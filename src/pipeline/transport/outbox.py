@@ -31,10 +31,13 @@ class Sink(Protocol):
 class Outbox(Sink, Protocol):
     """Where agents send to: a producer in a worker, topics in memory in tests.
 
-    `commits_offsets` says that delivering a batch also takes care of committing its offsets.
+    `commits_offsets` says that delivering a batch also takes care of committing its offsets. `is_open` says that
+    something waits to be committed; `commits` counts how often that was done.
     """
 
     commits_offsets: bool
+    is_open: bool
+    commits: int
 
     async def deliver(self, partition: int, records: Iterable[Outgoing], source: RecordBatch | None = None) -> None:
         """Send what a batch of source partition number `partition` brings forth, and note the batch as processed.
@@ -58,6 +61,8 @@ class AtLeastOnceOutbox(Service):
     """
 
     commits_offsets = False
+    is_open = False
+    commits = 0
     _producer: AIOKafkaProducer
 
     def __init__(self, make_producer: Callable[[], AIOKafkaProducer], partitions: int, **kwargs: Any) -> None:

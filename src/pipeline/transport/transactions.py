@@ -45,7 +45,7 @@ class ExactlyOnceOutbox(AtLeastOnceOutbox):
         self._changed = asyncio.Condition()
         self._delivering = 0
         self._committing = False
-        self._open = False
+        self.is_open = False
         self._broken = False
         self._sent: list[asyncio.Future[Any]] = []
         self._positions: dict[TopicPartition, int] = {}
@@ -83,13 +83,13 @@ class ExactlyOnceOutbox(AtLeastOnceOutbox):
         """Commit the open transaction, if there is one; raises aiokafka's KafkaError, ProducerFenced among them."""
         async with self._changed:
             await self._changed.wait_for(lambda: not (self._committing or self._delivering))
-            if not self._open:
+            if not self.is_open:
                 return
             self._check()
             self._committing = self._broken = True
         try:
             await self._commit()
-            self._open = self._broken = False
+            self.is_open = self._broken = False
         finally:
             self._committing = False
             async with self._changed:
@@ -103,6 +103,7 @@ class ExactlyOnceOutbox(AtLeastOnceOutbox):
         if positions:
             await self._transactional.send_offsets_to_transaction(positions, self._member.group_id)
         await self._transactional.commit_transaction()
+        self.commits += 1
         self._sent, self._positions, self._last_positions = [], {}, positions
         self._next_commit_s = asyncio.get_running_loop().time() + self._interval_s
 
@@ -117,9 +118,9 @@ class ExactlyOnceOutbox(AtLeastOnceOutbox):
         async with self._changed:
             await self._changed.wait_for(lambda: not self._committing)
             self._check()
-            if not self._open:
+            if not self.is_open:
                 await self._transactional.begin_transaction()
-                self._open = True
+                self.is_open = True
                 self._committer = asyncio.create_task(self._commit_when_due())
             self._delivering += 1
         try:
