@@ -100,6 +100,7 @@ class LocalApplication:
         self._build(self.settings, app, self.schemas, encoders)
         app.finalize()
         app.flow_control.resume()
+        app.serving_generation = app.consumer_generation_id
         self._references = app.references.topics if app.references is not None else set()
         async with AsyncExitStack() as contexts:
             contexts.callback(cast(BatchConsumer, app.consumer).discard)

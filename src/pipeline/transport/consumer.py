@@ -53,6 +53,7 @@ class BatchConsumer(Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._positions = {}
+        self._fetch_generation: int | None = None
         super().__init__(*args, **kwargs)
 
     def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
@@ -81,20 +82,22 @@ class BatchConsumer(Consumer):
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
         """Fetch once, and yield one message per partition: value = the batch, offset = its first record's."""
         fetched, active = await self._wait_next_records(timeout)
-        generation = self.app.consumer_generation_id
+        generation = self._fetch_generation
         if fetched is None or self.should_stop:
             return
-        if not self.flow_active:
-            return
         for tp, records in fetched.items():
-            if not self.flow_active or self.app.consumer_generation_id != generation:
-                return
+            if not self.flow_active or generation is None or self.app.serving_generation != generation:
+                return  # a rebalance came in between: reading goes on from the committed offsets
             if records and (active is None or tp in active or tp in self._buffered_partitions):
                 self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
-                yield tp, self._batch_message(tp, records)
+                yield tp, self._batch_message(tp, records, generation)
                 self._read_offset[tp] = records[-1].offset
 
-    def _batch_message(self, tp: TP, records: list[Any]) -> ConsumerMessage:
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
+        self._fetch_generation = self.app.serving_generation
+        return await super()._getmany(active_partitions, timeout)
+
+    def _batch_message(self, tp: TP, records: list[Any], generation: int) -> ConsumerMessage:
         first = records[0]
         batch = RecordBatch(
             tp.topic,
@@ -115,7 +118,7 @@ class BatchConsumer(Consumer):
             cast(Any, batch),
             None,
             tp=tp,
-            generation_id=self.app.consumer_generation_id,
+            generation_id=generation,
         )
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
@@ -128,7 +131,7 @@ class BatchConsumer(Consumer):
 
     def ack_batch(self, message: Message) -> None:
         """Acknowledge a whole batch that was delivered; ignored when its partition was revoked."""
-        if not self.app.outbox.commits_offsets and message.generation_id == self.app.consumer_generation_id:
+        if not self.app.outbox.commits_offsets and message.generation_id == self.app.serving_generation:
             self._positions[message.tp] = cast(RecordBatch, message.value).next_offset
         message.acked = True
         self._unacked_messages.discard(message)
@@ -153,6 +156,7 @@ class BatchConsumer(Consumer):
             async with asyncio.timeout(self.app.conf.broker_session_timeout * 0.8):
                 while self.app.batches_in_work:
                     await asyncio.sleep(0.005)
+                self.app.serving_generation = None
                 await self.app.outbox.commit()
                 await self.commit()
         except Exception as error:
@@ -177,7 +181,7 @@ async def batches(stream: StreamT[Any]) -> AsyncIterator[RecordBatch]:
     unacknowledged = cast("faust.Stream[Any]", stream).noack()
     app = cast("BatchApp", unacknowledged.app)
     async for event in unacknowledged.events():
-        if app.rebalancing or event.message.generation_id != app.consumer_generation_id:
+        if event.message.generation_id != app.serving_generation:
             continue
         app.batches_in_work += 1
         try:

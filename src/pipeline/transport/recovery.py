@@ -62,6 +62,7 @@ class BatchRecovery(Recovery):
             try:
                 self._set_recovery_started()
                 await self._wait(self._restore(generation))
+                self.app.serving_generation = generation
                 await self._wait(self.on_recovery_completed(generation))
             except RebalanceAgain:
                 continue
