@@ -143,7 +143,7 @@ class Run:
             recovered = "not recovered" if fault.recovery_s is None else f"recovered after {fault.recovery_s:.1f} s"
             self._tell(
                 f"{planned.number:>4} at {fault.at_s:5.0f} s  {fault.kind:<16} {fault.detail}: {recovered}, "
-                f"longest pause {fault.pause_s:.1f} s"
+                f"a partition paused for {fault.partition_pause_s:.1f} s, all for {fault.pause_s:.1f} s"
             )
             if fault.recovery_s is None:
                 break
@@ -177,6 +177,7 @@ class Run:
             recovery_s=None if recovered_s is None else recovered_s - struck_s,
             heal_recovery_s=None if heal_recovered_s is None else heal_recovered_s - healed_s,
             pause_s=monitor.timeline.longest_pause_s(struck_s, end_s),
+            partition_pause_s=monitor.timeline.longest_partition_pause_s(struck_s, end_s),
         )
 
     async def _drain(self, sources: list["asyncio.Task[None]"]) -> None:
