@@ -49,6 +49,17 @@ def test_the_longest_pause_counts_the_ends():
     assert timeline.longest_pause_s(3, 4) == 1
 
 
+def test_a_partition_that_stands_still_is_seen_though_the_others_move():
+    timeline = Timeline()
+    for second in range(20):
+        timeline.note_position(second, second)
+        timeline.note_partition(second, 0, second)
+        timeline.note_partition(second, 1, second if second < 5 or second > 12 else 4)
+    assert timeline.longest_pause_s(0, 19) == 1
+    assert timeline.longest_partition_pause_s(0, 19) == 9
+    assert Timeline().longest_partition_pause_s(0, 19) == 0
+
+
 def test_behind_is_what_lies_below_the_goal():
     assert behind({A: 5, B: 5}, {A: 5, B: 9}) == {}
     assert behind({A: 5, B: 5}, {A: 3}) == {A: 2, B: 5}
@@ -88,11 +99,11 @@ async def test_a_fault_with_nothing_in_flight_is_an_error(monitor, monkeypatch):
 
 
 FAULTS = [
-    Struck("worker-kill", 1, "worker-1", 0, 3.0, None, 2.0),
-    Struck("worker-kill", 9, "worker-2", 0, 5.0, None, 4.0),
-    Struck("mysql-down", 20, "mysql for 20 s", 20, 1.0, 2.0, 0.5),
-    Struck("worker-kill", 50, "worker-2", 0, 4.0, None, 1.0),
-    Struck("broker-kill", 60, "kafka-1", 0, None, None, 180.0),
+    Struck("worker-kill", 1, "worker-1", 0, 3.0, None, 2.0, 9.5),
+    Struck("worker-kill", 9, "worker-2", 0, 5.0, None, 4.0, 9.5),
+    Struck("mysql-down", 20, "mysql for 20 s", 20, 1.0, 2.0, 0.5, 9.5),
+    Struck("worker-kill", 50, "worker-2", 0, 4.0, None, 1.0, 9.5),
+    Struck("broker-kill", 60, "kafka-1", 0, None, None, 180.0, 9.5),
 ]
 
 
@@ -103,6 +114,7 @@ def test_figures_by_kind():
         "recovery_median_s": 4.0,
         "recovery_max_s": 5.0,
         "heal_recovery_max_s": None,
+        "partition_pause_max_s": 9.5,
         "pause_max_s": 4.0,
     }
     assert kinds["mysql-down"]["heal_recovery_max_s"] == 2.0
@@ -132,7 +144,7 @@ def test_the_json_has_what_was_promised():
 
 def test_the_markdown_has_the_table():
     text = markdown(report(a=True, b=False))
-    assert "| worker-kill | 3 | 4.0 s | 5.0 s | - | 4.0 s |" in text
+    assert "| worker-kill | 3 | 4.0 s | 5.0 s | - | 9.5 s | 4.0 s |" in text
     assert "| b | FAILED |" in text
     assert "| worker-1 | 100.0 MB | 150.0 MB | 150.0 MB |" in text
     assert "THERE ARE DIFFERENCES" in text

@@ -3,7 +3,7 @@
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pipeline.chaos.ledger import Ledger, Place, SalesLedger, fingerprint
@@ -11,6 +11,9 @@ from pipeline.chaos.ledger import Ledger, Place, SalesLedger, fingerprint
 Origin = tuple[str, int, int]
 """(topic, partition, offset)"""
 SHOWN = 5
+NEAR = 10
+"""Faulty origins this far apart are one range: poison in between has no row."""
+MOST_RANGES = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +91,27 @@ class Marks:
         return sum(len(counts) - counts.count(0) for counts in self.partitions.values())
 
 
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Neighbouring origins with the same fault, offsets `[first, last]`; `moment` tells when the first was written."""
+
+    partition: int
+    first: int
+    last: int
+    what: str
+    moment: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.partition}/{self.first}-{self.last}: {self.what}{self.moment}"
+
+
 def compare_origins(good: Marks, rows: Marks) -> Check:
-    """Every good source record must have exactly one row of its origin, and no row may have another."""
+    """Every good source record must have exactly one row of its origin, and no row may have another.
+
+    What is wrong is found as ranges, the first of them in each partition.
+    """
     duplicates = missing = invented = 0
-    shown: list[str] = []
+    ranges: list[Range] = []
     for partition in sorted(good.partitions.keys() | rows.partitions.keys()):
         wanted, found = good.partitions.get(partition, bytearray()), rows.partitions.get(partition, bytearray())
         size = max(len(wanted), len(found))
@@ -106,10 +126,13 @@ def compare_origins(good: Marks, rows: Marks) -> Check:
             invented += want == 0
             duplicates += have - 1 if have > 1 else 0
             what = "no row" if not have else "a row without source" if not want else f"{have} rows"
-            if len(shown) < SHOWN:
-                shown.append(f"origin {partition}/{offset}: {what}")
-    counts = {"rows": rows.total(), "duplicates": duplicates, "missing": missing, "invented": invented, "wrong": shown}
-    return Check(not (duplicates or missing or invented), counts)
+            before = ranges[-1] if ranges else None
+            if before and (before.partition, before.what) == (partition, what) and offset - before.last <= NEAR:
+                ranges[-1] = replace(before, last=offset)
+            elif len(ranges) < MOST_RANGES:
+                ranges.append(Range(partition, offset, offset, what))
+    counts = {"rows": rows.total(), "duplicates": duplicates, "missing": missing, "invented": invented}
+    return Check(not (duplicates or missing or invented), {**counts, "ranges": ranges})
 
 
 def check_sales(ledger: SalesLedger, mysql: Mapping[int, int], topic: Counter[int]) -> Check:

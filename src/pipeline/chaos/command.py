@@ -1,6 +1,7 @@
 """`pipeline chaos`; what it runs is imported only then, so that the command line is quick."""
 
 import json
+import logging
 import sys
 from pathlib import Path
 
@@ -78,6 +79,8 @@ def chaos(
     from pipeline.chaos.scene import Options
 
     console = Console(stderr=True)
+    for noisy in ("aiokafka", "pipeline.sources", "schema_registry"):  # outages are what the run is for
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)
     environment = {} if guarantee is None else {"PIPELINE_PROCESSING_GUARANTEE": guarantee}
     plan = Plan(seed, seconds, kinds, rate, faults, every, verify_timeout, guarantee or "guarantee as set")
     try:

@@ -253,6 +253,10 @@ class NetworkCut(Fault):
         """Cut or stall, and open when leaving."""
         node = NODES[planned.turn // 2 % len(NODES)]
         stalled = bool(planned.turn % 2)
+        passed = scene.proxies.passed(node)
+        await scene.until(
+            lambda: _true(scene.proxies.passed(node) > passed), f"{scene.proxied_worker} uses kafka-{node}"
+        )
         how = scene.proxies.stall if stalled else scene.proxies.cut
         await asyncio.to_thread(how, node)
         try:
@@ -260,6 +264,10 @@ class NetworkCut(Fault):
             yield f"{scene.proxied_worker} - kafka-{node} {words} for {self.lasts_s(scene, planned):.0f} s"
         finally:
             await asyncio.to_thread(scene.proxies.open, node)
+
+
+async def _true(value: bool) -> bool:
+    return value
 
 
 POISON = "poison"

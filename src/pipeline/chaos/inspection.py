@@ -5,7 +5,9 @@ import logging
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 
+from aiokafka import TopicPartition
 from sqlalchemy import select
 
 from pipeline import reading, topics
@@ -14,6 +16,7 @@ from pipeline.chaos.checks import (
     Marks,
     Origin,
     Presence,
+    Range,
     check_ends,
     check_letters,
     check_none,
@@ -41,8 +44,12 @@ VERIFY_SHOWN = 5
 class Inspection:
     """All checks of one run, whose sources have stopped; `checks` are the results by name."""
 
-    def __init__(self, settings: Settings, ledger: Ledger, sales: SalesLedger, poisons: Poisons) -> None:
+    def __init__(
+        self, settings: Settings, ledger: Ledger, sales: SalesLedger, poisons: Poisons, began_s: float = 0.0
+    ) -> None:
+        """`began_s` is when the faults began, in Unix seconds: what is wrong is told with its time from there."""
         self._settings = settings
+        self._began_s = began_s
         self._registry = Registry(settings.registry_url)
         self._ledger = ledger
         self._sales = sales
@@ -123,7 +130,9 @@ class Inspection:
             ("pageview_rows", topics.PAGEVIEW, topics.EXTENDED_PAGEVIEWS),
             ("sale_rows", topics.FLASH_SALES, topics.EXTENDED_FLASHSALES),
         ):
-            self.checks[name] = compare_origins(good[source.name], await self._origins(enriched))
+            check = compare_origins(good[source.name], await self._origins(enriched))
+            check.found["ranges"] = [str(r) for r in await self._moments(source, check.found["ranges"])]
+            self.checks[name] = check
 
     async def _origins(self, topic: Topic) -> Marks:
         """How often each origin has a row, for read_committed readers."""
@@ -131,6 +140,17 @@ class Inspection:
         async for row in self._rows(topic):
             marks.add(row["origin_partition"], row["origin_offset"])
         return marks
+
+    async def _moments(self, topic: Topic, ranges: list[Range]) -> list[Range]:
+        """With the time at which the first record of each range was written: which fault was it?"""
+        told = []
+        for found in ranges:
+            start = {TopicPartition(topic.name, found.partition): (found.first, found.first + 1)}
+            async for records in reading.read_between(self._settings, start):
+                at_s = records[0].timestamp / 1000 - self._began_s
+                found = replace(found, moment=f", {at_s:.1f} s after the faults began")
+            told.append(found)
+        return told
 
     async def _letters(self) -> Counter[Origin]:
         letters: Counter[Origin] = Counter()

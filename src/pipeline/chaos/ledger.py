@@ -38,6 +38,10 @@ class Ledger:
     def __len__(self) -> int:
         return sum(map(len, self._offsets.values()))
 
+    def ends(self) -> dict[Place, int]:
+        """One past the last acknowledged offset of each place."""
+        return {place: offsets[-1] + 1 for place, offsets in self._offsets.items()}
+
     def places(self) -> list[Place]:
         """Where something was acknowledged."""
         return sorted(self._offsets)

@@ -12,7 +12,8 @@ from pipeline.registry import Registry
 from pipeline.topics import FLASH_SALES, PAGEVIEW, USERS
 
 UNKNOWN_SCHEMA_ID = 987_654
-SALE_ID = 0  # below every id of MySQL: a poller without a position takes the largest key in the topic for sent
+SALE_ID = 0
+"""No id that MySQL gives: a poller without a position takes the keys in the topic for what has been sent."""
 VIEW = {"viewtime": 1, "userid": "User_1", "pageid": "Page_10"}
 NO_TIME = dict.fromkeys(("customer_id", "province_id", "product_id", "region_id", "discount", "original_price")) | {
     "sale_id": SALE_ID,

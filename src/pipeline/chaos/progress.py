@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from itertools import pairwise
 
@@ -32,6 +32,8 @@ class Timeline:
         self._position = -1
         self.acknowledged_s: deque[float] = deque(maxlen=KEPT)
         self.moved_s: deque[float] = deque(maxlen=KEPT)
+        self._partitions: dict[int, int] = {}
+        self._partitions_moved_s: dict[int, deque[float]] = {}
 
     def note_acknowledged(self, at_s: float, count: int) -> None:
         """The sources' acknowledged count."""
@@ -45,6 +47,12 @@ class Timeline:
             self.moved_s.append(at_s)
         self._position = position
 
+    def note_partition(self, at_s: float, partition: int, offset: int) -> None:
+        """The group's committed offset in one partition of a source that never pauses."""
+        if offset > self._partitions.get(partition, offset):
+            self._partitions_moved_s.setdefault(partition, deque(maxlen=KEPT)).append(at_s)
+        self._partitions[partition] = offset
+
     def missing(self, now_s: float, recent_s: float = RECENT_S) -> str:
         """What has not moved within the last seconds, as words; empty when work is in flight."""
         still = []
@@ -56,8 +64,16 @@ class Timeline:
 
     def longest_pause_s(self, start_s: float, end_s: float) -> float:
         """The longest time between two moves of the workers within an interval, its ends counting as moves."""
-        inside = [at for at in self.moved_s if start_s < at < end_s]
-        return max((after - before for before, after in pairwise([start_s, *inside, end_s])), default=0.0)
+        return _longest_gap_s(self.moved_s, start_s, end_s)
+
+    def longest_partition_pause_s(self, start_s: float, end_s: float) -> float:
+        """The same for the partition that stood still for longest."""
+        return max((_longest_gap_s(moved, start_s, end_s) for moved in self._partitions_moved_s.values()), default=0.0)
+
+
+def _longest_gap_s(moved_s: Iterable[float], start_s: float, end_s: float) -> float:
+    inside = [at for at in moved_s if start_s < at < end_s]
+    return max(after - before for before, after in pairwise([start_s, *inside, end_s]))
 
 
 def behind(goal: Mapping[TopicPartition, int], committed: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
@@ -92,6 +108,9 @@ class Monitor:
         now_s = time.monotonic()
         self.timeline.note_acknowledged(now_s, self._acknowledged())
         self.timeline.note_position(now_s, sum(self.committed.values()))
+        for tp, offset in self.committed.items():
+            if tp.topic == topics.PAGEVIEW.name:
+                self.timeline.note_partition(now_s, tp.partition, offset)
 
     async def require_in_flight(self) -> None:
         """Return when records come in and the workers move; raises ChaosError when they do not within a minute."""

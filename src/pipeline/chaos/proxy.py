@@ -46,6 +46,11 @@ class Proxy:
         self._flowing.clear()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection; a cut cancels it, which is its regular end: asyncio would log the cancellation."""
+        with suppress(asyncio.CancelledError):
+            await self._pass_on(reader, writer)
+
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._connections.add(task)
@@ -102,6 +107,10 @@ class Proxies:
         """Set where each node's proxy leads: {node: port}."""
         for node, port in upstream.items():
             self._by_node[node].upstream = port
+
+    def passed(self, node: int) -> int:
+        """Bytes that have gone to and from a node."""
+        return self._by_node[node].passed
 
     def cut(self, node: int) -> None:
         """Cut one node off."""

@@ -10,7 +10,11 @@ from rich.table import Table
 
 from pipeline.chaos.checks import Check, median_of_quarters
 
-HEADINGS = ("fault", "count", "recovery, median", "recovery, longest", "after the heal, longest", "pause, longest")
+HEADINGS = (
+    *("fault", "count", "recovery, median", "recovery, longest", "after the heal, longest"),
+    *("pause of a partition, longest", "pause of all, longest"),
+)
+FIGURES = ("recovery_median_s", "recovery_max_s", "heal_recovery_max_s", "partition_pause_max_s", "pause_max_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +23,8 @@ class Struck:
 
     `recovery_s` runs from the strike until all that stood in the source topics at the strike had been committed;
     `heal_recovery_s` from the heal likewise, for faults that last. `pause_s` is the longest time without any commit
-    of the workers from the strike on. None: it did not come to that in time.
+    of the workers from the strike on, `partition_pause_s` that of the page views' partition which stood still for
+    longest. None: it did not come to that in time.
     """
 
     kind: str
@@ -29,6 +34,7 @@ class Struck:
     recovery_s: float | None
     heal_recovery_s: float | None
     pause_s: float
+    partition_pause_s: float
 
 
 def by_kind(faults: Iterable[Struck]) -> dict[str, dict[str, float | int | None]]:
@@ -42,6 +48,7 @@ def by_kind(faults: Iterable[Struck]) -> dict[str, dict[str, float | int | None]
             "recovery_median_s": _of([f.recovery_s for f in found], median),
             "recovery_max_s": _of([f.recovery_s for f in found], max),
             "heal_recovery_max_s": _of([f.heal_recovery_s for f in found if f.lasted_s], max),
+            "partition_pause_max_s": round(max(f.partition_pause_s for f in found), 2),
             "pause_max_s": round(max(f.pause_s for f in found), 2),
         }
         for kind, found in sorted(kinds.items())
@@ -111,7 +118,7 @@ def rows(report: ChaosReport) -> list[tuple[str, ...]]:
         (
             kind,
             str(of["count"]),
-            *(_seconds(of[n]) for n in ("recovery_median_s", "recovery_max_s", "heal_recovery_max_s", "pause_max_s")),
+            *(_seconds(of[name]) for name in FIGURES),
         )
         for kind, of in by_kind(report.faults).items()
     ]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from aiokafka import TopicPartition
 from rich.console import Console
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
@@ -18,7 +19,7 @@ from pipeline.chaos.checks import Check, check_none
 from pipeline.chaos.faults import FAULTS, POISON
 from pipeline.chaos.inspection import Inspection
 from pipeline.chaos.load import KafkaLoad
-from pipeline.chaos.progress import Monitor
+from pipeline.chaos.progress import Monitor, Offsets
 from pipeline.chaos.report import ChaosReport, Struck
 from pipeline.chaos.sales import SalesWriter
 from pipeline.chaos.scene import Options, Scene, keep_file, scene
@@ -102,6 +103,7 @@ class Run:
         self._sales = SalesWriter(scene.settings, per_s=plan.rate * SALES, seed=plan.seed)
         self._monitor = Monitor(scene.settings, lambda: self._load.acknowledged)
         self._pids: dict[str, int] = {}
+        self._faults_began_s = 0.0
         self.report = ChaosReport(plan.seed, plan.guarantee)
 
     async def run(self) -> ChaosReport:
@@ -131,6 +133,7 @@ class Run:
         plan, began_s = self._plan, time.monotonic()
         kinds = {kind: FAULTS[kind].weight for kind in plan.kinds if kind != POISON}
         await self._monitor.require_in_flight()
+        self._faults_began_s = time.time()
         self._tell(f"in flight after {time.monotonic() - began_s:.0f} s; faults begin")
         began_s = next_s = time.monotonic()
         for planned in schedule(kinds, plan.seed):
@@ -143,7 +146,7 @@ class Run:
             recovered = "not recovered" if fault.recovery_s is None else f"recovered after {fault.recovery_s:.1f} s"
             self._tell(
                 f"{planned.number:>4} at {fault.at_s:5.0f} s  {fault.kind:<16} {fault.detail}: {recovered}, "
-                f"longest pause {fault.pause_s:.1f} s"
+                f"a partition paused for {fault.partition_pause_s:.1f} s, all for {fault.pause_s:.1f} s"
             )
             if fault.recovery_s is None:
                 break
@@ -153,15 +156,16 @@ class Run:
         fault, scene, monitor = FAULTS[planned.kind](), self._scene, self._monitor
         await monitor.require_in_flight()
         goal = await monitor.goal()
-        struck_s = time.monotonic()
-        recovery = asyncio.create_task(monitor.consumed(goal, RECOVERY_TIMEOUT_S))
+        recovery: asyncio.Task[float | None] | None = None
         heal_recovery: asyncio.Task[float | None] | None = None
         try:
             async with fault.strike(scene, planned) as detail:
+                struck_s = time.monotonic()
+                recovery = asyncio.create_task(monitor.consumed(self._now(goal), RECOVERY_TIMEOUT_S))
                 await asyncio.sleep(fault.lasts_s(scene, planned))
             healed_s = time.monotonic()
             if fault.lasts_s(scene, planned):
-                heal_recovery = asyncio.create_task(monitor.consumed(await monitor.goal(), RECOVERY_TIMEOUT_S))
+                heal_recovery = asyncio.create_task(monitor.consumed(self._now(goal), RECOVERY_TIMEOUT_S))
             await fault.healed(scene)
             recovered_s = await recovery
             heal_recovered_s = await heal_recovery if heal_recovery else None
@@ -177,7 +181,13 @@ class Run:
             recovery_s=None if recovered_s is None else recovered_s - struck_s,
             heal_recovery_s=None if heal_recovered_s is None else heal_recovered_s - healed_s,
             pause_s=monitor.timeline.longest_pause_s(struck_s, end_s),
+            partition_pause_s=monitor.timeline.longest_partition_pause_s(struck_s, end_s),
         )
+
+    def _now(self, goal: Offsets) -> Offsets:
+        """The goal with what has been acknowledged by this moment: the brokers need not be asked, nor be there."""
+        ends = {TopicPartition(*place): end for place, end in self._load.ledger.ends().items()}
+        return goal | {tp: max(end, goal.get(tp, 0)) for tp, end in ends.items()}
 
     async def _drain(self, sources: list["asyncio.Task[None]"]) -> None:
         """Stop the sources, and let the poller carry what is in MySQL."""
@@ -214,7 +224,8 @@ class Run:
         )
         report.checks["running"] = await self._running()
         await asyncio.to_thread(scene.stack.stop, "poller")
-        inspection = Inspection(scene.settings, self._load.ledger, self._sales.ledger, self._load.poisons)
+        ledger, sales = self._load.ledger, self._sales.ledger
+        inspection = Inspection(scene.settings, ledger, sales, self._load.poisons, self._faults_began_s)
         await inspection.run(self._tell, self._plan.verify_timeout_s)
         report.checks |= inspection.checks
         report.events, report.acknowledged = inspection.events, self._load.acknowledged
