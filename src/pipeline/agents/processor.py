@@ -21,6 +21,8 @@ from pipeline.transport.consumer import batches
 
 log = logging.getLogger(__name__)
 
+MAX_VALUE_BYTES = 512 * 1024  # what is made of a record has to fit into a message of 1 MiB, too
+
 
 class Schemas(Protocol):
     """Where decoders learn writers' schemas from: the registry, or the packaged schemas in tests."""
@@ -68,6 +70,8 @@ class AvroProcessor:
             try:
                 if not batch.keys[index]:
                     raise BadRecord("null key")
+                if value is not None and len(value) > MAX_VALUE_BYTES:
+                    raise BadRecord(f"value of {len(value)} bytes is larger than {MAX_VALUE_BYTES}")
                 if batch.timestamps[index] < 0:
                     raise BadRecord(f"negative timestamp {batch.timestamps[index]}")
                 yield index, None if value is None and self._tombstones else self._decode(value)
