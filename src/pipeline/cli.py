@@ -6,6 +6,7 @@ import sys
 import click
 
 from pipeline import provision
+from pipeline.bench_command import bench
 from pipeline.dashboard.commands import dashboard
 from pipeline.demo import demo
 from pipeline.errors import PipelineError
@@ -47,6 +48,7 @@ def main(verbose: bool) -> None:
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
+main.add_command(bench)
 main.add_command(provision.command)
 main.add_command(sources.generate)
 main.add_command(sources.poll)
