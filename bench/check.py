@@ -33,14 +33,14 @@ class Check:
     async def wrong(self) -> list[str]:
         """What differs from the recomputation."""
         if not self._workload.counts:
-            rows = await cluster.rows(self._settings, self._result)
+            rows = await cluster.rows(self._settings, self._result.name)
             return wrong_rows(rows, self._views, self._count, self._shape)
         groups = [row["page_group"] for row in page_catalogue(self._shape)]
         expected = expected_counts(self._views, self._count, groups, self._workload.kind)
         if self._program == "faust":
             return differences(expected, await changelog_counts(self._settings, self._seen), ends=False)
         found = final_counts(
-            await cluster.rows(self._settings, self._result),
+            await cluster.rows(self._settings, self._result.name),
             by_end=self._workload.kind is Kind.SESSION,
         )
         ends = not (self._program == "quix_streams" and self._workload.kind is Kind.SESSION)
@@ -53,7 +53,7 @@ def final_counts(rows: list[dict[str, Any]], *, by_end: bool) -> Counts:
     for row in rows:
         key = (row["page_group"], row["window_start_ms"], row["window_end_ms"] if by_end else 0)
         last.pop(key, None)
-        if not row["retired"]:
+        if not row.get("retired"):
             last[key] = row["total_pageview"], row["window_end_ms"]
     return {(group, start): value for (group, start, _), value in last.items()}
 

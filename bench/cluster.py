@@ -5,14 +5,16 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import fastavro
 from rich.console import Console
 
 from pipeline import kafka, reading
 from pipeline.admin import create_topics
-from pipeline.codecs import Decoder
+from pipeline.codecs import HEADER
 from pipeline.registry import Registry
 from pipeline.settings import Settings, load
 from pipeline.stack.cluster import Stack
@@ -53,12 +55,18 @@ async def recreate(settings: Settings, wanted: Sequence[Topic], keep: Iterable[s
         await create_topics(settings, topics)
 
 
-async def rows(settings: Settings, topic: Topic) -> list[dict[str, Any]]:
-    """Every committed row of a topic, partition by partition in the order of offsets."""
-    assert topic.schema is not None
-    decode, registry = Decoder(topic.schema), Registry(settings.registry_url)
+async def rows(settings: Settings, topic: str) -> list[dict[str, Any]]:
+    """Every committed row of a topic as it was written, partition by partition in the order of offsets."""
+    registry, writers = Registry(settings.registry_url), dict[int, Any]()
     by_partition: dict[int, list[dict[str, Any]]] = {}
-    async for batch in reading.read_batches(settings, topic.name):
-        await registry.prepare(decode, [record.value for record in batch])
-        by_partition.setdefault(batch[0].partition, []).extend(decode(record.value) for record in batch)
+    async for batch in reading.read_batches(settings, topic):
+        found = by_partition.setdefault(batch[0].partition, [])
+        for record in batch:
+            number = int.from_bytes(record.value[1 : HEADER.size], "big")
+            if number not in writers:
+                writers[number] = fastavro.parse_schema(await registry.by_id(number))
+            stream = BytesIO(record.value)
+            stream.seek(HEADER.size)
+            row: Any = fastavro.schemaless_reader(stream, writers[number], None)
+            found.append(row)
     return [row for n in sorted(by_partition) for row in by_partition[n]]

@@ -46,9 +46,9 @@ class Shape:
 class Views:
     """Views as columns: user number, page number (both from 0) and event time; a view's place gives its viewtime."""
 
-    users: array[int]
-    pages: array[int]
-    times_ms: array[int]
+    users: "array[int]"
+    pages: "array[int]"
+    times_ms: "array[int]"
 
     def __len__(self) -> int:
         return len(self.users)

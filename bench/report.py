@@ -45,7 +45,7 @@ def ratios(rates: Mapping[str, float]) -> dict[str, float]:
     for name, rate in rates.items():
         if name.startswith("pipeline"):
             continue
-        own = "pipeline" if name == "kafka_streams" and "pipeline" in rates else "pipeline_at_least_once"
+        own = "pipeline" if name == "kafka_streams" else "pipeline_at_least_once"
         if own in rates and rate:
             found[name] = round(rates[own] / rate, 2)
     return found
@@ -108,7 +108,8 @@ def as_text(result: Result) -> str:
         for key, run in sorted(programs_of(workload).items(), key=lambda item: -item[1]["events_per_second"]):
             ratio = workload.get("ratios", {}).get(key)
             lines.append(
-                f"  {key:30} {run['records']:10,} {run['events_per_second']:10,.0f} {run['events_per_second_min']:10,.0f} "
+                f"  {key:30} {run['records']:10,} {run['events_per_second']:10,.0f} "
+                f"{run['events_per_second_min']:10,.0f} "
                 f"{run['events_per_second_max']:10,.0f} {run['with_start_per_second']:10,.0f} {run['rss_mb']:7.0f} "
                 f"{run['cpu_us_per_event']:12.2f} {f'x {ratio}' if ratio else '':>12}"
             )

@@ -30,7 +30,7 @@ from pipeline.errors import PipelineError
 from pipeline.registry import Registry
 from pipeline.settings import Settings
 from pipeline.timebase import HOUR_MS, now_ms
-from pipeline.topics import Topic
+from pipeline.topics import Schema, Topic
 
 SETTLED_S = 1.5
 STALLED_S = 90.0
@@ -136,7 +136,7 @@ class Bench:
         return evaluate(samples, count)
 
     async def _application(self, guarantee: str, count: int, folder: str) -> Measurement:
-        app_id = f"bench-{self._runs}"
+        app_id = f"bench_{self._runs}"
         total = await self.whole.provide(count, self.kept())
         config = self._config("application", app_id, "", "", guarantee, count, folder, 0)
         inputs = [topic.name for topic in topics.EVENTS]
@@ -148,7 +148,7 @@ class Bench:
     async def _configure(
         self, workload: Workload, program: Program, guarantee: str, source: Topic, count: int, folder: str
     ) -> Configuration:
-        app_id = f"bench-{self._runs}"
+        app_id = f"bench_{self._runs}"
         output = counts_topic(app_id) if workload.counts else enriched_topic(app_id)
         registry = Registry(self.settings.registry_url)
         peer = program.name != "pipeline"
@@ -156,7 +156,12 @@ class Bench:
         config = self._config(workload.kind, app_id, source.name, output.name, guarantee, count, folder, number)
         wanted = [output] if peer else [t for t in pipeline_app.needed_topics(config) if t.name != source.name]
         await recreate(self.settings, wanted, self.kept())
-        given = {"view": "pageview", "page": "page", "count": COUNT_SCHEMA, "enriched": ENRICHED_SCHEMA}
+        given: dict[str, Schema] = {
+            "view": "pageview",
+            "page": "page",
+            "count": COUNT_SCHEMA,
+            "enriched": ENRICHED_SCHEMA,
+        }
         for name, one in given.items():
             Path(folder, f"{name}.avsc").write_text(json.dumps(schema(one)))
         Path(folder, "pages.json").write_text(json.dumps(self.pages))

@@ -43,12 +43,12 @@ def views_topic(count: int) -> Topic:
 
 def counts_topic(app_id: str) -> Topic:
     """Where a program of this id sends its counts."""
-    return Topic(f"{app_id}-counts", Kind.OUTPUT, key="page_group", schema=COUNT_SCHEMA)
+    return Topic(f"{app_id}_counts", Kind.OUTPUT, key="page_group", schema=COUNT_SCHEMA)
 
 
 def enriched_topic(app_id: str) -> Topic:
     """Where a program of this id sends its enriched rows."""
-    return Topic(f"{app_id}-enriched", Kind.ENRICHED, key="userid", schema=ENRICHED_SCHEMA, event_time="event_time_ms")
+    return Topic(f"{app_id}_enriched", Kind.ENRICHED, key="userid", schema=ENRICHED_SCHEMA, event_time="event_time_ms")
 
 
 LETTERS = (topics.DEAD_LETTERS, topics.LATE_RECORDS)

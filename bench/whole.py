@@ -2,12 +2,12 @@
 
 import random
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from decimal import Decimal
 from itertools import islice
 from typing import Any
 
 from bench.cluster import recreate
-from bench.inputs import Shape, Views, produce, user_id
+from bench.inputs import Shape, Views, page_catalogue, produce, user_id
 from pipeline import kafka, topics
 from pipeline.registry import Registry
 from pipeline.settings import Settings
@@ -49,8 +49,6 @@ class Whole:
         kept = [name for name in kept if name != topics.PAGES.name]
         await recreate(self._settings, topics.ALL, kept)
         ids = await self._registry.register()
-        from bench.inputs import page_catalogue
-
         await self.references(page_catalogue(self._shape))
         await self._send(topics.REGION, ((row["region_id"], row, 0) for row in region_rows()))
         await self._send(topics.PRODUCT, ((row["product_id"], row, 0) for row in product_rows()))
@@ -73,15 +71,14 @@ class Whole:
         products, regions = product_rows(), region_rows()
         for number in range(1, count + 1):
             time_ms = self._views.times_ms[number * len(self._views) // (count + 1)]
-            moment = to_datetime(time_ms) + timedelta(0)
             row = {
                 "sale_id": number,
-                "customer_id": f"C{rng.randint(1, 999)}",
+                "customer_id": rng.randint(1, 999),
                 "product_id": rng.choice(products)["product_id"],
                 "region_id": rng.choice(regions)["region_id"],
+                "sale_price": Decimal(rng.randint(100, 99_999)) / 100,
                 "quantity": rng.randint(1, 9),
-                "unit_price": None,
-                "sale_datetime": moment,
+                "sale_datetime": to_datetime(time_ms),
             }
             yield str(number), row, time_ms
 
