@@ -77,7 +77,7 @@ def create_app(settings: Settings) -> BatchApp:
     """The application as workers run it: agents attached, services and tables in place, nothing started."""
     app = new_app(settings)
     registry = Registry(settings.registry_url)
-    app.outbox = _outbox(settings)
+    app.outbox = outbox(settings)
     app.stall_timeout_s = settings.stall_timeout_s
     encoders = {topic.name: Encoder(topic.schema) for topic in topics.ALL if topic.schema is not None}
     app.prepare = partial(_prepare, registry, encoders)
@@ -87,7 +87,8 @@ def create_app(settings: Settings) -> BatchApp:
     return app
 
 
-def _outbox(settings: Settings) -> AtLeastOnceOutbox:
+def outbox(settings: Settings) -> AtLeastOnceOutbox:
+    """The way out of a worker with the guarantee that is set."""
     make_producer = partial(kafka.producer, settings, linger_ms=0)
     if settings.processing_guarantee == "at_least_once":
         return AtLeastOnceOutbox(make_producer, settings.partitions)
@@ -103,7 +104,7 @@ def _outbox(settings: Settings) -> AtLeastOnceOutbox:
 def compose(settings: Settings, app: BatchApp, registry: Schemas, encoders: Mapping[str, Encoder]) -> None:
     """Attach the application's agents, tables and reference tables to a Faust app that has its outbox."""
     letters = DeadLetters(encoders[topics.DEAD_LETTERS.name])
-    references = {topic.name: _reference_table(app, topic) for topic in topics.REFERENCES}
+    references = {topic.name: reference_table(app, topic) for topic in topics.REFERENCES}
     loader = ReferenceLoader(topics.REFERENCES, registry, letters, app.outbox)
     app.references = References(
         references, settings.partitions, loader, app.changelog_reader, settings.reference_wait_s
@@ -134,7 +135,8 @@ def processors(
     return made
 
 
-def _reference_table(app: BatchApp, topic: Topic) -> ReferenceTable:
+def reference_table(app: BatchApp, topic: Topic) -> ReferenceTable:
+    """A global table that follows a reference topic, added to the app."""
     table = ReferenceTable(app, name=topic.name.lower(), changelog_topic=app.topic(topic.name), is_global=True)
     app.tables.add(table)
     return table
