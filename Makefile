@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 ARGS ?=
 
-.PHONY: help install demo test check lock clean
+.PHONY: help install demo test bench check lock clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 12
@@ -22,6 +22,9 @@ demo: install  ## Start everything and show the page; ARGS="--seconds 120 --rate
 
 test: install  ## Run all tests; ARGS="tests/unit" for some
 	@$(VENV)/bin/pytest $(ARGS)
+
+bench: install  ## Measure throughput against the peers (an hour); ARGS="--records 300000 --workloads a" for less
+	@$(VENV)/bin/pipeline bench $(ARGS)
 
 check: install  ## Lint, types, import rules, unit tests: what a commit must pass
 	@scripts/check

@@ -13,10 +13,10 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent / "tests" / "browser")]
+sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent.parent / "tests" / "browser")]
 
 from pages import Page, chromium  # noqa: E402
-from viewers import processes  # noqa: E402
+from bench.viewers import processes  # noqa: E402
 
 EVERY_S = 30
 

@@ -51,7 +51,11 @@ async def main() -> None:
 
 def processes(port: int) -> list[psutil.Process]:
     """Whoever listens on the port: the server and its worker."""
-    pids = {c.pid for c in psutil.net_connections("tcp") if c.status == "LISTEN" and c.laddr.port == port and c.pid}
+    pids = {
+        c.pid
+        for c in psutil.net_connections("tcp")
+        if c.status == "LISTEN" and c.laddr and c.laddr.port == port and c.pid
+    }
     return [psutil.Process(pid) for pid in sorted(pids)]
 
 

@@ -38,7 +38,8 @@ DESELECTED = pytest.StashKey[str]()
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Whatever uses the real cluster is an integration test; browser tests need a browser.
 
-    Quick tests come first, then those with brokers of their own, then those that share the running application.
+    Quick tests come first, then those with brokers of their own, then those that share the running application, and
+    last those that inject faults into a stack of their own.
     """
     items.sort(key=_weight)
     for item in items:
@@ -54,6 +55,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _weight(item: pytest.Item) -> int:
     names = getattr(item, "fixturenames", ())
+    if item.get_closest_marker("chaos"):
+        return 4
     if "application" in names:
         return 3
     if "stack" in names:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import partial
+from uuid import uuid4
 
 from aiokafka import AIOKafkaConsumer
 from mode.supervisors import CrashingSupervisor
@@ -21,10 +22,12 @@ from pipeline.tables.store import ReferenceTable
 from pipeline.topics import Topic
 from pipeline.topology import Topology
 from pipeline.transport.app import BatchApp
+from pipeline.transport.group import GroupProducer
 from pipeline.transport.metrics import serve_metrics
-from pipeline.transport.outbox import Outbox
+from pipeline.transport.outbox import AtLeastOnceOutbox
 from pipeline.transport.recovery import BatchAssignor, BatchTableManager
 from pipeline.transport.references import References
+from pipeline.transport.transactions import ExactlyOnceOutbox
 
 BUFFERED_BATCHES = 16
 
@@ -41,7 +44,7 @@ def new_app(settings: Settings) -> BatchApp:
         topic_disable_leader=True,
         broker_session_timeout=settings.session_timeout_s,
         broker_heartbeat_interval=settings.heartbeat_s,
-        broker_commit_interval=settings.commit_interval_s,
+        broker_commit_interval=max(settings.commit_interval_s, 1.0),
         broker_max_poll_records=settings.max_poll_records,
         consumer_auto_offset_reset="earliest",
         stream_buffer_maxsize=BUFFERED_BATCHES,
@@ -74,7 +77,8 @@ def create_app(settings: Settings) -> BatchApp:
     """The application as workers run it: agents attached, services and tables in place, nothing started."""
     app = new_app(settings)
     registry = Registry(settings.registry_url)
-    app.outbox = Outbox(partial(kafka.producer, settings, linger_ms=0), settings.partitions)
+    app.outbox = outbox(settings)
+    app.stall_timeout_s = settings.stall_timeout_s
     encoders = {topic.name: Encoder(topic.schema) for topic in topics.ALL if topic.schema is not None}
     app.prepare = partial(_prepare, registry, encoders)
     compose(settings, app, registry, encoders)
@@ -83,10 +87,24 @@ def create_app(settings: Settings) -> BatchApp:
     return app
 
 
+def outbox(settings: Settings) -> AtLeastOnceOutbox:
+    """The way out of a worker with the guarantee that is set."""
+    make_producer = partial(kafka.producer, settings, linger_ms=0)
+    if settings.processing_guarantee == "at_least_once":
+        return AtLeastOnceOutbox(make_producer, settings.partitions)
+    make_transactional = partial(
+        GroupProducer,
+        **kafka.producer_options(settings, linger_ms=0),
+        transactional_id=f"{settings.app_id}-{settings.worker_id or uuid4()}",
+        transaction_timeout_ms=int(settings.transaction_timeout_s * 1_000),
+    )
+    return ExactlyOnceOutbox(make_producer, make_transactional, settings.partitions, settings.commit_interval_s)
+
+
 def compose(settings: Settings, app: BatchApp, registry: Schemas, encoders: Mapping[str, Encoder]) -> None:
     """Attach the application's agents, tables and reference tables to a Faust app that has its outbox."""
     letters = DeadLetters(encoders[topics.DEAD_LETTERS.name])
-    references = {topic.name: _reference_table(app, topic) for topic in topics.REFERENCES}
+    references = {topic.name: reference_table(app, topic) for topic in topics.REFERENCES}
     loader = ReferenceLoader(topics.REFERENCES, registry, letters, app.outbox)
     app.references = References(
         references, settings.partitions, loader, app.changelog_reader, settings.reference_wait_s
@@ -117,7 +135,8 @@ def processors(
     return made
 
 
-def _reference_table(app: BatchApp, topic: Topic) -> ReferenceTable:
+def reference_table(app: BatchApp, topic: Topic) -> ReferenceTable:
+    """A global table that follows a reference topic, added to the app."""
     table = ReferenceTable(app, name=topic.name.lower(), changelog_topic=app.topic(topic.name), is_global=True)
     app.tables.add(table)
     return table

@@ -6,6 +6,8 @@ import sys
 import click
 
 from pipeline import provision
+from pipeline.bench_command import bench
+from pipeline.chaos.command import chaos
 from pipeline.dashboard.commands import dashboard
 from pipeline.demo import demo
 from pipeline.errors import PipelineError
@@ -47,6 +49,7 @@ def main(verbose: bool) -> None:
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
+main.add_command(bench)
 main.add_command(provision.command)
 main.add_command(sources.generate)
 main.add_command(sources.poll)
@@ -57,3 +60,4 @@ main.add_command(verify)
 main.add_command(dashboard)
 main.add_command(demo)
 main.add_command(test_runner)
+main.add_command(chaos)

@@ -47,7 +47,7 @@ def demo(seconds: float | None, rate: float | None, workers: int, fresh: bool, k
     was_running = stack.is_running() and not fresh
     ok = True
     try:
-        with _terminated_like_interrupted():
+        with terminated_like_interrupted():
             stack.up(fresh=fresh, console=console)
             ok = Demo(stack, console, workers, rate).run(seconds)
     except KeyboardInterrupt:
@@ -131,7 +131,7 @@ def programs(settings: Settings, workers: int) -> list[Program]:
 
     def program(name: str, *arguments: str, stop_wait_s: int = 8) -> Program:
         command = (sys.executable, "-m", "pipeline", *arguments)
-        return Program(name, command, env, stage=Stage.APP, stop_wait_s=stop_wait_s)
+        return Program(name, command, env | {"PIPELINE_WORKER_ID": name}, stage=Stage.APP, stop_wait_s=stop_wait_s)
 
     return [
         program("poller", "poll"),
@@ -185,7 +185,7 @@ def _stop(stack: Stack, was_running: bool, console: Console) -> None:
 
 
 @contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
+def terminated_like_interrupted() -> Iterator[None]:
     """SIGTERM and SIGHUP clean up as Ctrl-C does."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:

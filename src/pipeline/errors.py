@@ -37,6 +37,14 @@ class VerifyError(PipelineError):
     """The results could not be compared, for instance since the workers never caught up."""
 
 
+class StallError(PipelineError):
+    """A worker has stood still although there was something to do: it ends, to be started again."""
+
+
+class ChaosError(PipelineError):
+    """A chaos run could not do its work, for instance since nothing was in flight when a fault was due."""
+
+
 class CaseError(PipelineError):
     """A golden case of the correctness runner is not what it has to be."""
 

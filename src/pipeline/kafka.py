@@ -23,14 +23,18 @@ def producer(settings: Settings, *, linger_ms: int = 5, transactional_id: str | 
 
     With a `transactional_id` it is transactional: starting it fences every earlier producer of that id.
     """
-    return AIOKafkaProducer(
-        bootstrap_servers=settings.bootstrap_servers,
-        enable_idempotence=True,
-        acks="all",
-        linger_ms=linger_ms,
-        max_batch_size=256 * 1024,
-        transactional_id=transactional_id,
-    )
+    return AIOKafkaProducer(**producer_options(settings, linger_ms), transactional_id=transactional_id)
+
+
+def producer_options(settings: Settings, linger_ms: int) -> dict[str, Any]:
+    """What all producers have in common."""
+    return {
+        "bootstrap_servers": settings.bootstrap_servers,
+        "enable_idempotence": True,
+        "acks": "all",
+        "linger_ms": linger_ms,
+        "max_batch_size": 256 * 1024,
+    }
 
 
 async def close_producer(producer: AIOKafkaProducer, timeout_s: float = 10.0) -> bool:

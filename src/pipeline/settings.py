@@ -5,9 +5,10 @@ working folder, `endpoints.json` of a running local stack (written by `pipeline 
 """
 
 import json
+import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import available_timezones
 
 from platformdirs import user_cache_path, user_data_path
@@ -80,11 +81,28 @@ class Settings(BaseSettings):
 
     # workers
     app_id: str = Field("pipeline", pattern=r"^[A-Za-z0-9._-]+$", description="Faust application id = consumer group.")
+    worker_id: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9._-]*$",
+        description="Name of a worker, no other running one's: restarted under it, it ends at once what it left open.",
+    )
+    transaction_timeout_s: float = Field(
+        15.0, gt=0, description="The brokers abort a transaction that is open for this long: its worker has died."
+    )
     worker_web_port: int = Field(0, ge=0, le=65535, description="Port of the worker's web (/metrics); 0: none.")
     max_poll_records: int = Field(5_000, ge=1, description="Upper bound of records in one batch.")
     session_timeout_s: float = Field(10.0, gt=0, description="A worker silent for this long loses its partitions.")
     heartbeat_s: float = Field(2.5, gt=0, description="Heartbeat of workers; at most a third of the session timeout.")
-    commit_interval_s: float = Field(1.0, gt=0, description="How often offsets are committed.")
+    processing_guarantee: Literal["exactly_once", "at_least_once"] = Field(
+        "exactly_once",
+        description="exactly_once: Kafka transactions, fencing; at_least_once: enriched rows may repeat after a crash.",
+    )
+    commit_interval_s: float = Field(
+        0.05, gt=0, description="How often transactions are committed under load (exactly_once)."
+    )
+    stall_timeout_s: float = Field(
+        60.0, gt=0, description="A worker that has stood still for this long, with records to process, ends itself."
+    )
     reference_wait_s: float = Field(
         60.0,
         ge=0,
@@ -169,6 +187,11 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, dotenv_settings, _StackEndpoints(settings_cls)
+
+
+def systemd_socket() -> str:
+    """Where systemd, if it started this process, wants to be told that it is well; empty: nowhere."""
+    return os.environ.get("NOTIFY_SOCKET", "")
 
 
 def load(**overrides: Any) -> Settings:

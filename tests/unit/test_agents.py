@@ -8,6 +8,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from pipeline import topics
+from pipeline.agents.letters import KEPT_BYTES
+from pipeline.agents.processor import MAX_VALUE_BYTES
 from pipeline.codecs import Record
 from pipeline.runner.local import LocalApplication, flash_sales_application
 from pipeline.settings import Settings
@@ -171,6 +173,17 @@ async def test_each_bad_record_is_a_dead_letter_and_the_good_ones_around_it_coun
     counts = await values(application, topics.PAGEVIEWS_BY_PAGEGROUP)
     assert counts[-1] is not None
     assert counts[-1]["count_view"] == len(bad)
+
+
+async def test_a_record_too_large_to_be_sent_on_is_a_dead_letter_with_its_beginning(
+    application: LocalApplication,
+) -> None:
+    view = application.schemas.encoder("pageview")(VIEW)
+    await application.feed(topics.PAGEVIEW.name, b"User_1", view + bytes(MAX_VALUE_BYTES), 1)
+    (letter,) = await values(application, topics.DEAD_LETTERS)
+    assert letter is not None
+    assert letter["reason"] == f"value of {len(view) + MAX_VALUE_BYTES} bytes is larger than {MAX_VALUE_BYTES}"
+    assert letter["value"] == (view + bytes(MAX_VALUE_BYTES))[:KEPT_BYTES]
 
 
 @pytest.mark.parametrize("moment", [None, -1_000])

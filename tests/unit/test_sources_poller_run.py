@@ -99,6 +99,9 @@ def run(monkeypatch):
 
             _read = sales_of
 
+            async def _require_columns(self, database):
+                pass
+
             async def _register(self):
                 self._encoders = {topic.name: Encoder(topic.schema, 1) for topic in (FLASH_SALES, *REFERENCES)}
 

@@ -10,6 +10,8 @@ from pipeline.topics import DEAD_LETTERS, LATE_RECORDS
 
 log = logging.getLogger(__name__)
 
+KEPT_BYTES = 64 * 1024
+
 
 class LateLetters:
     """Makes the records of the late topic: which window had closed, and how long ago. A replay makes the same again."""
@@ -52,8 +54,13 @@ class DeadLetters:
                 "offset": offset,
                 "timestamp_ms": batch.timestamps[index],
                 "reason": reason,
-                "key": batch.keys[index],
-                "value": batch.values[index],
+                "key": _cut(batch.keys[index]),
+                "value": _cut(batch.values[index]),
             }
         )
         return Outgoing(DEAD_LETTERS.name, f"{batch.topic}/{batch.partition}/{offset}".encode(), value, now_ms())
+
+
+def _cut(raw: bytes | None) -> bytes | None:
+    """The beginning: a letter has to fit into a message; the whole is at the offset that the letter names."""
+    return raw if raw is None else raw[:KEPT_BYTES]

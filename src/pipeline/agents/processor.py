@@ -1,7 +1,7 @@
 """What an agent does with a batch, free of Faust: batch in, records out.
 
 A processor consumes one topic. `process` is plain synchronous code; `prepare` may ask the registry for schemas that a
-batch needs. The agent around it sends what comes out, waits for the brokers, and only then acknowledges the batch.
+batch needs. The agent around it delivers what comes out through the outbox, and only then is the batch acknowledged.
 """
 
 import logging
@@ -20,6 +20,8 @@ from pipeline.transport.app import BatchApp
 from pipeline.transport.consumer import batches
 
 log = logging.getLogger(__name__)
+
+MAX_VALUE_BYTES = 512 * 1024  # what is made of a record has to fit into a message of 1 MiB, too
 
 
 class Schemas(Protocol):
@@ -68,6 +70,8 @@ class AvroProcessor:
             try:
                 if not batch.keys[index]:
                     raise BadRecord("null key")
+                if value is not None and len(value) > MAX_VALUE_BYTES:
+                    raise BadRecord(f"value of {len(value)} bytes is larger than {MAX_VALUE_BYTES}")
                 if batch.timestamps[index] < 0:
                     raise BadRecord(f"negative timestamp {batch.timestamps[index]}")
                 yield index, None if value is None and self._tombstones else self._decode(value)
@@ -96,12 +100,12 @@ class AvroProcessor:
 
 
 def attach(app: BatchApp, processor: Processor, name: str) -> Any:
-    """The agent around a processor; it yields each batch once all that it brought forth is safe."""
+    """The agent around a processor; it yields each batch once all that it brought forth is delivered."""
 
     async def agent(stream: Any) -> AsyncIterator[RecordBatch]:
         async for batch in batches(stream):
             await processor.prepare(batch)
-            await app.outbox.send(processor.process(batch))
+            await app.outbox.deliver(batch.partition, processor.process(batch), batch)
             yield batch
 
     agent.__doc__ = processor.__doc__

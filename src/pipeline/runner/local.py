@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, cast
 
+from aiokafka import TopicPartition
+
 from pipeline.app import compose, new_app
 from pipeline.codecs import Decoder, Encoder, Record, schema
 from pipeline.errors import CaseError
@@ -15,6 +17,7 @@ from pipeline.topics import ALL, Schema, Topic
 from pipeline.topology import Topology
 from pipeline.transport.app import BatchApp
 from pipeline.transport.consumer import BatchConsumer
+from pipeline.transport.group import Member
 
 Compose = Callable[[Settings, BatchApp, "PackagedSchemas", Mapping[str, Encoder]], None]
 
@@ -38,6 +41,10 @@ class PackagedSchemas:
 class LocalBroker:
     """Topics of one partition in memory. What agents send to is appended and, in order, given to who consumes it."""
 
+    commits_offsets = True
+    is_open = False
+    commits = 0
+
     def __init__(self) -> None:
         self.topics: dict[str, list[Outgoing]] = {}
         self._pending: deque[tuple[int, Outgoing]] = deque()
@@ -46,6 +53,16 @@ class LocalBroker:
         """Append records; safe at once."""
         for record in records:
             self.append(record)
+
+    async def deliver(self, partition: int, records: Iterable[Outgoing], source: RecordBatch | None = None) -> None:
+        """Append records; safe and visible at once."""
+        await self.send(records)
+
+    def assigned(self, member: Member, positions: Mapping[TopicPartition, int]) -> None:
+        """There is no group."""
+
+    async def commit(self) -> None:
+        """Nothing is ever open."""
 
     def append(self, record: Outgoing) -> None:
         """Append one record to its topic."""
@@ -83,6 +100,7 @@ class LocalApplication:
         self._build(self.settings, app, self.schemas, encoders)
         app.finalize()
         app.flow_control.resume()
+        app.serving_generation = app.consumer_generation_id
         self._references = app.references.topics if app.references is not None else set()
         async with AsyncExitStack() as contexts:
             contexts.callback(cast(BatchConsumer, app.consumer).discard)

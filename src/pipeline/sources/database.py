@@ -49,8 +49,8 @@ def reason(error: BaseException) -> str:
 def is_outage(error: BaseException) -> bool:
     """True for errors that go away when the server comes back; a wrong password or statement does not.
 
-    MySQL's numbers: 1040 too many connections, 1053 server shutdown, 1205 and 1213 lock wait and deadlock, 2xxx are the
-    client's connection errors.
+    MySQL's numbers: 1040 too many connections, 1053 server shutdown, 1205 and 1213 lock wait and deadlock, 1412 a table
+    was altered under the transaction, 2xxx are the client's connection errors.
     """
     if isinstance(error, DBAPIError):
         if error.connection_invalidated:
@@ -58,6 +58,6 @@ def is_outage(error: BaseException) -> bool:
         cause = error.orig
         number = cause.args[0] if cause is not None and cause.args else None
         if isinstance(number, int):
-            return number in (1040, 1053, 1205, 1213) or 2000 <= number < 3000 or number == 0
+            return number in (1040, 1053, 1205, 1213, 1412) or 2000 <= number < 3000 or number == 0
         return isinstance(cause, OSError | EOFError)
     return isinstance(error, OSError | EOFError)

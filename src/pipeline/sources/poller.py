@@ -29,6 +29,9 @@ without transactions would need the tail of the topic read back on every start, 
 
 Values are what the connector would write: nullable unions, DECIMAL as Avro decimals without loss, DATETIME as
 timestamp-millis; the key is the id as raw UTF-8. A record's timestamp is `sale_datetime` for sales, now for bulk.
+
+**Changed tables** (`columns.py`). New columns are not read, so that they change nothing. Where a column is missing or
+has another type the poller ends with a sentence that names it, before it sends anything read after the change.
 """
 
 import asyncio
@@ -46,6 +49,7 @@ from pipeline.codecs import Encoder, Record
 from pipeline.errors import SourceError, StackError
 from pipeline.registry import Registry
 from pipeline.settings import Settings
+from pipeline.sources.columns import COLUMNS, differences
 from pipeline.sources.database import address, engine, is_outage, reason
 from pipeline.sources.feed import Feed, Outgoing, new_owner, stored_position
 from pipeline.sources.models import Base, FlashSale, Page, Product, Region
@@ -59,6 +63,8 @@ log = logging.getLogger(__name__)
 BATCH_ROWS = 5_000
 LOG_EVERY_S = 10.0
 BULK: tuple[tuple[type[Base], Topic], ...] = ((Product, PRODUCT), (Region, REGION), (Page, PAGES))
+
+MODELS: tuple[type[Base], ...] = (FlashSale, *(model for model, _ in BULK))
 
 Row = Mapping[str, Any]
 
@@ -102,6 +108,7 @@ class Poller:
         self._owner = new_owner()
         self._opened = False
         self._encoders: dict[str, Encoder] = {}
+        self._columns: list[Row] = []
         self._next_bulk_s = 0.0
         self._told = (time.monotonic(), 0)
         self.sent = 0
@@ -159,12 +166,14 @@ class Poller:
 
     async def _poll(self, database: AsyncEngine, feed: Feed) -> None:
         """Bulk tables when due, then sales, every `poll_interval_s`; at once again after a full batch."""
+        await self._require_columns(database)
         await self._compare(database, feed.position)
         due_s = time.monotonic()
         while not self._stop.is_set():
             if time.monotonic() >= self._next_bulk_s:
                 await self._bulk(database, feed)
                 self._next_bulk_s = time.monotonic() + self._settings.bulk_interval_s
+            await self._require_columns(database)
             full = await self._sales(database, feed)
             if full:
                 continue
@@ -186,10 +195,12 @@ class Poller:
 
     async def _bulk(self, database: AsyncEngine, feed: Feed) -> None:
         """Send all rows of the reference tables in one transaction."""
+        tables = [await self._read(database, [select(model.__table__)]) for model, _ in BULK]
+        await self._require_columns(database)
         outgoing = []
-        for model, topic in BULK:
+        for (_, topic), rows in zip(BULK, tables, strict=True):
             encode, at_ms = self._encoders[topic.name], now_ms()
-            for row in await self._read(database, [select(model.__table__)]):
+            for row in rows:
                 outgoing.append(Outgoing(topic.name, str(row[topic.key]).encode(), encode(record_of(row)), at_ms))
         await feed.publish(outgoing)
 
@@ -200,6 +211,8 @@ class Poller:
         if position.missing:
             queries.append(select(table).where(table.c.sale_id.in_(sorted(position.missing))))
         rows = await self._read(database, queries)
+        if rows:  # the columns were right when these were read, if they are still
+            await self._require_columns(database)
         outgoing = sale_records(rows, position, self._encoders[FLASH_SALES.name], now_ms())
         if outgoing:
             ids = {int(record.key) for record in outgoing}
@@ -207,6 +220,18 @@ class Poller:
             self.sent += len(outgoing)
         self._tell(feed.position)
         return sum(1 for row in rows if row["sale_id"] > position.last_id) >= BATCH_ROWS
+
+    async def _require_columns(self, database: AsyncEngine) -> None:
+        """Raise SourceError when a table has no longer the columns that are carried."""
+        found = await self._read(database, [COLUMNS])
+        if found == self._columns or self._stop.is_set():
+            return
+        if wrong := differences([model.metadata.tables[model.__tablename__] for model in MODELS], found):
+            raise SourceError(
+                f"database {address(self._settings)}: {'; '.join(wrong)}. Rows cannot be carried without loss: change "
+                "the table back, or pipeline.sources.models and the Avro schema with it"
+            )
+        self._columns = found
 
     async def _read(self, database: AsyncEngine, queries: Sequence[Any]) -> list[Row]:
         """The rows of these queries in one transaction, once the database answers."""

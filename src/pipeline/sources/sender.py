@@ -10,8 +10,9 @@ is not. That may repeat records whose acknowledgement was lost: generators deliv
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -29,23 +30,30 @@ class Pending(NamedTuple):
     """A record on its way."""
 
     topic: str
-    key: bytes
-    value: bytes
-    timestamp_ms: int
-    future: "asyncio.Future[object]"
+    key: bytes | None
+    value: bytes | None
+    timestamp_ms: int | None
+    future: "asyncio.Future[Any]"
+
+
+Told = Callable[[Pending, Any], None]
 
 
 class Sender:
     """An async context manager around one producer and the records it has on the way.
 
     Entering waits until a broker answers; `stop` ends that wait with the broker's error. Leaving delivers what is
-    on its way for up to `close_s` seconds.
+    on its way for up to `close_s` seconds. `told` gets every acknowledged record with aiokafka's RecordMetadata, in
+    the order of sending.
     """
 
-    def __init__(self, settings: Settings, stop: asyncio.Event, *, close_s: float = 5.0) -> None:
+    def __init__(
+        self, settings: Settings, stop: asyncio.Event, *, close_s: float = 5.0, told: Told | None = None
+    ) -> None:
         self._settings = settings
         self._stop = stop
         self._close_s = close_s
+        self._told = told
         self._producer: AIOKafkaProducer | None = None
         self._pending: deque[Pending] = deque()
         self.acknowledged = 0
@@ -66,7 +74,7 @@ class Sender:
         if self._pending:
             log.warning("%d records were not acknowledged before the end", len(self._pending))
 
-    async def send(self, topic: str, key: bytes, value: bytes, timestamp_ms: int) -> None:
+    async def send(self, topic: str, key: bytes | None, value: bytes | None, timestamp_ms: int | None) -> None:
         """Queue one record; waits while too much is on its way."""
         while True:
             try:
@@ -99,9 +107,13 @@ class Sender:
             error = self._pending[0].future.exception()
             if error is not None:
                 return error
-            self._pending.popleft()
-            self.acknowledged += 1
+            self._acknowledge(self._pending.popleft())
         return None
+
+    def _acknowledge(self, record: Pending) -> None:
+        self.acknowledged += 1
+        if self._told is not None:
+            self._told(record, record.future.result())
 
     async def _start(self) -> None:
         what = f"Kafka at {self._settings.bootstrap_servers}"
@@ -125,8 +137,12 @@ class Sender:
         if self._producer is not None:
             await close_producer(self._producer, 1.0)
         await self._start()
-        again = [p for p in self._pending if not p.future.done() or p.future.exception() is not None]
-        self.acknowledged += len(self._pending) - len(again)
+        again = []
+        for record in self._pending:
+            if record.future.done() and record.future.exception() is None:
+                self._acknowledge(record)
+            else:
+                again.append(record)
         self._pending = deque()
         for record in again:
             await self.send(*record[:4])

@@ -1,7 +1,7 @@
 """The local stack: the one object that commands, `pipeline demo` and the tests use."""
 
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from threading import current_thread, main_thread
 
@@ -28,13 +28,18 @@ class Stack:
     """The stack of one data folder. All state is on disk: any process may make a Stack and ask it.
 
     `without` names parts (of `PARTS`) that are not started, since the settings point at servers of yours.
+    `proxies` {node: port} gives Kafka's nodes a second listener that is advertised at these ports, where somebody has
+    to pass connections on to `port_of("kafka_proxied_<node>")`.
     """
 
-    def __init__(self, settings: Settings, without: Iterable[str] = ()) -> None:
+    def __init__(
+        self, settings: Settings, without: Iterable[str] = (), *, proxies: Mapping[int, int] | None = None
+    ) -> None:
         without = set(without)
         if unknown := without - set(PARTS):
             raise StackError(f"there is no part {', '.join(sorted(unknown))}; the parts are {', '.join(PARTS)}")
         self._settings = settings
+        self._proxies = dict(proxies or {})
         self._names = tuple(name for name in PARTS if name not in without)
         self.folder = DataDir(settings.data_dir)
         self._supervisor = Supervisor(self.folder)
@@ -82,6 +87,13 @@ class Stack:
         """Addresses under the names of the settings; empty if the stack is not running."""
         return read_json(self.folder.endpoints_file)
 
+    def port_of(self, name: str) -> int:
+        """A port of the running stack by its name in `ports.PORTS_OF`; raises StackError if it has none."""
+        run = self.folder.load_run()
+        if run is None or name not in run.ports:
+            raise StackError(f"the local stack in {self.folder.path} has no port {name}")
+        return run.ports[name]
+
     @property
     def settings(self) -> Settings:
         """The settings with this stack's addresses in place of the given ones."""
@@ -119,8 +131,9 @@ class Stack:
         run = self.folder.load_run()
         in_use = run.ports if alive and run else {}
         lock, cache = load_lock(), Cache(self._settings.cache_dir)
-        assigned = ports.assign(self._settings, self._names, self.folder.ports_file, in_use, console)
-        parts = build(Site(self.folder, assigned, cache, lock), self._names)
+        wanted = (*self._names, "proxied") if self._proxies else self._names
+        assigned = ports.assign(self._settings, wanted, self.folder.ports_file, in_use, console)
+        parts = build(Site(self.folder, assigned, cache, lock, self._proxies), self._names)
         missing = [part for part in parts if not (self.endpoints and part.name in running)]
         if not missing:
             say(console, f"the stack in {self.folder.path} is already running")

@@ -17,6 +17,7 @@ FIRST_PORT, LAST_PORT = 20_000, 32_000
 
 PORTS_OF = {
     "kafka": tuple(f"kafka_{node}" for node in (1, 2, 3)) + tuple(f"kafka_controller_{node}" for node in (1, 2, 3)),
+    "proxied": tuple(f"kafka_proxied_{node}" for node in (1, 2, 3)),
     "registry": ("registry",),
     "mysql": ("mysql",),
     "pinot": ("zookeeper", "pinot_controller", "pinot_broker", "pinot_server", "pinot_server_admin"),
@@ -83,6 +84,11 @@ def assign(
         memory, remembered | {name: port for name, port in ports.items() if not settings_of.get(name, ("", 0))[1]}
     )
     return ports
+
+
+def free_port() -> int:
+    """A port on which nothing listens now, and that no outgoing connection takes."""
+    return _pick(0, set())
 
 
 def _pick(remembered: int, taken: set[int]) -> int:

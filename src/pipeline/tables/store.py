@@ -76,6 +76,10 @@ class StateTable(faust.Table[Any, Any]):
             else:
                 rows[key] = orjson.loads(raw_value)
 
+    def held(self) -> set[int]:
+        """The partitions that have rows here."""
+        return set(self._rows.partitions)
+
     def forget(self, partition: int) -> None:
         """Drop a partition's rows: it is another worker's now."""
         self._rows.drop(partition)

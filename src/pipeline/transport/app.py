@@ -12,8 +12,9 @@ from pipeline.tables.store import StateTable
 from pipeline.topics import Topic
 from pipeline.transport.consumer import BatchSchema, BatchTransport
 from pipeline.transport.metrics import Counted
-from pipeline.transport.outbox import Sink
+from pipeline.transport.outbox import Outbox
 from pipeline.transport.references import References
+from pipeline.transport.watchdog import Watchdog
 
 
 class BatchApp(faust.App):
@@ -21,18 +22,21 @@ class BatchApp(faust.App):
 
     Set by whoever composes the application: `outbox` and `references`, services that start with the worker;
     `changelog_reader`, which makes a consumer that belongs to no group; `prepare`, which runs before anything else
-    starts. `processors` are those behind the agents, by agent. Callbacks in `state_listeners` run whenever
-    partitions of state have come or gone.
+    starts; `stall_timeout_s`, after which a worker that stands still ends. `processors` are those behind the agents,
+    by agent. Callbacks in `state_listeners` run whenever partitions of state have come or gone.
     """
 
-    outbox: Sink
+    outbox: Outbox
     references: References | None = None
+    stall_timeout_s = 60.0
     changelog_reader: Callable[[], AIOKafkaConsumer]
     prepare: Callable[[], Awaitable[None]]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.state_listeners: list[Callable[[], None]] = []
+        self.serving_generation: int | None = None
         self.batches_in_work = 0
+        self.batches_done = 0
         self.processors: dict[str, Counted] = {}
         super().__init__(*args, **kwargs)
 
@@ -45,6 +49,7 @@ class BatchApp(faust.App):
                 await self.add_runtime_dependency(self.outbox)
             if self.references is not None:
                 await self.add_runtime_dependency(self.references)
+            await self.add_runtime_dependency(Watchdog(self, self.stall_timeout_s))
 
     def _create_directories(self) -> None:
         """State lives in memory and in changelogs: a worker needs no folder."""

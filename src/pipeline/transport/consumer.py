@@ -1,23 +1,24 @@
 """One Faust event carries one record batch of one partition: the consumer side.
 
 Faust's cost is per event, not per record, so a batch makes the worker fast; at low rates a batch is one record.
-Offsets are committed exactly up to the batches that were acknowledged with `ack_batch`: Faust's own
-acknowledgements (one per event, given even when the event's processing failed) are not used for batches.
+Faust's own acknowledgements (one per event, given even when the event's processing failed) are not used for batches:
+offsets are committed by the outbox within its transactions or, at least once, exactly up to the batches that were
+acknowledged with `ack_batch`.
 Everything of Faust's private parts that the transport touches is listed in docs/architecture.md.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from time import monotonic
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import faust
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.types import TP, EventT, StreamT
 from faust.types.tuples import ConsumerMessage, Message
 
 from pipeline.records import RecordBatch
+from pipeline.transport.group import Member, seek_to_stable, stable_offsets
 
 if TYPE_CHECKING:
     from pipeline.transport.app import BatchApp
@@ -52,10 +53,27 @@ class BatchConsumer(Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._positions = {}
+        self._fetch_generation: int | None = None
         super().__init__(*args, **kwargs)
 
     def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
         return CommittedConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    def member(self) -> Member:
+        """Our membership of the group as of now."""
+        return Member.of(self._thread._ensure_consumer())
+
+    async def stable_offsets(self) -> dict[TopicPartition, int]:
+        """{partition: committed offset, or -1} of what is assigned; waits while a transaction may still change it."""
+        found: dict[TopicPartition, int] = await self._thread.call_thread(
+            stable_offsets, self._thread._ensure_consumer()
+        )
+        return found
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Go on from the stable committed offsets, from the beginning where there is none."""
+        offsets = await self._thread.call_thread(seek_to_stable, self._thread._ensure_consumer())
+        return {TP(*tp): offset for tp, offset in offsets.items()}
 
     def discard(self) -> None:
         """Give back what a consumer that was never started holds: its thread's event loop."""
@@ -64,20 +82,22 @@ class BatchConsumer(Consumer):
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
         """Fetch once, and yield one message per partition: value = the batch, offset = its first record's."""
         fetched, active = await self._wait_next_records(timeout)
-        generation = self.app.consumer_generation_id
+        generation = self._fetch_generation
         if fetched is None or self.should_stop:
             return
-        if not self.flow_active:
-            return
         for tp, records in fetched.items():
-            if not self.flow_active or self.app.consumer_generation_id != generation:
-                return
+            if not self.flow_active or generation is None or self.app.serving_generation != generation:
+                return  # a rebalance came in between: reading goes on from the committed offsets
             if records and (active is None or tp in active or tp in self._buffered_partitions):
                 self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
-                yield tp, self._batch_message(tp, records)
+                yield tp, self._batch_message(tp, records, generation)
                 self._read_offset[tp] = records[-1].offset
 
-    def _batch_message(self, tp: TP, records: list[Any]) -> ConsumerMessage:
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
+        self._fetch_generation = self.app.serving_generation
+        return await super()._getmany(active_partitions, timeout)
+
+    def _batch_message(self, tp: TP, records: list[Any], generation: int) -> ConsumerMessage:
         first = records[0]
         batch = RecordBatch(
             tp.topic,
@@ -98,7 +118,7 @@ class BatchConsumer(Consumer):
             cast(Any, batch),
             None,
             tp=tp,
-            generation_id=self.app.consumer_generation_id,
+            generation_id=generation,
         )
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
@@ -110,8 +130,8 @@ class BatchConsumer(Consumer):
         return False
 
     def ack_batch(self, message: Message) -> None:
-        """Acknowledge a whole batch, whose effects the brokers have; ignored when its partition was revoked."""
-        if message.generation_id == self.app.consumer_generation_id:
+        """Acknowledge a whole batch that was delivered; ignored when its partition was revoked."""
+        if not self.app.outbox.commits_offsets and message.generation_id == self.app.serving_generation:
             self._positions[message.tp] = cast(RecordBatch, message.value).next_offset
         message.acked = True
         self._unacked_messages.discard(message)
@@ -122,14 +142,25 @@ class BatchConsumer(Consumer):
     def _new_offset(self, tp: TP) -> int | None:
         return self._positions.get(tp)
 
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Faust's look for partitions that stand still knows nothing of batches; the watchdog does this."""
+
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Let the batches in work come to their end and commit them; only then does the rebalance go on."""
+        """Let the batches in work come to their end and commit them; only then does the rebalance go on.
+
+        What cannot be finished in time must not be finished later, when it may be another's: the worker ends.
+        """
         self.stop_flow()
         self.app.flow_control.suspend()
-        limit = monotonic() + self.app.conf.broker_session_timeout * 0.8
-        while self.app.batches_in_work and monotonic() < limit:
-            await asyncio.sleep(0.005)
-        await self.commit()
+        try:
+            async with asyncio.timeout(self.app.conf.broker_session_timeout * 0.8):
+                while self.app.batches_in_work:
+                    await asyncio.sleep(0.005)
+                self.app.serving_generation = None
+                await self.app.outbox.commit()
+                await self.commit()
+        except Exception as error:
+            await self.app.crash(error)
         await super().on_partitions_revoked(revoked)
         for tp in revoked:
             self._positions.pop(tp, None)
@@ -145,16 +176,20 @@ async def batches(stream: StreamT[Any]) -> AsyncIterator[RecordBatch]:
     """The batches of an agent's stream; each is acknowledged when the loop's body has come to its end.
 
     A body that raises leaves its batch unacknowledged: the agent crashes the worker, and the batch is read again.
+    Batches that were fetched before a rebalance are dropped: after it reading goes on from the committed offsets.
     """
     unacknowledged = cast("faust.Stream[Any]", stream).noack()
     app = cast("BatchApp", unacknowledged.app)
     async for event in unacknowledged.events():
+        if event.message.generation_id != app.serving_generation:
+            continue
         app.batches_in_work += 1
         try:
             yield event.value
             acknowledge(app, event)
         finally:
             app.batches_in_work -= 1
+            app.batches_done += 1
 
 
 def acknowledge(app: Any, event: EventT[Any]) -> None:

@@ -1,14 +1,19 @@
-"""The producer of the workers: everything that a batch brings forth goes out together and is waited for."""
+"""The producers of the workers: everything that a batch brings forth goes out together and is waited for."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.partitioner import murmur2
 from mode import Service
 
-from pipeline.records import Outgoing
+from pipeline.kafka import close_producer
+from pipeline.records import Outgoing, RecordBatch
+from pipeline.transport.group import Member
+
+FEW = 32
 
 
 def partition_for(key: bytes, partitions: int) -> int:
@@ -17,15 +22,47 @@ def partition_for(key: bytes, partitions: int) -> int:
 
 
 class Sink(Protocol):
-    """Where agents send to: the outbox in a worker, a list in tests."""
+    """Where records go that belong to no batch of the agents."""
 
     async def send(self, records: Iterable[Outgoing]) -> None:
         """Send records, in order per partition, and return when they are safe; raises when one could not be sent."""
 
 
-class Outbox(Service):
-    """An idempotent producer, so that the order within a partition holds whatever is sent again."""
+class Outbox(Sink, Protocol):
+    """Where agents send to: a producer in a worker, topics in memory in tests.
 
+    `commits_offsets` says that delivering a batch also takes care of committing its offsets. `is_open` says that
+    something waits to be committed; `commits` counts how often that was done.
+    """
+
+    commits_offsets: bool
+    is_open: bool
+    commits: int
+
+    async def deliver(self, partition: int, records: Iterable[Outgoing], source: RecordBatch | None = None) -> None:
+        """Send what a batch of source partition number `partition` brings forth, and note the batch as processed.
+
+        Without a `source` there is no batch behind the records. Raises when a record could not be sent.
+        """
+
+    def assigned(self, member: Member, positions: Mapping[TopicPartition, int]) -> None:
+        """Partitions were assigned, of which these offsets are committed (-1: none)."""
+
+    async def commit(self) -> None:
+        """Return when everything that was delivered is safe and visible."""
+
+
+class AtLeastOnceOutbox(Service):
+    """An idempotent producer, so that the order within a partition holds whatever is sent again.
+
+    A batch is delivered when all in-sync replicas have what it brought forth; its offsets are committed afterwards,
+    by the consumer. A crash in between sends everything again: tables and outputs stay exact by the applied offsets
+    in the state, but the enriched streams then hold rows twice, and a worker that was thought dead is not fenced.
+    """
+
+    commits_offsets = False
+    is_open = False
+    commits = 0
     _producer: AIOKafkaProducer
 
     def __init__(self, make_producer: Callable[[], AIOKafkaProducer], partitions: int, **kwargs: Any) -> None:
@@ -40,19 +77,43 @@ class Outbox(Service):
 
     async def on_stop(self) -> None:
         """Send what is left and disconnect."""
-        await self._producer.stop()
+        await close_producer(self._producer)
 
     async def send(self, records: Iterable[Outgoing]) -> None:
         """Send records and wait until all in-sync replicas have them; raises aiokafka's KafkaError."""
-        send, partitions = self._producer.send, self._partitions
-        waiting = [
-            await send(
-                record.topic,
-                record.value,
-                record.key,
-                partition_for(record.key, partitions) if record.partition is None else record.partition,
-                record.timestamp_ms,
-            )
-            for record in records
-        ]
-        await asyncio.gather(*waiting)
+        await asyncio.gather(*await enqueue(self._producer, records, self._partitions))
+
+    async def deliver(self, partition: int, records: Iterable[Outgoing], source: RecordBatch | None = None) -> None:
+        """Send records as `send` does; `source` is acknowledged by the agent afterwards."""
+        await self.send(records)
+
+    def assigned(self, member: Member, positions: Mapping[TopicPartition, int]) -> None:
+        """The consumer commits: nothing to know."""
+
+    async def commit(self) -> None:
+        """Whatever was delivered is safe already."""
+
+
+async def enqueue(
+    producer: AIOKafkaProducer, records: Iterable[Outgoing], partitions: int
+) -> "list[asyncio.Future[Any]]":
+    """Hand records to a producer, in order per partition; each future is done when the brokers have its part.
+
+    Many records for one partition go as whole record batches, a few join the batch that waits to be sent.
+    """
+    groups: defaultdict[tuple[str, int], list[Outgoing]] = defaultdict(list)
+    for record in records:
+        partition = record.partition
+        groups[record.topic, partition_for(record.key, partitions) if partition is None else partition].append(record)
+    futures: list[asyncio.Future[Any]] = []
+    for (topic, partition), group in groups.items():
+        if len(group) <= FEW:
+            futures += [await producer.send(topic, r.value, r.key, partition, r.timestamp_ms) for r in group]
+            continue
+        builder = producer.create_batch()
+        for record in group:
+            while builder.append(timestamp=record.timestamp_ms, key=record.key, value=record.value) is None:
+                futures.append(await producer.send_batch(builder, topic, partition=partition))
+                builder = producer.create_batch()
+        futures.append(await producer.send_batch(builder, topic, partition=partition))
+    return futures

@@ -17,6 +17,7 @@ from faust.types import TP
 from mode import Service
 
 from pipeline.tables.store import StateTable
+from pipeline.transport.consumer import BatchConsumer
 
 if TYPE_CHECKING:
     from pipeline.transport.app import BatchApp
@@ -40,12 +41,14 @@ class BatchRecovery(Recovery):
         super().__init__(*args, **kwargs)
         self._assigned = set()
         self._held = set()
+        self._missed = False
 
     async def on_rebalance(
         self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
     ) -> None:
         """Note what was assigned and wake the recovery."""
         self._assigned = set(assigned)
+        self._missed |= generation_id != self._generation_id + 1
         self._generation_id = generation_id
         self.signal_recovery_start.set()
 
@@ -59,6 +62,7 @@ class BatchRecovery(Recovery):
             try:
                 self._set_recovery_started()
                 await self._wait(self._restore(generation))
+                self.app.serving_generation = generation
                 await self._wait(self.on_recovery_completed(generation))
             except RebalanceAgain:
                 continue
@@ -76,6 +80,12 @@ class BatchRecovery(Recovery):
     async def _restore(self, generation: int) -> None:
         if self.app.references is not None:
             await self.app.references.ready()
+        # before the state is read: what a predecessor left open has ended then, and it can commit nothing more
+        consumer = cast(BatchConsumer, self.app.consumer)
+        self.app.outbox.assigned(consumer.member(), await consumer.stable_offsets())
+        if self._missed:  # others may have had our partitions in between, and may have gone on with their state
+            self._held.clear()
+            self._missed = False
         wanted = {
             (table.name, tp.partition)
             for table in self.tables.values()
@@ -83,8 +93,10 @@ class BatchRecovery(Recovery):
             for tp in self._assigned
             if tp.topic == table.source
         }
-        for name, partition in self._held - wanted:
-            self._table(name).forget(partition)
+        for table in self.tables.values():
+            if isinstance(table, StateTable):
+                for partition in table.held() - {number for name, number in wanted & self._held if name == table.name}:
+                    table.forget(partition)
         missing = sorted(wanted - self._held)
         self._held &= wanted
         self.app.on_state_changed()

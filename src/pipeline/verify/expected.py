@@ -1,5 +1,6 @@
 """All eight outputs, recomputed from the source topics up to a cut."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from pipeline.codecs import Record
 from pipeline.settings import Settings
 from pipeline.verify import brute_force
 from pipeline.verify.brute_force import Event, Recomputed
-from pipeline.verify.source_side import Cut, Enriched, References, SourceRecord, sale_amount, sale_time
+from pipeline.verify.source_side import Cut, Enriched, References, Row, SourceRecord, sale_amount, sale_time
 
 Rows = dict[tuple[Any, ...], Record]
 
@@ -51,22 +52,22 @@ class Sources:
 
 def check_views(sources: Sources, pages: References, regions: References) -> int:
     """Differences between views and their enriched rows: missing, invented, or not what a left join may give."""
-    regions_of: dict[str, list[Record]] = {}
+    # the user may have been unknown when the view was processed
+    seen_as: dict[str, set[tuple[str | None, str | None]]] = defaultdict(lambda: {(None, None)})
     for user in sources.users:
-        regions_of.setdefault(user.key, []).append(user.value or {"regionid": None, "gender": None})
+        if user.value is not None:
+            seen_as[user.key].add((user.value["regionid"], user.value["gender"]))
     wrong = sources.enriched_views.differences + len(sources.views.keys() ^ sources.enriched_views.rows.keys())
     for origin, (_, row) in sources.enriched_views.rows.items():
         source = sources.views.get(origin)
         if source is None or source.value is None:
             continue
         view = source.value
-        # the user may have been unknown when the view was processed
-        versions = [*regions_of.get(view["userid"], []), {"regionid": None, "gender": None}]
         good = (
             all(row[name] == view[name] for name in ("userid", "pageid", "viewtime"))
             and row["event_time_ms"] == source.time_ms
             and pages.allows(view["pageid"], row, ("page_group", "page_name"))
-            and any((v["regionid"], v["gender"]) == (row["regionid"], row["gender"]) for v in versions)
+            and (row["regionid"], row["gender"]) in seen_as[view["userid"]]
             and regions.allows(row["regionid"], row, ("region_name",))
         )
         wrong += not good
@@ -97,8 +98,9 @@ def expected(settings: Settings, sources: Sources, cuts: Mapping[str, Cut]) -> t
     """({topic: rows by key}, late) from source records below the cuts: {topic: {partition: offset, exclusive}}."""
     views = list(_rows(sources.enriched_views, sources.views, cuts[topics.PAGEVIEW.name]))
     sales = list(_rows(sources.enriched_sales, sources.sales, cuts[topics.FLASH_SALES.name]))
-    by_page = [Event(p, row["event_time_ms"], row["page_group"], Decimal(1)) for p, row, _ in views]
-    by_viewer = [Event(p, row["event_time_ms"], row["region_name"], Decimal(1)) for p, row, _ in views]
+    one = Decimal(1)
+    by_page = [Event(p, row["event_time_ms"], row["page_group"], one) for p, row, _ in views]
+    by_viewer = [Event(p, row["event_time_ms"], row["region_name"], one) for p, row, _ in views]
     grace, size = settings.grace_ms, settings.tumbling_size_ms
     tumbling = brute_force.time_windows(by_page, size, size, grace)
     hopping = brute_force.time_windows(by_page, settings.hopping_size_ms, settings.hopping_advance_ms, grace)
@@ -121,14 +123,14 @@ def expected(settings: Settings, sources: Sources, cuts: Mapping[str, Cut]) -> t
 
 def _rows(
     enriched: Enriched, sources: Mapping[tuple[int, int], SourceRecord], cut: Cut
-) -> Iterable[tuple[int, Record, Record]]:
+) -> Iterable[tuple[int, Row, Row]]:
     for (partition, offset), (lies_in, row) in enriched.rows.items():
         source = sources.get((partition, offset))
         if offset < cut.get(partition, 0) and source is not None and source.value is not None:
             yield lies_in, row, source.value
 
 
-def _sale_events(sales: Iterable[tuple[int, Record, Record]], group: str) -> list[Event]:
+def _sale_events(sales: Iterable[tuple[int, Row, Row]], group: str) -> list[Event]:
     return [Event(p, row["event_time_ms"], row[group], sale_amount(sale) or Decimal(0)) for p, row, sale in sales]
 
 

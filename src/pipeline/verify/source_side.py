@@ -1,13 +1,14 @@
 """What the source topics hold: good records, bad ones, and the enriched rows that they must have become."""
 
+import sys
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from pipeline.codecs import Decoder, Record
+from pipeline.codecs import Decoder, Record, fields
 from pipeline.errors import BadRecord
 from pipeline.reading import read_batches
 from pipeline.registry import Registry
@@ -19,6 +20,26 @@ Origin = tuple[int, int]
 Cut = dict[int, int]
 
 
+class Row(Mapping[str, Any]):
+    """A decoded record in a third of a dict's memory: rows of a topic share `columns`, {name: index}."""
+
+    __slots__ = ("_columns", "_values")
+
+    def __init__(self, columns: dict[str, int], record: Record) -> None:
+        self._columns = columns
+        values = [record[name] for name in columns]
+        self._values = tuple([sys.intern(value) if type(value) is str else value for value in values])
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[self._columns[name]]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+
 @dataclass(slots=True)
 class SourceRecord:
     """A record as it lies in its topic; `value` is None for a tombstone."""
@@ -27,7 +48,7 @@ class SourceRecord:
     offset: int
     time_ms: int
     key: str
-    value: Record | None
+    value: Row | None
 
 
 @dataclass(slots=True)
@@ -45,6 +66,7 @@ async def read(
     """Read a whole topic, or what lies below a cut; a null value is good only where the topic is a table's."""
     assert topic.schema is not None
     decode = Decoder(topic.schema)
+    columns = {name: index for index, name in enumerate(fields(topic.schema))}
     found = Read()
     async for batch in read_batches(settings, topic.name):
         await registry.prepare(decode, [record.value for record in batch])
@@ -57,8 +79,8 @@ async def read(
                     raise BadRecord("null key")
                 if record.timestamp < 0:
                     raise BadRecord("negative timestamp")
-                value = None if table and record.value is None else decode(record.value)
-                key = record.key.decode("utf-8")
+                value = None if table and record.value is None else Row(columns, decode(record.value))
+                key = sys.intern(record.key.decode("utf-8"))
             except (BadRecord, UnicodeDecodeError):
                 found.bad.add((record.partition, record.offset))
                 continue
@@ -78,7 +100,7 @@ def good_user(record: SourceRecord) -> bool:
     return user is None or (user["userid"] == record.key and 0 <= user["registertime"] < 253_402_300_800_000)
 
 
-def sale_time(sale: Record) -> int | None:
+def sale_time(sale: Mapping[str, Any]) -> int | None:
     """Event time of a sale, None when it has none that can be used."""
     moment = sale["sale_datetime"]
     time_ms = to_ms(moment) if isinstance(moment, datetime) else moment
@@ -90,7 +112,7 @@ def good_sale(record: SourceRecord) -> bool:
     return record.value is not None and sale_time(record.value) is not None
 
 
-def sale_amount(sale: Record) -> Decimal | None:
+def sale_amount(sale: Mapping[str, Any]) -> Decimal | None:
     """sale_price * quantity, exact."""
     price, quantity = sale["sale_price"], sale["quantity"]
     return None if price is None or quantity is None else Decimal(price) * quantity
@@ -100,9 +122,9 @@ def sale_amount(sale: Record) -> Decimal | None:
 class References:
     """Every version that a row of a reference table ever had, by key."""
 
-    rows: dict[str, list[Record]]
+    rows: dict[str, list[Row]]
 
-    def allows(self, key: str | None, row: Record, columns: tuple[str, ...]) -> bool:
+    def allows(self, key: str | None, row: Mapping[str, Any], columns: tuple[str, ...]) -> bool:
         """Whether a left join may have found these columns: some version's, or nulls where the key is unknown."""
         seen = {column: row[column] for column in columns}
         versions = self.rows.get(key, []) if key is not None else []
@@ -114,7 +136,7 @@ class References:
 async def references(settings: Settings, registry: Registry, topic: Topic) -> tuple[References, int]:
     """All versions of a reference table, and how many of its records are bad."""
     found = await read(settings, registry, topic, table=True)
-    rows: dict[str, list[Record]] = defaultdict(list)
+    rows: dict[str, list[Row]] = defaultdict(list)
     for record in found.records:
         if record.value is not None and record.value not in rows[record.key]:
             rows[record.key].append(record.value)
@@ -125,7 +147,7 @@ async def references(settings: Settings, registry: Registry, topic: Topic) -> tu
 class Enriched:
     """Rows of an enriched topic in the order of their offsets, each origin once."""
 
-    rows: dict[Origin, tuple[int, Record]]
+    rows: dict[Origin, tuple[int, Row]]
     duplicates: int
     differences: int = 0
 
@@ -133,7 +155,7 @@ class Enriched:
 async def enriched(settings: Settings, registry: Registry, topic: Topic, cut: Cut) -> Enriched:
     """Read the enriched rows of the source records below a cut; those after an origin's first are duplicates."""
     found = await read(settings, registry, topic)
-    rows: dict[Origin, tuple[int, Record]] = {}
+    rows: dict[Origin, tuple[int, Row]] = {}
     duplicates = 0
     for record in found.records:
         value: Any = record.value

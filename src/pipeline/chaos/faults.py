@@ -1,0 +1,293 @@
+"""The faults. Each strikes within a context: entering strikes, leaving heals, where there is something to heal."""
+
+import asyncio
+import os
+import resource
+import signal
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+
+from pipeline.chaos.scene import Scene
+from pipeline.chaos.schedule import Planned, pick
+from pipeline.errors import ChaosError
+from pipeline.kafka import admin_client
+from pipeline.quorum import active_controller
+from pipeline.serving.pinot import client
+from pipeline.stack.parts.kafka import NODES
+
+
+class Fault(ABC):
+    """One kind of fault. `weight` is how often it comes, compared with the others."""
+
+    name: str
+    weight: int = 1
+
+    @abstractmethod
+    def strike(self, scene: Scene, planned: Planned) -> AbstractAsyncContextManager[str]:
+        """Strike on entering, giving what was struck as words; heal on leaving."""
+
+    def lasts_s(self, scene: Scene, planned: Planned) -> float:
+        """How long to stay within the context; 0: the fault is over as soon as it has struck."""
+        return 0.0
+
+    async def healed(self, scene: Scene) -> None:  # noqa: B027 - most need no waiting
+        """Return when what was struck is whole again by itself; raises ChaosError when it does not get whole."""
+
+
+class ProcessKill(Fault):
+    """A process gets a signal, and the supervisor starts it again."""
+
+    number = signal.SIGKILL
+
+    def __init__(self) -> None:
+        self._struck: tuple[str, int] = ("", 0)
+
+    @abstractmethod
+    async def target(self, scene: Scene, planned: Planned) -> str:
+        """The name of the process."""
+
+    @asynccontextmanager
+    async def strike(self, scene: Scene, planned: Planned) -> AsyncIterator[str]:
+        """Send the signal."""
+        name = await self.target(scene, planned)
+        self._struck = name, await scene.kill(name, self.number)
+        yield name
+
+    async def healed(self, scene: Scene) -> None:
+        """Wait for the new process."""
+        await scene.restarted(*self._struck)
+
+
+class WorkerKill(ProcessKill):
+    """kill -9 of a worker."""
+
+    name = "worker-kill"
+    weight = 4
+
+    async def target(self, scene: Scene, planned: Planned) -> str:
+        """Any worker."""
+        return pick(scene.workers, planned)
+
+
+class WorkerTerm(WorkerKill):
+    """SIGTERM: a worker stops in order, and is started again."""
+
+    name = "worker-term"
+    weight = 1
+    number = signal.SIGTERM
+
+
+class PollerKill(ProcessKill):
+    """kill -9 of the poller."""
+
+    name = "poller-kill"
+    weight = 2
+
+    async def target(self, scene: Scene, planned: Planned) -> str:
+        """There is one."""
+        return "poller"
+
+
+class MysqlKill(ProcessKill):
+    """kill -9 of MySQL."""
+
+    name = "mysql-kill"
+
+    async def target(self, scene: Scene, planned: Planned) -> str:
+        """There is one."""
+        return "mysql"
+
+
+class BrokerKill(ProcessKill):
+    """kill -9 of each broker in turn; healed when all replicas are in sync again."""
+
+    name = "broker-kill"
+    weight = 2
+
+    async def target(self, scene: Scene, planned: Planned) -> str:
+        """The next one, never while replicas of another lag behind: that would be two faults at once."""
+        await scene.in_sync()
+        return f"kafka-{NODES[planned.turn % len(NODES)]}"
+
+    async def healed(self, scene: Scene) -> None:
+        """Wait for the process and for its replicas."""
+        await super().healed(scene)
+        await scene.in_sync()
+
+
+class ControllerKill(BrokerKill):
+    """kill -9 of the node that is the active controller of the quorum."""
+
+    name = "controller-kill"
+    weight = 1
+
+    async def target(self, scene: Scene, planned: Planned) -> str:
+        """Whoever it is now."""
+        await scene.in_sync()
+        async with admin_client(scene.settings) as admin:
+            node = await active_controller(admin)
+        if node is None:
+            raise ChaosError("the quorum has no active controller, though all replicas are in sync")
+        return f"kafka-{node}"
+
+
+class PinotDown(ProcessKill):
+    """kill -9 of Pinot as a whole: here controller, broker and server are one process. Healed when it answers."""
+
+    name = "pinot-down"
+
+    async def target(self, scene: Scene, planned: Planned) -> str:
+        """There is one."""
+        return "pinot"
+
+    async def healed(self, scene: Scene) -> None:
+        """Wait until Pinot answers queries."""
+        await super().healed(scene)
+        pinot = client(scene.settings)
+
+        async def answers() -> bool:
+            with suppress(Exception):
+                return bool(await asyncio.to_thread(pinot.query, "SELECT COUNT(*) FROM USER_TRANSFORMED_TABLE"))
+            return False
+
+        await scene.until(answers, "Pinot answers")
+
+
+class Outage(Fault):
+    """A part of the stack is stopped, and started again later."""
+
+    part: str
+    shortest_s: float
+    longest_s: float
+
+    def lasts_s(self, scene: Scene, planned: Planned) -> float:
+        """Between the shortest and the longest."""
+        return self.shortest_s + planned.chance * (self.longest_s - self.shortest_s)
+
+    @asynccontextmanager
+    async def strike(self, scene: Scene, planned: Planned) -> AsyncIterator[str]:
+        """Stop the part, in order; start it on leaving."""
+        await asyncio.to_thread(scene.stack.stop, self.part)
+        try:
+            yield f"{self.part} for {self.lasts_s(scene, planned):.0f} s"
+        finally:
+            await asyncio.to_thread(scene.stack.start, self.part)
+
+    async def healed(self, scene: Scene) -> None:
+        """Wait for its process."""
+        await scene.pid(self.part)
+
+
+class RegistryDown(Outage):
+    """The schema registry is away."""
+
+    name, part = "registry-down", "registry"
+    shortest_s, longest_s = 5.0, 12.0
+
+
+class MysqlDown(Outage):
+    """MySQL is away."""
+
+    name, part = "mysql-down", "mysql"
+    shortest_s, longest_s = 20.0, 40.0
+
+
+class WorkerFreeze(Fault):
+    """SIGSTOP for twice the session timeout, then SIGCONT: the zombie, whose partitions others have by then."""
+
+    name = "worker-freeze"
+    weight = 2
+
+    def lasts_s(self, scene: Scene, planned: Planned) -> float:
+        """Twice the session timeout."""
+        return 2 * scene.settings.session_timeout_s
+
+    @asynccontextmanager
+    async def strike(self, scene: Scene, planned: Planned) -> AsyncIterator[str]:
+        """Stop, and let it go on when leaving."""
+        name = pick(scene.workers, planned)
+        pid = await scene.kill(name, signal.SIGSTOP)
+        try:
+            yield f"{name} for {self.lasts_s(scene, planned):.0f} s"
+        finally:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+
+class WorkerDiskFull(Fault):
+    """A worker cannot write to any file: its limit of a file's size is 0, which a full disk amounts to."""
+
+    name = "worker-disk-full"
+
+    def lasts_s(self, scene: Scene, planned: Planned) -> float:
+        """Some seconds."""
+        return 5.0
+
+    @asynccontextmanager
+    async def strike(self, scene: Scene, planned: Planned) -> AsyncIterator[str]:
+        """Lower the running process's limit, and lift it when leaving."""
+        name = pick(scene.workers, planned)
+        pid = await scene.pid(name)
+        before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, before[1]))
+        try:
+            yield name
+        finally:
+            with suppress(ProcessLookupError):
+                resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
+
+
+class NetworkCut(Fault):
+    """One worker cannot reach one broker: connections are refused, or accepted and silent, in turn."""
+
+    name = "network-cut"
+    weight = 2
+
+    def lasts_s(self, scene: Scene, planned: Planned) -> float:
+        """5 to 15 seconds."""
+        return 5.0 + 10.0 * planned.chance
+
+    @asynccontextmanager
+    async def strike(self, scene: Scene, planned: Planned) -> AsyncIterator[str]:
+        """Cut or stall, and open when leaving."""
+        node = NODES[planned.turn // 2 % len(NODES)]
+        stalled = bool(planned.turn % 2)
+        passed = scene.proxies.passed(node)
+        await scene.until(
+            lambda: _true(scene.proxies.passed(node) > passed), f"{scene.proxied_worker} uses kafka-{node}"
+        )
+        how = scene.proxies.stall if stalled else scene.proxies.cut
+        await asyncio.to_thread(how, node)
+        try:
+            words = "stalled" if stalled else "cut"
+            yield f"{scene.proxied_worker} - kafka-{node} {words} for {self.lasts_s(scene, planned):.0f} s"
+        finally:
+            await asyncio.to_thread(scene.proxies.open, node)
+
+
+async def _true(value: bool) -> bool:
+    return value
+
+
+POISON = "poison"
+"""No fault that strikes: bad records come throughout the run."""
+
+FAULTS: dict[str, type[Fault]] = {
+    fault.name: fault
+    for fault in (
+        WorkerKill,
+        WorkerTerm,
+        WorkerFreeze,
+        WorkerDiskFull,
+        NetworkCut,
+        BrokerKill,
+        ControllerKill,
+        RegistryDown,
+        MysqlDown,
+        MysqlKill,
+        PinotDown,
+        PollerKill,
+    )
+}
+KINDS = (*FAULTS, POISON)

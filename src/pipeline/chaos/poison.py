@@ -1,0 +1,86 @@
+"""Bad records of every kind: each must become exactly one dead letter, and must not disturb the good ones around it."""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import cycle
+from random import Random
+
+from pipeline.chaos.ledger import fingerprint
+from pipeline.registry import Registry
+from pipeline.topics import FLASH_SALES, PAGEVIEW, USERS
+
+UNKNOWN_SCHEMA_ID = 987_654
+SALE_ID = 0
+"""No id that MySQL gives: a poller without a position takes the keys in the topic for what has been sent."""
+VIEW = {"viewtime": 1, "userid": "User_1", "pageid": "Page_10"}
+NO_TIME = dict.fromkeys(("customer_id", "province_id", "product_id", "region_id", "discount", "original_price")) | {
+    "sale_id": SALE_ID,
+    "sale_price": Decimal("1.10"),
+    "quantity": 2,
+    "sale_datetime": None,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Bad:
+    """One bad record; no timestamp: the time of sending."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    timestamp_ms: int | None = None
+
+
+async def bad_records(registry: Registry, seed: int) -> Iterator[Bad]:
+    """Endless bad records, every kind in turn; raises RegistryError when the registry is out of reach."""
+    view = (await registry.encoder(PAGEVIEW))(VIEW)
+    sale = await registry.encoder(FLASH_SALES)
+    return _endless(view, sale(NO_TIME), sale({**NO_TIME, "sale_datetime": -1_000}), seed)
+
+
+def _endless(view: bytes, timeless: bytes, before_1970: bytes, seed: int) -> Iterator[Bad]:
+    random, user, sale_id = Random(f"poison/{seed}"), b"User_1", str(SALE_ID).encode()
+    for kind in cycle(range(9)):
+        match kind:
+            case 0:
+                yield Bad(PAGEVIEW.name, user, b"\1" + random.randbytes(40))
+            case 1:
+                unknown = b"\0" + struct.pack(">I", UNKNOWN_SCHEMA_ID) + random.randbytes(3)
+                yield Bad(PAGEVIEW.name, user, unknown)
+            case 2:
+                yield Bad(PAGEVIEW.name, None, view)
+            case 3:
+                yield Bad(PAGEVIEW.name, user, view + b"xx")
+            case 4:
+                yield Bad(PAGEVIEW.name, user, None)
+            case 5:
+                yield Bad(PAGEVIEW.name, user, view, -5)
+            case 6:
+                yield Bad(USERS.name, user, b"\1" + random.randbytes(8))
+            case 7:
+                yield Bad(FLASH_SALES.name, sale_id, timeless)
+            case 8:
+                yield Bad(FLASH_SALES.name, sale_id, before_1970)
+
+
+class Poisons:
+    """Knows a poisoned record when it sees one, also one whose acknowledgement was lost and that was sent again."""
+
+    def __init__(self) -> None:
+        self._known: set[tuple[str, bytes | None, int, bool]] = set()
+
+    def note(self, bad: Bad) -> None:
+        """This one was sent."""
+        self._known.add(self._mark(bad.topic, bad.key, bad.value, bad.timestamp_ms or 0))
+
+    def holds(self, topic: str, key: bytes | None, value: bytes | None, timestamp_ms: int) -> bool:
+        """Whether a record of a topic is one of those that were sent."""
+        return self._mark(topic, key, value, timestamp_ms) in self._known
+
+    @staticmethod
+    def _mark(
+        topic: str, key: bytes | None, value: bytes | None, timestamp_ms: int
+    ) -> tuple[str, bytes | None, int, bool]:
+        return topic, key, fingerprint(value), timestamp_ms < 0

@@ -1,0 +1,252 @@
+"""One run: load, faults one after the other, then every check."""
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from aiokafka import TopicPartition
+from rich.console import Console
+from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from pipeline.chaos.checks import Check, check_none
+from pipeline.chaos.faults import FAULTS, POISON
+from pipeline.chaos.inspection import Inspection
+from pipeline.chaos.load import KafkaLoad
+from pipeline.chaos.progress import Monitor, Offsets
+from pipeline.chaos.report import ChaosReport, Struck
+from pipeline.chaos.sales import SalesWriter
+from pipeline.chaos.scene import Options, Scene, keep_file, scene
+from pipeline.chaos.schedule import Planned, schedule
+from pipeline.demo import terminated_like_interrupted
+from pipeline.errors import ChaosError, StackError
+from pipeline.provision import provision
+from pipeline.sources.database import engine
+from pipeline.sources.feed import stored_position
+from pipeline.sources.models import FlashSale
+from pipeline.stack.say import say
+
+log = logging.getLogger(__name__)
+
+VIEWS, USERS, SALES = 0.6, 0.2, 0.2
+"""Shares of the rate."""
+RECOVERY_TIMEOUT_S = 180.0
+DRAIN_TIMEOUT_S = 120.0
+MEMORY_EVERY_S = 5.0
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do: strike `faults` faults, or for `seconds`, whichever ends first; `every_s` from strike to strike."""
+
+    seed: int
+    seconds: float
+    kinds: tuple[str, ...]
+    rate: float = 300.0
+    faults: int | None = None
+    every_s: float = 5.0
+    verify_timeout_s: float = 180.0
+    guarantee: str = "as set"
+
+
+def run_plan(plan: Plan, options: Options, console: Console | None = None, base: Path | None = None) -> ChaosReport:
+    """Run a plan on a scene of its own, made below the folder `base`; SIGINT and SIGTERM raise KeyboardInterrupt.
+
+    Raises PipelineError when the run itself cannot be done.
+    """
+    console = console or Console(stderr=True)
+    # transactions in MySQL are held open for a second: the poller has to look back further than that
+    overrides = {"poll_overlap": max(1_000, int(plan.rate * 10)), **options.overrides}
+    with terminated_like_interrupted(), scene(replace(options, overrides=overrides), console, base) as stage:
+        report = _interruptible(Run(stage, plan, lambda line: say(console, line)).run())
+        if not report.ok:
+            keep_file(stage.stack).touch()
+    return report
+
+
+def _interruptible(work: Coroutine[Any, Any, ChaosReport]) -> ChaosReport:
+    """Run to the end; a signal to stop cancels it, so that what it struck is healed, and comes out as an interrupt."""
+
+    async def main() -> ChaosReport:
+        task = asyncio.ensure_future(work)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        return await task
+
+    try:
+        return asyncio.run(main())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
+class Run:
+    """One run of a plan on a scene; the report is filled in as it goes."""
+
+    def __init__(self, scene: Scene, plan: Plan, tell: Tell) -> None:
+        self._scene = scene
+        self._plan = plan
+        self._tell = tell
+        self._load = KafkaLoad(
+            scene.settings,
+            views_per_s=plan.rate * VIEWS,
+            users_per_s=plan.rate * USERS,
+            poison=POISON in plan.kinds,
+            seed=plan.seed,
+        )
+        self._sales = SalesWriter(scene.settings, per_s=plan.rate * SALES, seed=plan.seed)
+        self._monitor = Monitor(scene.settings, lambda: self._load.acknowledged)
+        self._pids: dict[str, int] = {}
+        self._faults_began_s = 0.0
+        self.report = ChaosReport(plan.seed, plan.guarantee)
+
+    async def run(self) -> ChaosReport:
+        """Do all of it; raises PipelineError when the run itself cannot be done."""
+        began_s = time.monotonic()
+        await provision(self._scene.settings, tell=self._tell)
+        self._scene.start()
+        watch = [asyncio.create_task(work) for work in (self._monitor.run(), self._sample())]
+        sources = [asyncio.create_task(work) for work in (self._load.run(), self._sales.run())]
+        try:
+            struck = asyncio.create_task(self._faults())
+            await asyncio.wait([struck, *sources, *watch], return_when=asyncio.FIRST_COMPLETED)
+            for task in (*sources, *watch):
+                if task.done():  # none of them ends by itself unless it fails
+                    task.result()
+            await struck
+            await self._drain(sources)
+            await self._inspect()
+        finally:
+            for task in (*watch, *sources, struck):
+                task.cancel()
+            await asyncio.gather(*watch, *sources, struck, return_exceptions=True)
+            self.report.seconds = time.monotonic() - began_s
+        return self.report
+
+    async def _faults(self) -> None:
+        plan, began_s = self._plan, time.monotonic()
+        kinds = {kind: FAULTS[kind].weight for kind in plan.kinds if kind != POISON}
+        await self._monitor.require_in_flight()
+        self._faults_began_s = time.time()
+        self._tell(f"in flight after {time.monotonic() - began_s:.0f} s; faults begin")
+        began_s = next_s = time.monotonic()
+        for planned in schedule(kinds, plan.seed):
+            next_s = max(next_s + plan.every_s, time.monotonic())
+            await asyncio.sleep(min(next_s, began_s + plan.seconds) - time.monotonic())
+            if time.monotonic() >= began_s + plan.seconds or planned.number > (plan.faults or planned.number):
+                break
+            fault = await self._strike(planned, began_s)
+            self.report.faults.append(fault)
+            recovered = "not recovered" if fault.recovery_s is None else f"recovered after {fault.recovery_s:.1f} s"
+            self._tell(
+                f"{planned.number:>4} at {fault.at_s:5.0f} s  {fault.kind:<16} {fault.detail}: {recovered}, "
+                f"a partition paused for {fault.partition_pause_s:.1f} s, all for {fault.pause_s:.1f} s"
+            )
+            if fault.recovery_s is None:
+                break
+        await asyncio.sleep(max(0.0, 0.0 if kinds else began_s + plan.seconds - time.monotonic()))
+
+    async def _strike(self, planned: Planned, began_s: float) -> Struck:
+        fault, scene, monitor = FAULTS[planned.kind](), self._scene, self._monitor
+        await monitor.require_in_flight()
+        goal = await monitor.goal()
+        recovery: asyncio.Task[float | None] | None = None
+        heal_recovery: asyncio.Task[float | None] | None = None
+        try:
+            async with fault.strike(scene, planned) as detail:
+                struck_s = time.monotonic()
+                recovery = asyncio.create_task(monitor.consumed(self._now(goal), RECOVERY_TIMEOUT_S))
+                await asyncio.sleep(fault.lasts_s(scene, planned))
+            healed_s = time.monotonic()
+            if fault.lasts_s(scene, planned):
+                heal_recovery = asyncio.create_task(monitor.consumed(self._now(goal), RECOVERY_TIMEOUT_S))
+            await fault.healed(scene)
+            recovered_s = await recovery
+            heal_recovered_s = await heal_recovery if heal_recovery else None
+        finally:
+            for task in filter(None, (recovery, heal_recovery)):
+                task.cancel()
+        end_s = max(healed_s, recovered_s or time.monotonic(), heal_recovered_s or 0)
+        return Struck(
+            kind=planned.kind,
+            at_s=struck_s - began_s,
+            detail=detail,
+            lasted_s=healed_s - struck_s if heal_recovery else 0.0,
+            recovery_s=None if recovered_s is None else recovered_s - struck_s,
+            heal_recovery_s=None if heal_recovered_s is None else heal_recovered_s - healed_s,
+            pause_s=monitor.timeline.longest_pause_s(struck_s, end_s),
+            partition_pause_s=monitor.timeline.longest_partition_pause_s(struck_s, end_s),
+        )
+
+    def _now(self, goal: Offsets) -> Offsets:
+        """The goal with what has been acknowledged by this moment: the brokers need not be asked, nor be there."""
+        ends = {TopicPartition(*place): end for place, end in self._load.ledger.ends().items()}
+        return goal | {tp: max(end, goal.get(tp, 0)) for tp, end in ends.items()}
+
+    async def _drain(self, sources: list["asyncio.Task[None]"]) -> None:
+        """Stop the sources, and let the poller carry what is in MySQL."""
+        self._tell("sources stop")
+        self._load.stop()
+        self._sales.stop()
+        done, pending = await asyncio.wait(sources, timeout=DRAIN_TIMEOUT_S)
+        for task in done:
+            task.result()
+        if pending:
+            raise ChaosError(f"the load was not acknowledged within {DRAIN_TIMEOUT_S:.0f} s of its end")
+        with suppress(ChaosError):  # the check of the sales tells
+            await self._scene.until(self._poller_is_through, "the poller has sent every sale", DRAIN_TIMEOUT_S)
+
+    async def _poller_is_through(self) -> bool:
+        stored = await stored_position(self._scene.settings)
+        database = engine(self._scene.settings)
+        try:
+            async with database.connect() as connection:
+                last = (await connection.execute(select(func.max(FlashSale.sale_id)))).scalar_one() or 0
+                if stored is None or stored.position.last_id < last:
+                    return last == 0
+                waiting = select(FlashSale.sale_id).where(FlashSale.sale_id.in_(sorted(stored.position.missing)))
+                return (await connection.execute(waiting)).first() is None
+        except (SQLAlchemyError, OSError):
+            return False
+        finally:
+            await database.dispose()
+
+    async def _inspect(self) -> None:
+        report, scene = self.report, self._scene
+        report.checks["recovered"] = check_none(
+            {f"{f.kind} at {f.at_s:.0f} s": f.detail for f in report.faults if f.recovery_s is None}
+        )
+        report.checks["running"] = await self._running()
+        await asyncio.to_thread(scene.stack.stop, "poller")
+        ledger, sales = self._load.ledger, self._sales.ledger
+        inspection = Inspection(scene.settings, ledger, sales, self._load.poisons, self._faults_began_s)
+        await inspection.run(self._tell, self._plan.verify_timeout_s)
+        report.checks |= inspection.checks
+        report.events, report.acknowledged = inspection.events, self._load.acknowledged
+        report.poisoned = self._load.poisoned
+
+    async def _running(self) -> Check:
+        """Every process of the stack and the application runs again, without a hand."""
+        parts = await asyncio.to_thread(self._scene.stack.status)
+        wrong = {part.name: part.state for part in parts if part.state != "running"}
+        return Check(not wrong, wrong or f"{len(parts)} processes")
+
+    async def _sample(self) -> None:
+        """Memory of the workers and restarts of all, all the time."""
+        while True:
+            with suppress(StackError):
+                for part in await asyncio.to_thread(self._scene.stack.status):
+                    before = self._pids.get(part.name)
+                    if part.pid and before not in (None, part.pid):
+                        self.report.restarts[part.name] = self.report.restarts.get(part.name, 0) + 1
+                    if part.pid:
+                        self._pids[part.name] = part.pid
+                    if part.pid and part.name in self._scene.workers:
+                        self.report.rss_mb.setdefault(part.name, []).append(part.memory_bytes / 1e6)
+            await asyncio.sleep(MEMORY_EVERY_S)

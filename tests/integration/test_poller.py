@@ -1,0 +1,123 @@
+"""The poller against the real MySQL: outages, and tables that change under it."""
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import text
+
+from pipeline import reading, topics
+from pipeline.provision import provision
+from pipeline.settings import Settings
+from pipeline.sources.database import engine
+from pipeline.stack.cluster import Stack
+
+INSERT = "INSERT INTO flash_sales (product_id, region_id, sale_price, quantity, sale_datetime) VALUES "
+ROW = "('P10', 'Region_1', 2.50, 2, '2024-05-01 10:00:00')"
+
+
+@pytest.fixture(scope="module")
+def settings(stack: Stack) -> Settings:
+    """The stack's settings, with what the poller needs provisioned, under a group of its own."""
+    made = stack.settings.model_copy(update={"app_id": "poller-test", "poll_interval_s": 0.2, "bulk_interval_s": 3.0})
+    asyncio.run(provision(made, tell=lambda _: None, pinot=False))
+    return made
+
+
+@pytest.fixture
+def poller(settings: Settings) -> Iterator["subprocess.Popen[str]"]:
+    """A running `pipeline poll`."""
+    command = [sys.executable, "-m", "pipeline", "poll"]
+    env = settings.as_environment()
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.communicate(timeout=30)
+
+
+def sql(settings: Settings, *statements: str) -> None:
+    async def run() -> None:
+        database = engine(settings)
+        async with database.begin() as connection:
+            for statement in statements:
+                await connection.execute(text(statement))
+        await database.dispose()
+
+    asyncio.run(run())
+
+
+def sent(settings: Settings) -> Counter[bytes]:
+    async def read() -> Counter[bytes]:
+        return Counter([record.key async for record in reading.read_topic(settings, topics.FLASH_SALES.name)])
+
+    return asyncio.run(read())
+
+
+def await_rows(settings: Settings, count: int, timeout_s: float = 40) -> None:
+    deadline = time.monotonic() + timeout_s
+    while len(found := sent(settings)) < count:
+        assert time.monotonic() < deadline, f"{len(found)} of {count} rows came"
+        time.sleep(0.5)
+    assert set(found.values()) == {1}
+
+
+def test_an_outage_of_mysql_is_ridden_out(settings: Settings, stack: Stack, poller: "subprocess.Popen[str]") -> None:
+    before = len(sent(settings))
+    sql(settings, INSERT + ROW)
+    await_rows(settings, before + 1)
+    stack.stop("mysql")
+    time.sleep(90)
+    assert poller.poll() is None
+    stack.start("mysql")
+    time.sleep(5)
+    sql(settings, INSERT + ROW)
+    await_rows(settings, before + 2)
+    assert poller.poll() is None
+
+
+def test_a_new_column_is_left_out_and_the_rows_go_on(settings: Settings, poller: "subprocess.Popen[str]") -> None:
+    before = len(sent(settings))
+    sql(settings, INSERT + ROW)
+    await_rows(settings, before + 1)
+    sql(settings, "ALTER TABLE flash_sales ADD COLUMN note VARCHAR(20) NULL", INSERT + ROW)
+    await_rows(settings, before + 2)
+    assert poller.poll() is None
+    sql(settings, "ALTER TABLE flash_sales DROP COLUMN note")
+
+
+@pytest.mark.parametrize(
+    ("change", "back", "sentence"),
+    [
+        (
+            "ALTER TABLE flash_sales DROP COLUMN province_id",
+            "ALTER TABLE flash_sales ADD COLUMN province_id INT",
+            "table flash_sales has no column province_id",
+        ),
+        (
+            "ALTER TABLE flash_sales MODIFY sale_datetime BIGINT",
+            "ALTER TABLE flash_sales MODIFY sale_datetime DATETIME",
+            "column sale_datetime of table flash_sales is BIGINT, but must be DATETIME",
+        ),
+    ],
+)
+def test_an_incompatible_change_stops_the_poller_with_a_sentence(
+    settings: Settings, poller: "subprocess.Popen[str]", change: str, back: str, sentence: str
+) -> None:
+    before = len(sent(settings))
+    sql(settings, INSERT + ROW)
+    await_rows(settings, before + 1)
+    sql(settings, change)
+    try:
+        output, _ = poller.communicate(timeout=30)
+    finally:
+        sql(settings, back)
+    assert poller.returncode == 1
+    assert sentence in output
+    assert "Traceback" not in output
+    assert len(sent(settings)) == before + 1

@@ -1,0 +1,62 @@
+"""Poison: every kind is bad in its own way, and is known again when it is met in a topic."""
+
+from collections import Counter
+from itertools import islice
+
+from pipeline import topics
+from pipeline.chaos.load import KafkaLoad
+from pipeline.chaos.poison import Poisons, bad_records
+from pipeline.codecs import Decoder, Encoder
+from pipeline.errors import BadRecord
+from pipeline.settings import Settings
+from pipeline.sources.sender import Pending
+
+
+class Registry:
+    async def encoder(self, topic):
+        return Encoder(topic.schema, 1)
+
+
+async def test_every_kind_is_bad_to_the_application():
+    bad = list(islice(await bad_records(Registry(), 1), 9))
+    assert Counter(record.topic for record in bad) == {"PageView": 6, "Users_": 1, "MysqlSource-flash_sales": 2}
+    reasons = []
+    for record in bad:
+        decode = Decoder(topics.BY_NAME[record.topic].schema)
+        decode.learn(1, topics_schema(record.topic))
+        try:
+            value = decode(record.value)
+            reasons.append("key" if not record.key else "time")
+            if record.topic == topics.FLASH_SALES.name:
+                assert value["sale_datetime"] is None or value["sale_datetime"].timestamp() < 0
+        except BadRecord as error:
+            reasons.append(str(error)[:12])
+    assert Counter(reasons)["time"] == 3
+    assert Counter(reasons)["key"] == 1
+
+
+def topics_schema(name):
+    from pipeline.codecs import schema
+
+    return schema(topics.BY_NAME[name].schema)
+
+
+async def test_poison_is_known_again_and_good_records_are_not():
+    poisons = Poisons()
+    for bad in islice(await bad_records(Registry(), 1), 9):
+        poisons.note(bad)
+        assert poisons.holds(bad.topic, bad.key, bad.value, 5 if bad.timestamp_ms is None else bad.timestamp_ms)
+    good = (await Registry().encoder(topics.PAGEVIEW))({"viewtime": 1, "userid": "User_1", "pageid": "Page_10"})
+    assert not poisons.holds("PageView", b"User_1", good, 5)
+    assert poisons.holds("PageView", None, good, 5)
+    assert poisons.holds("PageView", b"User_1", good, -5)
+
+
+def test_acknowledged_records_go_into_the_ledger():
+    class Metadata:
+        partition, offset = 3, 17
+
+    load = KafkaLoad(Settings(), views_per_s=1, users_per_s=1, poison=True, seed=1)
+    load._told(Pending("t", b"k", b"v", 1, None), Metadata)
+    assert load.acknowledged == 1
+    assert load.ledger.places() == [("t", 3)]

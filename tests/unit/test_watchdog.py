@@ -1,0 +1,49 @@
+"""What stands still, and what is only idle."""
+
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from pipeline.transport.watchdog import Stalls, tell_systemd
+
+
+def test_what_does_not_move_for_the_timeout_although_there_is_something_to_do_stands_still() -> None:
+    stalls = Stalls(10)
+    assert stalls.standing(0, {"a": (5, True), "b": (5, True)}) == []
+    assert stalls.standing(9, {"a": (5, True), "b": (6, True)}) == []
+    assert stalls.standing(10, {"a": (5, True), "b": (6, True)}) == ["a"]
+
+
+def test_whoever_has_nothing_to_do_is_idle_and_starts_afresh_when_something_comes() -> None:
+    stalls = Stalls(10)
+    assert stalls.standing(0, {"a": (5, False)}) == []
+    assert stalls.standing(60, {"a": (5, False)}) == []
+    assert stalls.standing(61, {"a": (5, True)}) == []
+    assert stalls.standing(69, {"a": (5, True)}) == []
+    assert stalls.standing(70, {"a": (5, True)}) == ["a"]
+
+
+def test_a_partition_that_went_away_and_came_back_starts_afresh() -> None:
+    stalls = Stalls(10)
+    stalls.standing(0, {"a": (5, True)})
+    assert stalls.standing(8, {}) == []
+    assert stalls.standing(12, {"a": (5, True)}) == []
+
+
+def test_systemd_is_told_where_it_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    address = tmp_path / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(address))
+        systemd.settimeout(5)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(address))
+        tell_systemd("WATCHDOG=1")
+        assert systemd.recv(100) == b"WATCHDOG=1"
+
+
+def test_without_systemd_nobody_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    began = time.monotonic()
+    tell_systemd("WATCHDOG=1")
+    assert time.monotonic() - began < 1
