@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 
 sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent.parent / "tests" / "browser")]
 
-from pages import Page, chromium  # noqa: E402
+from pages import Page, chromium  # type: ignore[import-not-found]  # noqa: E402
+
 from bench.viewers import processes  # noqa: E402
 
 EVERY_S = 30
