@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from pipeline.transport.app import BatchApp
 
 
+FETCH_S = 0.2
+
+
 class BatchSchema(faust.Schema[Any, Any]):
     """Hands the batch through as it is: decoding is one loop per batch, done by whoever processes it."""
 
@@ -54,6 +57,8 @@ class BatchConsumer(Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._positions = {}
         self._fetch_generation: int | None = None
+        self._not_fetching = asyncio.Event()
+        self._not_fetching.set()
         super().__init__(*args, **kwargs)
 
     def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
@@ -91,11 +96,24 @@ class BatchConsumer(Consumer):
             if records and (active is None or tp in active or tp in self._buffered_partitions):
                 self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
                 yield tp, self._batch_message(tp, records, generation)
-                self._read_offset[tp] = records[-1].offset
+                if self.app.serving_generation == generation:
+                    self._read_offset[tp] = records[-1].offset
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
         self._fetch_generation = self.app.serving_generation
-        return await super()._getmany(active_partitions, timeout)
+        self._not_fetching.clear()
+        try:
+            return await super()._getmany(active_partitions, min(timeout, FETCH_S))
+        finally:
+            self._not_fetching.set()
+
+    async def fetches_ended(self) -> None:
+        """Return when no fetch of a former generation is under way any more, while the flow is stopped.
+
+        A fetch that ended after the seek to the committed offsets would have taken records of the new generation
+        with it when it is dropped.
+        """
+        await self._not_fetching.wait()
 
     def _batch_message(self, tp: TP, records: list[Any], generation: int) -> ConsumerMessage:
         first = records[0]

@@ -82,6 +82,7 @@ class BatchRecovery(Recovery):
             await self.app.references.ready()
         # before the state is read: what a predecessor left open has ended then, and it can commit nothing more
         consumer = cast(BatchConsumer, self.app.consumer)
+        await consumer.fetches_ended()
         self.app.outbox.assigned(consumer.member(), await consumer.stable_offsets())
         if self._missed:  # others may have had our partitions in between, and may have gone on with their state
             self._held.clear()
