@@ -61,14 +61,14 @@ def new_app(settings: Settings) -> BatchApp:
     return app
 
 
-def _reader(settings: Settings) -> AIOKafkaConsumer:
+def _reader(settings: Settings, isolation_level: str = kafka.READ_COMMITTED) -> AIOKafkaConsumer:
     """A consumer outside any group: the caller assigns, starts and stops it."""
     return AIOKafkaConsumer(
         bootstrap_servers=settings.bootstrap_servers,
         group_id=None,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
-        isolation_level=kafka.READ_COMMITTED,
+        isolation_level=isolation_level,
         max_partition_fetch_bytes=4 * 1024 * 1024,
     )
 

@@ -29,7 +29,7 @@ class BatchApp(faust.App):
     outbox: Outbox
     references: References | None = None
     stall_timeout_s = 60.0
-    changelog_reader: Callable[[], AIOKafkaConsumer]
+    changelog_reader: Callable[..., AIOKafkaConsumer]
     prepare: Callable[[], Awaitable[None]]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -7,6 +7,7 @@ and followed afterwards.
 """
 
 import asyncio
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -16,6 +17,7 @@ from faust.tables.recovery import RebalanceAgain, Recovery, ServiceStopped
 from faust.types import TP
 from mode import Service
 
+from pipeline.kafka import READ_UNCOMMITTED
 from pipeline.tables.store import StateTable
 from pipeline.transport.consumer import BatchConsumer
 
@@ -117,10 +119,24 @@ class BatchRecovery(Recovery):
             table.forget(partition)
             changelogs[TopicPartition(table.changelog_topic.get_topic_name(), partition)] = table
         count = 0
-        async for tp, records in read_to_end(self.app.changelog_reader(), list(changelogs)):
+        reader = self.app.changelog_reader()
+        async for tp, records in read_to_end(reader, await self._written(list(changelogs))):
             changelogs[tp].restore(tp.partition, [(record.key, record.value) for record in records])
             count += len(records)
         return count
+
+    async def _written(self, changelogs: list[TopicPartition]) -> dict[TopicPartition, int]:
+        """{partition: one past the last record written}, in whatever transaction.
+
+        The end markers of a transaction reach its partitions one by one: committed offsets may be there before a
+        changelog's records are. So the end that a read_committed reader sees at first may be too early.
+        """
+        consumer = self.app.changelog_reader(isolation_level=READ_UNCOMMITTED)
+        await consumer.start()
+        try:
+            return dict(await consumer.end_offsets(changelogs))
+        finally:
+            await consumer.stop()
 
 
 class BatchTableManager(TableManager):
@@ -142,13 +158,15 @@ class BatchTableManager(TableManager):
         self._tables_registered.set()
 
 
-async def read_to_end(consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> Any:
-    """(partition, records) from the beginning to the end offsets as of the call; starts and stops the consumer."""
+async def read_to_end(consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> Any:
+    """(partition, records) from the beginning up to these end offsets; starts and stops the consumer.
+
+    Waits for transactions that are open below an end.
+    """
     await consumer.start()
     try:
-        consumer.assign(partitions)
-        ends = await consumer.end_offsets(partitions)
-        await consumer.seek_to_beginning(*partitions)
+        consumer.assign(list(ends))
+        await consumer.seek_to_beginning(*ends)
         open_ends = dict(ends)
         while open_ends:
             fetched = await consumer.getmany(*open_ends, timeout_ms=100)
