@@ -1,7 +1,7 @@
 """A worker that stands still ends, so that whoever supervises it starts it again.
 
-Two things are watched: whether records that lie in the brokers are fetched and what was fetched is committed (by a
-task), and whether the event loop turns (by a thread, which also tells systemd, where it asks for it).
+Two things are watched: whether batches in hand come to their end and transactions are committed (by a task), and
+whether the event loop turns (by a thread, which also tells systemd, where it asks for it).
 """
 
 import faulthandler
@@ -11,16 +11,12 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
-from faust.types import TP
 from mode import Service
 
 from pipeline.errors import StallError
 from pipeline.settings import systemd_socket
-from pipeline.transport.consumer import BatchConsumer
 
 if TYPE_CHECKING:
     from pipeline.transport.app import BatchApp
@@ -78,39 +74,17 @@ class Watchdog(Service):
 
     @Service.task
     async def _watch_the_work(self) -> None:
-        reader: AIOKafkaConsumer = self._app.changelog_reader()
-        await reader.start()
-        try:
-            while not self.should_stop:
-                await self.sleep(self._timeout_s / CHECKS)
-                try:
-                    progress = await self._progress(reader)
-                except (KafkaError, OSError, TimeoutError) as error:
-                    self.log.info("The brokers do not tell where their topics end: %r", error)
-                    continue
-                if standing := self._stalls.standing(time.monotonic(), progress):
-                    await self.crash(StallError(f"nothing has moved for {self._timeout_s:.0f} s in {standing}"))
-        finally:
-            await reader.stop()
-
-    async def _progress(self, reader: AIOKafkaConsumer) -> dict[Any, tuple[int, bool]]:
-        """Fetch positions, with something to do below the end of what is committed; and what is in hand."""
-        app = self._app
-        if app.rebalancing or app.in_recovery:
-            return {}
-        consumer = cast(BatchConsumer, app.consumer)
-        assigned = [TopicPartition(tp.topic, tp.partition) for tp in consumer.assignment()]
-        if not assigned:
-            return {}
-        ends = await reader.end_offsets(assigned)
-        positions = {tp: await consumer.position(TP(*tp)) for tp in assigned}
-        progress: dict[Any, tuple[int, bool]] = {
-            (tp.topic, tp.partition): (position or 0, position is None or position < ends[tp])
-            for tp, position in positions.items()
-        }
-        progress["batches in hand"] = (app.batches_done, app.batches_in_work > 0)
-        progress["commits"] = (app.outbox.commits, app.outbox.is_open)
-        return progress
+        while not self.should_stop:
+            await self.sleep(self._timeout_s / CHECKS)
+            app = self._app
+            if app.rebalancing or app.in_recovery:
+                continue
+            progress = {
+                "batches in hand": (app.batches_done, app.batches_in_work > 0),
+                "commits": (app.outbox.commits, app.outbox.is_open),
+            }
+            if standing := self._stalls.standing(time.monotonic(), progress):
+                await self.crash(StallError(f"nothing has moved for {self._timeout_s:.0f} s in {standing}"))
 
     def _watch_the_loop(self) -> None:
         told_s = 0.0
