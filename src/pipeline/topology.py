@@ -106,9 +106,9 @@ def close_idle_partitions(app: BatchApp, fold: Fold, limit_s: float) -> None:
     """Tell the merges, from time to time, which partitions of this worker they need not wait for."""
 
     async def close_idle() -> None:
-        for partition in [tp.partition for tp in app.consumer.assignment() if tp.topic == fold.topic.name]:
-            if watermarks := fold.idle(partition, limit_s):
-                await app.outbox.deliver(partition, watermarks)
+        mine = {tp.partition for tp in app.consumer.assignment() if tp.topic == fold.topic.name}
+        if watermarks := fold.idle(mine, limit_s):
+            await app.outbox.deliver(watermarks)
 
     app.timer(interval=limit_s / 2)(close_idle)
 

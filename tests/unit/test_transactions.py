@@ -129,8 +129,8 @@ async def outbox(producer: Producer) -> AsyncIterator[Outbox]:
 async def test_batches_share_a_transaction_which_holds_their_records_and_positions(
     outbox: Outbox, producer: Producer
 ) -> None:
-    await outbox.deliver(3, [row(b"1")], batch(0, 1))
-    await outbox.deliver(3, [row(b"2")], batch(5))
+    await outbox.deliver([row(b"1")], batch(0, 1))
+    await outbox.deliver([row(b"2")], batch(5))
     await outbox.commit()
     assert producer.log == [
         "begin",
@@ -146,7 +146,7 @@ async def test_without_a_batch_the_last_positions_are_repeated_to_prove_the_memb
     outbox: Outbox, producer: Producer
 ) -> None:
     await outbox.commit()
-    await outbox.deliver(3, [row(b"1")])
+    await outbox.deliver([row(b"1")])
     await outbox.commit()
     await outbox.commit()
     assert producer.log == ["begin", ("out", 0, [b"1"]), ("group", {TopicPartition("source", 3): 0}), "commit"]
@@ -154,10 +154,10 @@ async def test_without_a_batch_the_last_positions_are_repeated_to_prove_the_memb
 
 async def test_a_lone_batch_is_committed_at_once_and_the_next_one_after_the_interval(producer: Producer) -> None:
     outbox = await started(producer, 0.2)
-    await outbox.deliver(3, [], batch(0))
+    await outbox.deliver([], batch(0))
     await asyncio.sleep(0.05)
     assert producer.log.count("commit") == 1
-    await outbox.deliver(3, [], batch(1))
+    await outbox.deliver([], batch(1))
     await asyncio.sleep(0.05)
     assert producer.log.count("commit") == 1
     await asyncio.sleep(0.2)
@@ -167,10 +167,10 @@ async def test_a_lone_batch_is_committed_at_once_and_the_next_one_after_the_inte
 
 async def test_after_a_record_that_could_not_be_sent_nothing_is_committed(outbox: Outbox, producer: Producer) -> None:
     producer.error = ProducerFenced()
-    await outbox.deliver(3, [row(b"1")], batch(0))
+    await outbox.deliver([row(b"1")], batch(0))
     with pytest.raises(ProducerFenced):
         await outbox.commit()
-    for again in (outbox.commit(), outbox.deliver(3, [row(b"2")], batch(1))):
+    for again in (outbox.commit(), outbox.deliver([row(b"2")], batch(1))):
         with pytest.raises(RuntimeError, match="nothing more may be written"):
             await again
     assert "commit" not in producer.log
@@ -183,7 +183,7 @@ async def test_a_batch_that_was_broken_off_is_never_committed(
         await asyncio.Event().wait()
 
     monkeypatch.setattr(producer, "send", never)
-    delivery = asyncio.create_task(outbox.deliver(3, [row(b"1")], batch(0)))
+    delivery = asyncio.create_task(outbox.deliver([row(b"1")], batch(0)))
     await asyncio.sleep(0.01)
     delivery.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -202,14 +202,14 @@ async def test_a_commit_waits_for_the_batches_in_hand_and_the_next_ones_wait_for
         return await send(*record)
 
     monkeypatch.setattr(producer, "send", slowly)
-    first = asyncio.create_task(outbox.deliver(3, [row(b"1")], batch(0)))
+    first = asyncio.create_task(outbox.deliver([row(b"1")], batch(0)))
     await asyncio.sleep(0.01)
     commit = asyncio.create_task(outbox.commit())
     await asyncio.sleep(0.01)
     assert producer.log == ["begin"]
     slow.set()
     await asyncio.gather(first, commit)
-    await outbox.deliver(3, [row(b"2")], batch(1))
+    await outbox.deliver([row(b"2")], batch(1))
     assert producer.log == [
         "begin",
         ("out", 0, [b"1"]),
@@ -222,7 +222,7 @@ async def test_a_commit_waits_for_the_batches_in_hand_and_the_next_ones_wait_for
 
 async def test_a_fenced_worker_is_told_and_ends(producer: Producer) -> None:
     outbox = await started(producer, 0.01)
-    await outbox.deliver(3, [], batch(0))
+    await outbox.deliver([], batch(0))
     producer.fenced = True
     await asyncio.sleep(0.05)
     assert [type(error) for error in outbox.failures] == [ProducerFenced]

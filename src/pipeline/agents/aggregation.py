@@ -1,7 +1,7 @@
 """The two stages of every aggregation: fold where the rows lie, merge where the group lies."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from time import monotonic
 
 import orjson
@@ -106,12 +106,13 @@ class Fold(AvroProcessor):
         time_ms = partial.time_ms if isinstance(partial, Partial) else max((u[1] for u in partial.upserts), default=0)
         return Outgoing(self._partials.name, partial.group.encode(), dump(partial), time_ms)
 
-    def idle(self, partition: int, limit_s: float) -> list[Outgoing]:
-        """Watermarks that tell not to wait for a partition, if it has had no batch for `limit_s` seconds."""
-        now = monotonic()
-        if now - self._active_at.setdefault(partition, now) < limit_s:
-            return []
-        return self._watermarks(self._fold(partition).watermark()._replace(idle=True))
+    def idle(self, partitions: Collection[int], limit_s: float) -> list[Outgoing]:
+        """Watermarks that tell not to wait for those of these partitions which have had no batch for `limit_s`."""
+        now, out = monotonic(), []
+        for partition in partitions:
+            if now - self._active_at.setdefault(partition, now) >= limit_s:
+                out += self._watermarks(self._fold(partition).watermark()._replace(idle=True))
+        return out
 
     def _watermarks(self, watermark: Watermark | None) -> list[Outgoing]:
         """The watermark to every partition of the partials: each merges some groups of this one."""

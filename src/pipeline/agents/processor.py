@@ -105,7 +105,7 @@ def attach(app: BatchApp, processor: Processor, name: str) -> Any:
     async def agent(stream: Any) -> AsyncIterator[RecordBatch]:
         async for batch in batches(stream):
             await processor.prepare(batch)
-            await app.outbox.deliver(batch.partition, processor.process(batch), batch)
+            await app.outbox.deliver(processor.process(batch), batch)
             yield batch
 
     agent.__doc__ = processor.__doc__

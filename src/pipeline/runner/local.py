@@ -54,7 +54,7 @@ class LocalBroker:
         for record in records:
             self.append(record)
 
-    async def deliver(self, partition: int, records: Iterable[Outgoing], source: RecordBatch | None = None) -> None:
+    async def deliver(self, records: Iterable[Outgoing], source: RecordBatch | None = None) -> None:
         """Append records; safe and visible at once."""
         await self.send(records)
 

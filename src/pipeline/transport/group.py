@@ -37,6 +37,12 @@ class Member(NamedTuple):
         return cls(coordinator.group_id, coordinator.generation, coordinator.member_id)
 
 
+def by_topic(*columns: tuple[str, Any]) -> tuple[str, CompactArray]:
+    """The protocol's way to give columns for partitions of several topics."""
+    tags = ("tags", TaggedFields)
+    return "topics", CompactArray(("topic", STRING), ("partitions", CompactArray(*columns, tags)), tags)
+
+
 class TxnOffsetCommitResponse_v3(Response):  # type: ignore[misc]
     """As Kafka's protocol guide has it."""
 
@@ -44,14 +50,7 @@ class TxnOffsetCommitResponse_v3(Response):  # type: ignore[misc]
     API_VERSION = 3
     SCHEMA = Schema(
         ("throttle_time_ms", Int32),
-        (
-            "topics",
-            CompactArray(
-                ("topic", STRING),
-                ("partitions", CompactArray(("partition", Int32), ("error_code", Int16), ("tags", TaggedFields))),
-                ("tags", TaggedFields),
-            ),
-        ),
+        by_topic(("partition", Int32), ("error_code", Int16)),
         ("tags", TaggedFields),
     )
 
@@ -71,23 +70,7 @@ class TxnOffsetCommitRequest_v3(RequestStruct):  # type: ignore[misc]
         ("generation_id", Int32),
         ("member_id", STRING),
         ("group_instance_id", STRING),
-        (
-            "topics",
-            CompactArray(
-                ("topic", STRING),
-                (
-                    "partitions",
-                    CompactArray(
-                        ("partition", Int32),
-                        ("offset", Int64),
-                        ("leader_epoch", Int32),
-                        ("metadata", STRING),
-                        ("tags", TaggedFields),
-                    ),
-                ),
-                ("tags", TaggedFields),
-            ),
-        ),
+        by_topic(("partition", Int32), ("offset", Int64), ("leader_epoch", Int32), ("metadata", STRING)),
         ("tags", TaggedFields),
     )
 
@@ -159,23 +142,12 @@ class OffsetFetchResponse_v7(Response):  # type: ignore[misc]
     API_VERSION = 7
     SCHEMA = Schema(
         ("throttle_time_ms", Int32),
-        (
-            "topics",
-            CompactArray(
-                ("topic", STRING),
-                (
-                    "partitions",
-                    CompactArray(
-                        ("partition", Int32),
-                        ("offset", Int64),
-                        ("leader_epoch", Int32),
-                        ("metadata", STRING),
-                        ("error_code", Int16),
-                        ("tags", TaggedFields),
-                    ),
-                ),
-                ("tags", TaggedFields),
-            ),
+        by_topic(
+            ("partition", Int32),
+            ("offset", Int64),
+            ("leader_epoch", Int32),
+            ("metadata", STRING),
+            ("error_code", Int16),
         ),
         ("error_code", Int16),
         ("tags", TaggedFields),

@@ -39,8 +39,8 @@ class Outbox(Sink, Protocol):
     is_open: bool
     commits: int
 
-    async def deliver(self, partition: int, records: Iterable[Outgoing], source: RecordBatch | None = None) -> None:
-        """Send what a batch of source partition number `partition` brings forth, and note the batch as processed.
+    async def deliver(self, records: Iterable[Outgoing], source: RecordBatch | None = None) -> None:
+        """Send what a batch brings forth, and note the batch as processed.
 
         Without a `source` there is no batch behind the records. Raises when a record could not be sent.
         """
@@ -83,7 +83,7 @@ class AtLeastOnceOutbox(Service):
         """Send records and wait until all in-sync replicas have them; raises aiokafka's KafkaError."""
         await asyncio.gather(*await enqueue(self._producer, records, self._partitions))
 
-    async def deliver(self, partition: int, records: Iterable[Outgoing], source: RecordBatch | None = None) -> None:
+    async def deliver(self, records: Iterable[Outgoing], source: RecordBatch | None = None) -> None:
         """Send records as `send` does; `source` is acknowledged by the agent afterwards."""
         await self.send(records)
 

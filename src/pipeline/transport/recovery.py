@@ -86,22 +86,16 @@ class BatchRecovery(Recovery):
         consumer = cast(BatchConsumer, self.app.consumer)
         await consumer.fetches_ended()
         self.app.outbox.assigned(consumer.member(), await consumer.stable_offsets())
-        if self._missed:  # others may have had our partitions in between, and may have gone on with their state
-            self._held.clear()
-            self._missed = False
-        wanted = {
-            (table.name, tp.partition)
-            for table in self.tables.values()
-            if isinstance(table, StateTable)
-            for tp in self._assigned
-            if tp.topic == table.source
-        }
-        for table in self.tables.values():
-            if isinstance(table, StateTable):
-                for partition in table.held() - {number for name, number in wanted & self._held if name == table.name}:
+        tables = [table for table in self.tables.values() if isinstance(table, StateTable)]
+        wanted = {(table.name, tp.partition) for table in tables for tp in self._assigned if tp.topic == table.source}
+        # after a missed generation others may have had our partitions, and may have gone on with their state
+        self._held = set() if self._missed else self._held & wanted
+        self._missed = False
+        for table in tables:
+            for partition in table.held():
+                if (table.name, partition) not in self._held:
                     table.forget(partition)
         missing = sorted(wanted - self._held)
-        self._held &= wanted
         self.app.on_state_changed()
         if missing:
             count = await self._read(missing)

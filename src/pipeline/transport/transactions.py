@@ -72,7 +72,7 @@ class ExactlyOnceOutbox(AtLeastOnceOutbox):
         await close_producer(self._transactional, CLOSE_S)
         await super().on_stop()
 
-    async def deliver(self, partition: int, records: Iterable[Outgoing], source: RecordBatch | None = None) -> None:
+    async def deliver(self, records: Iterable[Outgoing], source: RecordBatch | None = None) -> None:
         """Take records and the source's position into the open transaction; they are visible after its commit."""
         async with self._delivery():
             self._sent += await enqueue(self._transactional, records, self._partitions)
