@@ -15,22 +15,18 @@ from rich.console import Console
 from pipeline import kafka, reading
 from pipeline.admin import create_topics
 from pipeline.codecs import HEADER
+from pipeline.demo import terminated_like_interrupted
 from pipeline.registry import Registry
 from pipeline.settings import Settings, load
 from pipeline.stack.cluster import Stack
+from pipeline.stack.ports import FREE_PORTS
 from pipeline.topics import Topic
-
-FREE_PORTS: dict[str, Any] = {
-    "kafka_ports": (0, 0, 0),
-    "kafka_controller_ports": (0, 0, 0),
-    "registry_port": 0,
-}
 
 
 @contextmanager
 def throw_away(console: Console) -> Iterator[Settings]:
     """The settings with the addresses of a cluster that lives as long as the block."""
-    with tempfile.TemporaryDirectory(prefix="pipeline-bench-") as folder:
+    with terminated_like_interrupted(), tempfile.TemporaryDirectory(prefix="pipeline-bench-") as folder:
         stack = Stack(load(data_dir=Path(folder, "data"), **FREE_PORTS), without=("mysql", "pinot"))
         try:
             stack.up(console=console)
