@@ -14,22 +14,12 @@ from pipeline.demo import dashboard_url, programs
 from pipeline.provision import provision
 from pipeline.settings import Settings, load
 from pipeline.stack.cluster import Stack
+from pipeline.stack.ports import FREE_PORTS
 from pipeline.verify.run import Report, verify
 
 # how long an example takes says nothing on a busy machine
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
-
-FREE_PORTS = {
-    "kafka_ports": (0, 0, 0),
-    "kafka_controller_ports": (0, 0, 0),
-    "registry_port": 0,
-    "mysql_port": 0,
-    "zookeeper_port": 0,
-    "pinot_controller_port": 0,
-    "pinot_broker_port": 0,
-}
-
 
 BROWSER = ("chromium", "chromedriver")
 DESELECTED = pytest.StashKey[str]()

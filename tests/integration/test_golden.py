@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from conftest import FREE_PORTS
 from pipeline import kafka, reading, topics
 from pipeline.admin import create_topics
 from pipeline.codecs import Decoder, schema
@@ -22,6 +21,7 @@ from pipeline.runner.cases import Case, Input, load, to_record
 from pipeline.settings import Settings
 from pipeline.settings import load as load_settings
 from pipeline.stack.cluster import Stack
+from pipeline.stack.ports import FREE_PORTS
 from pipeline.topics import BY_NAME, Kind
 
 FOLDER = Path(__file__).parent.parent / "golden"

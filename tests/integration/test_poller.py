@@ -10,12 +10,12 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import text
 
-from conftest import FREE_PORTS
 from pipeline import reading, topics
 from pipeline.provision import provision
 from pipeline.settings import Settings, load
 from pipeline.sources.database import engine
 from pipeline.stack.cluster import Stack
+from pipeline.stack.ports import FREE_PORTS
 
 INSERT = "INSERT INTO flash_sales (product_id, region_id, sale_price, quantity, sale_datetime) VALUES "
 ROW = "('P10', 'Region_1', 2.50, 2, '2024-05-01 10:00:00')"

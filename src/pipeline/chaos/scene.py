@@ -21,19 +21,9 @@ from pipeline.kafka import describe_topics
 from pipeline.settings import Settings, load
 from pipeline.stack.cluster import Program, Stack
 from pipeline.stack.parts.kafka import NODES
-from pipeline.stack.ports import HOST, free_port
+from pipeline.stack.ports import FREE_PORTS, HOST, free_port
 from pipeline.stack.status import PartStatus
 
-FREE_PORTS = {
-    "kafka_ports": (0, 0, 0),
-    "kafka_controller_ports": (0, 0, 0),
-    "registry_port": 0,
-    "mysql_port": 0,
-    "zookeeper_port": 0,
-    "pinot_controller_port": 0,
-    "pinot_broker_port": 0,
-    "worker_web_port": 0,
-}
 WORKER = (sys.executable, "-m", "pipeline", "worker")
 POLL_S = 0.2
 HEAL_TIMEOUT_S = 120.0
@@ -126,7 +116,7 @@ def scene(options: Options, console: Console, base: Path | None = None) -> Itera
     whoever looks for the cause.
     """
     folder = Path(tempfile.mkdtemp(prefix="pipeline-chaos-", dir=base))
-    settings = load(**{**FREE_PORTS, "data_dir": folder / "data", **options.overrides})
+    settings = load(**{**FREE_PORTS, "worker_web_port": 0, "data_dir": folder / "data", **options.overrides})
     with Proxies({node: free_port() for node in NODES}) as proxies:
         stack = Stack(settings, proxies=proxies.ports)
         whole = False

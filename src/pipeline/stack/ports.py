@@ -3,6 +3,7 @@
 import random
 import socket
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -14,6 +15,17 @@ from pipeline.stack.say import say
 HOST = "127.0.0.1"
 # Below the range from which Linux takes the ports of outgoing connections, so that a remembered port stays free.
 FIRST_PORT, LAST_PORT = 20_000, 32_000
+
+FREE_PORTS: dict[str, Any] = {
+    "kafka_ports": (0, 0, 0),
+    "kafka_controller_ports": (0, 0, 0),
+    "registry_port": 0,
+    "mysql_port": 0,
+    "zookeeper_port": 0,
+    "pinot_controller_port": 0,
+    "pinot_broker_port": 0,
+}
+"""Settings of a throw-away stack: free ports, whatever the environment says."""
 
 PORTS_OF = {
     "kafka": tuple(f"kafka_{node}" for node in (1, 2, 3)) + tuple(f"kafka_controller_{node}" for node in (1, 2, 3)),
