@@ -17,6 +17,7 @@ from pipeline.chaos.scene import Options
 pytestmark = pytest.mark.chaos
 
 INEXACT_WORKER = Path(__file__).with_name("inexact_worker.py")
+STALLING_WORKER = Path(__file__).with_name("stalling_worker.py")
 # as short as brokers allow: the zombie is stopped for twice the session timeout
 QUICK = {"PIPELINE_SESSION_TIMEOUT_S": "6", "PIPELINE_HEARTBEAT_S": "1.5"}
 
@@ -53,3 +54,14 @@ def test_a_worker_that_is_not_exact_is_noticed(tmp_path: Path) -> None:
     # what the worker has no part in is right even so
     for name in ("ledger", "sales", "running", "recovered", "under_replicated", "transactions"):
         assert report.checks[name].ok, report.checks[name].found
+
+
+def test_a_worker_that_stands_still_is_started_again(tmp_path: Path) -> None:
+    stalled = tmp_path / "stalled"
+    environment = {"STALLED": str(stalled), "PIPELINE_STALL_TIMEOUT_S": "6"}
+    options = Options(workers=1, worker_command=(sys.executable, str(STALLING_WORKER)), environment=QUICK | environment)
+    plan = Plan(seed=3, seconds=60, kinds=("registry-down",), rate=200, faults=2, every_s=15, verify_timeout_s=90)
+    report = run_plan(plan, options, base=tmp_path)
+    assert stalled.exists()
+    assert report.restarts["worker-1"] == 1
+    assert {name: check.found for name, check in report.checks.items() if not check.ok} == {}

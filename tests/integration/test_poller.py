@@ -1,4 +1,4 @@
-"""The poller against the real MySQL: tables that change under it."""
+"""The poller against the real MySQL: outages, and tables that change under it."""
 
 import asyncio
 import subprocess
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline import reading, topics
 from pipeline.provision import provision
@@ -68,6 +69,16 @@ def sql(settings: Settings, *statements: str) -> None:
     asyncio.run(run())
 
 
+def await_mysql(settings: Settings, timeout_s: float = 60) -> None:
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            return sql(settings, "SELECT 1")
+        except (SQLAlchemyError, OSError):
+            assert time.monotonic() < deadline, "MySQL did not come back"
+            time.sleep(0.5)
+
+
 def sent(settings: Settings) -> Counter[bytes]:
     async def read() -> Counter[bytes]:
         return Counter([record.key async for record in reading.read_topic(settings, topics.FLASH_SALES.name)])
@@ -81,6 +92,22 @@ def await_rows(settings: Settings, count: int, timeout_s: float = 40) -> None:
         assert time.monotonic() < deadline, f"{len(found)} of {count} rows came"
         time.sleep(0.5)
     assert set(found.values()) == {1}
+
+
+def test_an_outage_of_mysql_of_minutes_is_ridden_out(
+    brokers: Stack, settings: Settings, poller: "subprocess.Popen[str]"
+) -> None:
+    before = len(sent(settings))
+    sql(settings, INSERT + ROW)
+    await_rows(settings, before + 1)
+    brokers.stop("mysql")
+    time.sleep(90)
+    assert poller.poll() is None
+    brokers.start("mysql")
+    await_mysql(settings)
+    sql(settings, INSERT + ROW)
+    await_rows(settings, before + 2)
+    assert poller.poll() is None
 
 
 def test_a_new_column_is_left_out_and_the_rows_go_on(settings: Settings, poller: "subprocess.Popen[str]") -> None:

@@ -35,6 +35,8 @@ class Producer:
     member: Member
 
     def __init__(self) -> None:
+        self.client = self
+        self.topics: set[str] = set()
         self.log: list[Any] = []
         self.error: Exception | None = None
         self.fenced = False
@@ -61,6 +63,12 @@ class Producer:
     async def send(self, topic: str, value: Any, key: Any, partition: int, timestamp: int) -> "asyncio.Future[None]":
         self._note((topic, partition, [value]))
         return self._future()
+
+    def add_topic(self, topic: str) -> "asyncio.Future[None]":
+        self.topics.add(topic)
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        future.set_result(None)
+        return future
 
     def create_batch(self) -> Builder:
         return Builder()

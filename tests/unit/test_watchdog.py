@@ -5,8 +5,9 @@ import time
 from pathlib import Path
 
 import pytest
+from aiokafka import TopicPartition
 
-from pipeline.transport.watchdog import Stalls, tell_systemd
+from pipeline.transport.watchdog import Stalls, tell_systemd, with_records
 
 
 def test_what_does_not_move_for_the_timeout_although_there_is_something_to_do_stands_still() -> None:
@@ -30,6 +31,38 @@ def test_a_partition_that_went_away_and_came_back_starts_afresh() -> None:
     stalls.standing(0, {"a": (5, True)})
     assert stalls.standing(8, {}) == []
     assert stalls.standing(12, {"a": (5, True)}) == []
+
+
+def test_after_a_rebalance_everything_starts_afresh() -> None:
+    stalls = Stalls(10)
+    stalls.standing(0, {"a": (5, True)})
+    stalls.clear()
+    assert stalls.standing(12, {"a": (5, True)}) == []
+
+
+class Reader:
+    """A consumer over these offsets of records."""
+
+    def __init__(self, records: dict[TopicPartition, list[int]]) -> None:
+        self.records = records
+        self.positions: dict[TopicPartition, int] = {}
+
+    def assign(self, partitions: list[TopicPartition]) -> None:
+        self.positions = dict.fromkeys(partitions, 0)
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        self.positions[partition] = offset
+
+    async def getmany(self, *, timeout_ms: int) -> dict[TopicPartition, list[int]]:
+        found = {tp: [o for o in self.records[tp] if o >= offset] for tp, offset in self.positions.items()}
+        return {tp: offsets for tp, offsets in found.items() if offsets}
+
+
+async def test_only_records_that_were_not_fetched_are_a_stall_and_not_the_markers_of_transactions() -> None:
+    with_left, marker_left = TopicPartition("t", 0), TopicPartition("t", 1)
+    reader = Reader({with_left: [3, 4, 5], marker_left: [3, 4]})  # offset 5 of the second is a marker
+    assert await with_records(reader, {with_left: 5, marker_left: 5}) == [with_left]  # type: ignore[arg-type]
+    assert await with_records(reader, {}) == []  # type: ignore[arg-type]
 
 
 def test_systemd_is_told_where_it_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import resource
 import signal
+import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
@@ -15,6 +16,8 @@ from pipeline.kafka import admin_client
 from pipeline.quorum import active_controller
 from pipeline.serving.pinot import client
 from pipeline.stack.parts.kafka import NODES
+
+UNUSED_AFTER_S = 3.0
 
 
 class Fault(ABC):
@@ -251,12 +254,9 @@ class NetworkCut(Fault):
     @asynccontextmanager
     async def strike(self, scene: Scene, planned: Planned) -> AsyncIterator[str]:
         """Cut or stall, and open when leaving."""
-        node = NODES[planned.turn // 2 % len(NODES)]
+        first = planned.turn // 2 % len(NODES)
+        node = await self._used(scene, [*NODES[first:], *NODES[:first]])
         stalled = bool(planned.turn % 2)
-        passed = scene.proxies.passed(node)
-        await scene.until(
-            lambda: _true(scene.proxies.passed(node) > passed), f"{scene.proxied_worker} uses kafka-{node}"
-        )
         how = scene.proxies.stall if stalled else scene.proxies.cut
         await asyncio.to_thread(how, node)
         try:
@@ -265,9 +265,18 @@ class NetworkCut(Fault):
         finally:
             await asyncio.to_thread(scene.proxies.open, node)
 
+    @staticmethod
+    async def _used(scene: Scene, nodes: list[int]) -> int:
+        """The first of these nodes that the worker talks to: one that leads none of its partitions may be unused."""
+        before, began_s = {node: scene.proxies.passed(node) for node in nodes}, time.monotonic()
+        used: list[int] = []
 
-async def _true(value: bool) -> bool:
-    return value
+        async def talks() -> bool:
+            used[:] = [node for node in nodes if scene.proxies.passed(node) > before[node]]
+            return nodes[0] in used or (bool(used) and time.monotonic() - began_s > UNUSED_AFTER_S)
+
+        await scene.until(talks, f"{scene.proxied_worker} talks to a broker")
+        return used[0]
 
 
 POISON = "poison"

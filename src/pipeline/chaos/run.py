@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 
 VIEWS, USERS, SALES = 0.6, 0.2, 0.2
 """Shares of the rate."""
+STRUCK_S = 1.0
 RECOVERY_TIMEOUT_S = 180.0
 DRAIN_TIMEOUT_S = 120.0
 MEMORY_EVERY_S = 5.0
@@ -161,11 +162,11 @@ class Run:
         try:
             async with fault.strike(scene, planned) as detail:
                 struck_s = time.monotonic()
-                recovery = asyncio.create_task(monitor.consumed(self._now(goal), RECOVERY_TIMEOUT_S))
+                recovery = asyncio.create_task(self._recovered(goal))
                 await asyncio.sleep(fault.lasts_s(scene, planned))
             healed_s = time.monotonic()
             if fault.lasts_s(scene, planned):
-                heal_recovery = asyncio.create_task(monitor.consumed(self._now(goal), RECOVERY_TIMEOUT_S))
+                heal_recovery = asyncio.create_task(self._recovered(goal))
             await fault.healed(scene)
             recovered_s = await recovery
             heal_recovered_s = await heal_recovery if heal_recovery else None
@@ -183,6 +184,14 @@ class Run:
             pause_s=monitor.timeline.longest_pause_s(struck_s, end_s),
             partition_pause_s=monitor.timeline.longest_partition_pause_s(struck_s, end_s),
         )
+
+    async def _recovered(self, goal: Offsets) -> float | None:
+        """When all was committed that was acknowledged until shortly after now; None: not within the timeout.
+
+        What stood in the topics at the strike itself may be committed already: it would tell nothing.
+        """
+        await asyncio.sleep(STRUCK_S)
+        return await self._monitor.consumed(self._now(goal), RECOVERY_TIMEOUT_S)
 
     def _now(self, goal: Offsets) -> Offsets:
         """The goal with what has been acknowledged by this moment: the brokers need not be asked, nor be there."""

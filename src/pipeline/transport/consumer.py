@@ -80,6 +80,15 @@ class BatchConsumer(Consumer):
         offsets = await self._thread.call_thread(seek_to_stable, self._thread._ensure_consumer())
         return {TP(*tp): offset for tp, offset in offsets.items()}
 
+    def fetch_positions(self) -> dict[TopicPartition, int]:
+        """{partition: offset of the next record to be fetched} of what is assigned; 0 where nothing was fetched yet."""
+        subscription = self._thread._ensure_consumer()._subscription.subscription
+        assignment = subscription and subscription.assignment
+        if assignment is None:
+            return {}
+        states = {tp: assignment.state_value(tp) for tp in assignment.tps}
+        return {tp: state._position or 0 for tp, state in states.items() if state is not None}
+
     def discard(self) -> None:
         """Give back what a consumer that was never started holds: its thread's event loop."""
         self._thread.thread_loop.close()

@@ -100,12 +100,16 @@ async def enqueue(
     """Hand records to a producer, in order per partition; each future is done when the brokers have its part.
 
     Many records for one partition go as whole record batches, a few join the batch that waits to be sent.
+    Each topic is put on the list of those whose leaders are asked for: aiokafka does so itself only for topics that it
+    did not know at its start, and then forgets the leaders of all others, so that their records would wait for ever.
     """
     groups: defaultdict[tuple[str, int], list[Outgoing]] = defaultdict(list)
     for record in records:
         partition = record.partition
         groups[record.topic, partition_for(record.key, partitions) if partition is None else partition].append(record)
     futures: list[asyncio.Future[Any]] = []
+    for topic in {topic for topic, _ in groups}:
+        await producer.client.add_topic(topic)
     for (topic, partition), group in groups.items():
         if len(group) <= FEW:
             futures += [await producer.send(topic, r.value, r.key, partition, r.timestamp_ms) for r in group]

@@ -1,7 +1,8 @@
 """A worker that stands still ends, so that whoever supervises it starts it again.
 
-Two things are watched: whether batches in hand come to their end and transactions are committed (by a task), and
-whether the event loop turns (by a thread, which also tells systemd, where it asks for it).
+Two things are watched: whether records that lie in the brokers are fetched, batches in hand come to their end and
+transactions are committed (by a task), and whether the event loop turns (by a thread, which also tells systemd, where
+it asks for it).
 """
 
 import faulthandler
@@ -11,18 +12,22 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 from mode import Service
 
 from pipeline.errors import StallError
 from pipeline.settings import systemd_socket
+from pipeline.transport.consumer import BatchConsumer
 
 if TYPE_CHECKING:
     from pipeline.transport.app import BatchApp
 
 EXIT_CODE = 70
 CHECKS = 6  # per timeout
+READ_MS = 2_000
 
 
 class Stalls:
@@ -44,6 +49,10 @@ class Stalls:
         }
         self._since = {key: entry for key, entry in self._since.items() if key in progress} | fresh
         return [key for key, (_, since_s) in self._since.items() if now_s - since_s >= self._timeout_s]
+
+    def clear(self) -> None:
+        """Start afresh with everything."""
+        self._since.clear()
 
 
 class Watchdog(Service):
@@ -74,17 +83,40 @@ class Watchdog(Service):
 
     @Service.task
     async def _watch_the_work(self) -> None:
-        while not self.should_stop:
-            await self.sleep(self._timeout_s / CHECKS)
-            app = self._app
-            if app.rebalancing or app.in_recovery:
-                continue
-            progress = {
+        reader: AIOKafkaConsumer = self._app.changelog_reader()
+        await reader.start()
+        try:
+            while not self.should_stop:
+                await self.sleep(self._timeout_s / CHECKS)
+                try:
+                    standing = await self._standing(reader)
+                except (KafkaError, OSError, TimeoutError) as error:
+                    self.log.info("The brokers do not tell where their topics end: %r", error)
+                    self._stalls.clear()
+                    continue
+                if standing:
+                    await self.crash(StallError(f"nothing has moved for {self._timeout_s:.0f} s in {standing}"))
+        finally:
+            await reader.stop()
+
+    async def _standing(self, reader: AIOKafkaConsumer) -> list[Any]:
+        """What has stood still for the timeout: partitions with records, batches in hand, an open transaction."""
+        app = self._app
+        if app.rebalancing or app.in_recovery:
+            self._stalls.clear()
+            return []
+        positions = cast(BatchConsumer, app.consumer).fetch_positions()
+        ends = await reader.end_offsets(list(positions)) if positions else {}
+        standing = self._stalls.standing(
+            time.monotonic(),
+            {
+                **{tp: (position, position < ends[tp]) for tp, position in positions.items()},
                 "batches in hand": (app.batches_done, app.batches_in_work > 0),
                 "commits": (app.outbox.commits, app.outbox.is_open),
-            }
-            if standing := self._stalls.standing(time.monotonic(), progress):
-                await self.crash(StallError(f"nothing has moved for {self._timeout_s:.0f} s in {standing}"))
+            },
+        )
+        below = {tp: positions[tp] for tp in standing if isinstance(tp, TopicPartition)}
+        return [what for what in standing if what not in below] + await with_records(reader, below)
 
     def _watch_the_loop(self) -> None:
         told_s = 0.0
@@ -97,6 +129,16 @@ class Watchdog(Service):
             if time.monotonic() - told_s >= 1.0:
                 tell_systemd("WATCHDOG=1")
                 told_s = time.monotonic()
+
+
+async def with_records(reader: AIOKafkaConsumer, positions: Mapping[TopicPartition, int]) -> list[TopicPartition]:
+    """Those partitions that have a record at or above the position: markers of transactions are none."""
+    if not positions:
+        return []
+    reader.assign(list(positions))
+    for tp, position in positions.items():
+        reader.seek(tp, position)
+    return list(await reader.getmany(timeout_ms=READ_MS))
 
 
 def tell_systemd(state: str) -> None:
