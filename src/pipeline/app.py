@@ -16,7 +16,7 @@ from pipeline.agents.references import ReferenceLoader
 from pipeline.agents.users import UserTable
 from pipeline.application import aggregations
 from pipeline.codecs import Encoder
-from pipeline.registry import Registry
+from pipeline.registry import PatientRegistry, Registry
 from pipeline.settings import Settings
 from pipeline.tables.store import ReferenceTable
 from pipeline.topics import Topic
@@ -76,7 +76,7 @@ def _reader(settings: Settings, isolation_level: str = kafka.READ_COMMITTED) -> 
 def create_app(settings: Settings) -> BatchApp:
     """The application as workers run it: agents attached, services and tables in place, nothing started."""
     app = new_app(settings)
-    registry = Registry(settings.registry_url)
+    registry = PatientRegistry(settings.registry_url)
     app.outbox = outbox(settings)
     app.stall_timeout_s = settings.stall_timeout_s
     encoders = {topic.name: Encoder(topic.schema) for topic in topics.ALL if topic.schema is not None}

@@ -1,6 +1,7 @@
 """The schema registry: registration with BACKWARD compatibility at start, and schemas by id."""
 
 import asyncio
+import logging
 from collections.abc import Iterable
 from typing import Any
 
@@ -8,12 +9,21 @@ import httpx
 from schema_registry.client import AsyncSchemaRegistryClient
 from schema_registry.client.errors import ClientError
 from schema_registry.client.schema import AvroSchema
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential
 
 from pipeline.codecs import Decoder, Encoder, schema
 from pipeline.errors import RegistryError
 from pipeline.topics import ALL, Topic
 
 COMPATIBILITY = "BACKWARD"
+LONGEST_WAIT_S = 5.0
+
+log = logging.getLogger(__name__)
+
+
+def is_registry_outage(error: BaseException) -> bool:
+    """True when the registry did not answer; false when it answered no."""
+    return isinstance(error, RegistryError) and isinstance(error.__cause__, httpx.TransportError | OSError)
 
 
 class Registry:
@@ -78,3 +88,37 @@ class Registry:
                 f"registry at {self._url}, schema id {number}: {error or type(error).__name__}"
             ) from error
         return None if found is None else dict(found.raw_schema)
+
+
+class PatientRegistry(Registry):
+    """A registry for processes that go on for ever: an outage is waited out, however long it lasts.
+
+    Raises RegistryError only when the registry answers, and refuses.
+    """
+
+    async def register(self, topics: Iterable[Topic] = ALL) -> dict[str, int]:
+        """As `Registry.register`, once the registry answers."""
+        async for attempt in _patiently():
+            with attempt:
+                return await super().register(topics)
+        raise AssertionError("retrying has no end")
+
+    async def by_id(self, number: int) -> dict[str, Any] | None:
+        """As `Registry.by_id`, once the registry answers."""
+        async for attempt in _patiently():
+            with attempt:
+                return await super().by_id(number)
+        raise AssertionError("retrying has no end")
+
+
+def _patiently() -> AsyncRetrying:
+    def tell(state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome is not None else None
+        log.warning("attempt %d failed and is made again: %s", state.attempt_number, error)
+
+    return AsyncRetrying(
+        wait=wait_exponential(multiplier=0.2, max=LONGEST_WAIT_S),
+        retry=retry_if_exception(is_registry_outage),
+        before_sleep=tell,
+        reraise=True,
+    )

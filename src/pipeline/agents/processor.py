@@ -103,8 +103,7 @@ def attach(app: BatchApp, processor: Processor, name: str) -> Any:
     """The agent around a processor; it yields each batch once all that it brought forth is delivered."""
 
     async def agent(stream: Any) -> AsyncIterator[RecordBatch]:
-        async for batch in batches(stream):
-            await processor.prepare(batch)
+        async for batch in batches(stream, processor.prepare):
             await app.outbox.deliver(processor.process(batch), batch)
             yield batch
 

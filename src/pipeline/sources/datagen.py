@@ -17,9 +17,9 @@ from aiokafka.errors import KafkaError
 from pipeline.codecs import Encoder, Record
 from pipeline.errors import RegistryError, SourceError, StackError
 from pipeline.kafka import describe_topics
-from pipeline.registry import Registry
+from pipeline.registry import Registry, is_registry_outage
 from pipeline.settings import Settings
-from pipeline.sources.runtime import Pacer, is_registry_outage, retrying, until_stopped, wait
+from pipeline.sources.runtime import Pacer, retrying, until_stopped, wait
 from pipeline.sources.sender import Sender
 from pipeline.timebase import now_ms
 from pipeline.topics import PAGEVIEW, USERS, Topic

@@ -47,14 +47,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pipeline.codecs import Encoder, Record
 from pipeline.errors import SourceError, StackError
-from pipeline.registry import Registry
+from pipeline.registry import Registry, is_registry_outage
 from pipeline.settings import Settings
 from pipeline.sources.columns import COLUMNS, differences
 from pipeline.sources.database import address, engine, is_outage, reason
 from pipeline.sources.feed import Feed, Outgoing, new_owner, stored_position
 from pipeline.sources.models import Base, FlashSale, Page, Product, Region
 from pipeline.sources.position import Position
-from pipeline.sources.runtime import is_kafka_outage, is_registry_outage, retrying, until_stopped, wait
+from pipeline.sources.runtime import is_kafka_outage, retrying, until_stopped, wait
 from pipeline.timebase import now_ms, to_ms
 from pipeline.topics import FLASH_SALES, PAGES, PRODUCT, REGION, Topic
 

@@ -8,11 +8,10 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import httpx
 from aiokafka.errors import KafkaError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential, wait_random
 
-from pipeline.errors import RegistryError, StackError
+from pipeline.errors import StackError
 
 TICK_S = 0.02
 """Shortest pause between two batches: high rates are kept by larger batches, not by a busy loop."""
@@ -119,11 +118,6 @@ def retrying(
 def is_kafka_outage(error: BaseException) -> bool:
     """Errors of the brokers or the way to them."""
     return isinstance(error, KafkaError | StackError | OSError)
-
-
-def is_registry_outage(error: BaseException) -> bool:
-    """True when the registry did not answer; false when it answered no."""
-    return isinstance(error, RegistryError) and isinstance(error.__cause__, httpx.TransportError | OSError)
 
 
 class Pacer:

@@ -35,6 +35,7 @@ class BatchApp(faust.App):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.state_listeners: list[Callable[[], None]] = []
         self.serving_generation: int | None = None
+        self.batches_waiting = 0
         self.batches_in_work = 0
         self.batches_done = 0
         self.processors: dict[str, Counted] = {}

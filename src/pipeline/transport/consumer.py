@@ -8,7 +8,7 @@ Everything of Faust's private parts that the transport touches is listed in docs
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import faust
@@ -199,8 +199,12 @@ class BatchTransport(Transport):
     Consumer = BatchConsumer
 
 
-async def batches(stream: StreamT[Any]) -> AsyncIterator[RecordBatch]:
+async def batches(
+    stream: StreamT[Any], prepare: Callable[[RecordBatch], Awaitable[None]]
+) -> AsyncIterator[RecordBatch]:
     """The batches of an agent's stream; each is acknowledged when the loop's body has come to its end.
+
+    `prepare` fetches what a batch needs, and may take as long as an outage lasts: a rebalance does not wait for it.
 
     A body that raises leaves its batch unacknowledged: the agent crashes the worker, and the batch is read again.
     Batches that were fetched before a rebalance are dropped: after it reading goes on from the committed offsets.
@@ -208,6 +212,13 @@ async def batches(stream: StreamT[Any]) -> AsyncIterator[RecordBatch]:
     unacknowledged = cast("faust.Stream[Any]", stream).noack()
     app = cast("BatchApp", unacknowledged.app)
     async for event in unacknowledged.events():
+        if event.message.generation_id != app.serving_generation:
+            continue
+        app.batches_waiting += 1
+        try:
+            await prepare(event.value)
+        finally:
+            app.batches_waiting -= 1
         if event.message.generation_id != app.serving_generation:
             continue
         app.batches_in_work += 1

@@ -105,7 +105,8 @@ class Watchdog(Service):
         if app.rebalancing or app.in_recovery:
             self._stalls.clear()
             return []
-        positions = cast(BatchConsumer, app.consumer).fetch_positions()
+        # while a batch waits for the registry, those behind it are not fetched
+        positions = {} if app.batches_waiting else cast(BatchConsumer, app.consumer).fetch_positions()
         ends = await reader.end_offsets(list(positions)) if positions else {}
         standing = self._stalls.standing(
             time.monotonic(),
