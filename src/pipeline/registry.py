@@ -22,8 +22,11 @@ log = logging.getLogger(__name__)
 
 
 def is_registry_outage(error: BaseException) -> bool:
-    """True when the registry did not answer; false when it answered no."""
-    return isinstance(error, RegistryError) and isinstance(error.__cause__, httpx.TransportError | OSError)
+    """True when the registry did not answer, or has an error of its own (HTTP 5xx); false when it answered no."""
+    cause = error.__cause__ if isinstance(error, RegistryError) else None
+    if isinstance(cause, ClientError):
+        return cause.http_code is not None and cause.http_code >= httpx.codes.INTERNAL_SERVER_ERROR
+    return isinstance(cause, httpx.TransportError | OSError)
 
 
 class Registry:

@@ -6,6 +6,8 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -45,17 +47,31 @@ def settings(brokers: Stack) -> Settings:
     return made
 
 
+@dataclass
+class Poll:
+    """A running `pipeline poll` and what it says."""
+
+    process: "subprocess.Popen[bytes]"
+    log: Path
+
+    def said(self) -> str:
+        return self.log.read_text()
+
+
 @pytest.fixture
-def poller(settings: Settings) -> Iterator["subprocess.Popen[str]"]:
+def poller(settings: Settings, tmp_path: Path) -> Iterator[Poll]:
     """A running `pipeline poll`."""
+    log = tmp_path / "poller.log"
     command = [sys.executable, "-m", "pipeline", "poll"]
-    env = settings.as_environment()
-    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    with (
+        log.open("wb") as out,
+        subprocess.Popen(command, env=settings.as_environment(), stdout=out, stderr=out) as process,
+    ):
         try:
-            yield process
+            yield Poll(process, log)
         finally:
             process.terminate()
-            process.communicate(timeout=30)
+            process.wait(timeout=30)
 
 
 def sql(settings: Settings, *statements: str) -> None:
@@ -86,37 +102,34 @@ def sent(settings: Settings) -> Counter[bytes]:
     return asyncio.run(read())
 
 
-def await_rows(settings: Settings, count: int, timeout_s: float = 40) -> None:
+def await_rows(settings: Settings, poller: Poll, count: int, timeout_s: float = 40) -> None:
     deadline = time.monotonic() + timeout_s
     while len(found := sent(settings)) < count:
-        assert time.monotonic() < deadline, f"{len(found)} of {count} rows came"
+        assert time.monotonic() < deadline, f"{len(found)} of {count} rows came; the poller said:\n{poller.said()}"
         time.sleep(0.5)
     assert set(found.values()) == {1}
+    assert poller.process.poll() is None
 
 
-def test_an_outage_of_mysql_of_minutes_is_ridden_out(
-    brokers: Stack, settings: Settings, poller: "subprocess.Popen[str]"
-) -> None:
+def test_an_outage_of_mysql_of_minutes_is_ridden_out(brokers: Stack, settings: Settings, poller: Poll) -> None:
     before = len(sent(settings))
     sql(settings, INSERT + ROW)
-    await_rows(settings, before + 1)
+    await_rows(settings, poller, before + 1)
     brokers.stop("mysql")
     time.sleep(90)
-    assert poller.poll() is None
+    assert poller.process.poll() is None
     brokers.start("mysql")
     await_mysql(settings)
     sql(settings, INSERT + ROW)
-    await_rows(settings, before + 2)
-    assert poller.poll() is None
+    await_rows(settings, poller, before + 2)
 
 
-def test_a_new_column_is_left_out_and_the_rows_go_on(settings: Settings, poller: "subprocess.Popen[str]") -> None:
+def test_a_new_column_is_left_out_and_the_rows_go_on(settings: Settings, poller: Poll) -> None:
     before = len(sent(settings))
     sql(settings, INSERT + ROW)
-    await_rows(settings, before + 1)
+    await_rows(settings, poller, before + 1)
     sql(settings, "ALTER TABLE flash_sales ADD COLUMN note VARCHAR(20) NULL", INSERT + ROW)
-    await_rows(settings, before + 2)
-    assert poller.poll() is None
+    await_rows(settings, poller, before + 2)
     sql(settings, "ALTER TABLE flash_sales DROP COLUMN note")
 
 
@@ -136,17 +149,17 @@ def test_a_new_column_is_left_out_and_the_rows_go_on(settings: Settings, poller:
     ],
 )
 def test_an_incompatible_change_stops_the_poller_with_a_sentence(
-    settings: Settings, poller: "subprocess.Popen[str]", change: str, back: str, sentence: str
+    settings: Settings, poller: Poll, change: str, back: str, sentence: str
 ) -> None:
     before = len(sent(settings))
     sql(settings, INSERT + ROW)
-    await_rows(settings, before + 1)
+    await_rows(settings, poller, before + 1)
     sql(settings, change)
     try:
-        output, _ = poller.communicate(timeout=30)
+        poller.process.wait(timeout=30)
     finally:
         sql(settings, back)
-    assert poller.returncode == 1
-    assert sentence in output
-    assert "Traceback" not in output
+    assert poller.process.returncode == 1
+    assert sentence in poller.said()
+    assert "Traceback" not in poller.said()
     assert len(sent(settings)) == before + 1

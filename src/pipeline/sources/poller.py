@@ -28,7 +28,9 @@ Readers without read_committed would see the rows of aborted transactions as dup
 without transactions would need the tail of the topic read back on every start, and could not be fenced.
 
 Values are what the connector would write: nullable unions, DECIMAL as Avro decimals without loss, DATETIME as
-timestamp-millis; the key is the id as raw UTF-8. A record's timestamp is `sale_datetime` for sales, now for bulk.
+timestamp-millis; the key is the id as raw UTF-8. A record's timestamp is the
+time of the poll, also as the connector's: retention by the time of a sale would delete old sales before anybody had
+read them. A sale's event time is its column `sale_datetime`.
 
 **Changed tables** (`columns.py`). New columns are not read, so that they change nothing. Where a column is missing or
 has another type the poller ends with a sentence that names it, before it sends anything read after the change.
@@ -75,15 +77,12 @@ def record_of(row: Row) -> Record:
 
 
 def sale_records(rows: Sequence[Row], position: Position, encode: Encoder, at_ms: int) -> list[Outgoing]:
-    """Those rows of a poll that are new, in the order of their ids; a sale without a time gets `at_ms`."""
+    """Those rows of a poll at `at_ms` that are new, in the order of their ids."""
     new = {row["sale_id"]: row for row in rows if position.is_new(row["sale_id"])}
     outgoing = []
     for sale_id in sorted(new):
-        record = record_of(new[sale_id])
-        moment = record["sale_datetime"]
-        outgoing.append(
-            Outgoing(FLASH_SALES.name, str(sale_id).encode(), encode(record), at_ms if moment is None else moment)
-        )
+        value = encode(record_of(new[sale_id]))
+        outgoing.append(Outgoing(FLASH_SALES.name, str(sale_id).encode(), value, at_ms))
     return outgoing
 
 
