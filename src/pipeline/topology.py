@@ -11,7 +11,8 @@ The output's topic and Avro schema follow from the aggregate. `pipeline test-run
 cases through it; `create_app` makes the Faust application that runs it on a cluster.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pipeline.agents.aggregation import Fold, Merge
@@ -33,19 +34,34 @@ WINDOW_COLUMNS = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class TableJoin:
+    """`LEFT JOIN table ON source.key = table's key`: columns that a reference table adds to the rows of a source.
+
+    The columns are those of the row that is known when a source's row is processed, null where there is none.
+    """
+
+    key: str
+    table: Topic
+    columns: tuple[str, ...]
+
+
 class Aggregation:
     """Aggregates over one source topic; their state and their re-keyed rows are kept together.
 
     `name` (by default the source's) is the prefix of agents, tables and the internal topic: never change it for a
-    running application.
+    running application. `joins` add columns of reference tables which the application follows. That is exact with
+    `exactly_once`; with `at_least_once` a table that changes between a crash and the replay may count a row in two
+    groups: send the joined rows to a topic of their own first, and aggregate that one.
     """
 
-    def __init__(self, source: Topic, *aggregates: Aggregate, name: str = "") -> None:
+    def __init__(self, source: Topic, *aggregates: Aggregate, name: str = "", joins: Sequence[TableJoin] = ()) -> None:
         if source.schema is None:
             raise SettingError(f"topic {source.name} has no schema, but what is aggregated needs one")
         self.source = source
         self.aggregates = aggregates
         self.name = name or source.name.lower()
+        self.joins = tuple(joins)
 
     @property
     def partials(self) -> Topic:
@@ -94,12 +110,21 @@ def attach_aggregation(
     """The two agents of an aggregation, with their tables. `outputs` are encoders by aggregate."""
     folded = app.state_table(f"{part.name}_partials", part.source, partitions)
     merged = app.state_table(f"{part.name}_totals", part.partials, partitions)
-    fold = Fold(part.source, part.aggregates, part.partials, folded, partitions, registry, letters, late)
+    joined = {column: (join.key, _rows(app, join.table)) for join in part.joins for column in join.columns}
+    fold = Fold(part.source, part.aggregates, part.partials, folded, partitions, registry, letters, late, joined)
     merge = Merge(part.partials, part.aggregates, merged, partitions, outputs)
     for name, processor in ((f"{part.name}_fold", fold), (f"{part.name}_merge", merge)):
         attach(app, processor, name)
         app.state_listeners.append(processor.reset)
     return fold
+
+
+def _rows(app: BatchApp, topic: Topic) -> Mapping[str, Mapping[str, Any]]:
+    if app.references is None:
+        raise SettingError(
+            f"a join with {topic.name} needs an application that follows this topic as a reference table"
+        )
+    return app.references.rows(topic.name)
 
 
 def close_idle_partitions(app: BatchApp, fold: Fold, limit_s: float) -> None:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from itertools import repeat
 from time import monotonic
 
 import orjson
@@ -9,12 +10,11 @@ import orjson
 from pipeline.agents.letters import DeadLetters, LateLetters
 from pipeline.agents.processor import AvroProcessor, Schemas
 from pipeline.codecs import Encoder, fields
-from pipeline.errors import BadRecord
 from pipeline.records import Outgoing, RecordBatch
 from pipeline.tables.aggregate import Aggregate, Row
 from pipeline.tables.fold import PartitionFold
 from pipeline.tables.merge import PartitionMerge
-from pipeline.tables.partials import Folded, Partial, Rows, Sent, SessionPartial, Watermark
+from pipeline.tables.partials import Folded, Joined, Partial, Rows, Sent, SessionPartial, Watermark
 from pipeline.tables.results import Result
 from pipeline.tables.store import StateTable
 from pipeline.tables.windows import Session, Unwindowed
@@ -48,9 +48,11 @@ class Fold(AvroProcessor):
         registry: Schemas,
         letters: DeadLetters,
         late: LateLetters,
+        joined: Mapping[str, Joined],
     ) -> None:
         super().__init__(topic, registry, letters)
         self._late = late
+        self._joined = joined
         assert topic.schema is not None
         self._active_at: dict[int, float] = {}
         self._has_origin = "origin_offset" in fields(topic.schema)
@@ -80,22 +82,14 @@ class Fold(AvroProcessor):
 
     def _rows(self, batch: RecordBatch, letters: list[Outgoing]) -> Rows:
         """The good records; where the topic's rows do not tell their origin, they are their own."""
-        rows = Rows([], [], [], [])
-        for index, record in self.decoded(batch, letters):
-            try:
-                time_ms = self.event_time_ms(batch, index, record)
-            except BadRecord as error:
-                letters.append(self.dead_letter(batch, index, error))
-                continue
-            offset = batch.offsets[index]
-            rows.offsets.append(offset)
-            rows.times_ms.append(time_ms)
-            rows.records.append(record)
-            enriched = self._has_origin
-            rows.origins.append(
-                (record["origin_partition"], record["origin_offset"]) if enriched else (batch.partition, offset)
-            )
-        return rows
+        records, places, times_ms = self.timed(batch, letters)
+        whole = len(places) == len(batch)
+        offsets = batch.offsets if whole else [batch.offsets[place] for place in places]
+        if self._has_origin:
+            origins = [(record["origin_partition"], record["origin_offset"]) for record in records]
+        else:
+            origins = list(zip(repeat(batch.partition), offsets, strict=False))
+        return Rows(offsets, times_ms, records, origins, self._joined)
 
     def _fold(self, partition: int) -> PartitionFold:
         if partition not in self._folds:

@@ -1,19 +1,23 @@
 """Page views joined with pages, users and regions: one enriched row out per view in."""
 
 import struct
+from collections.abc import Iterable
 from typing import Any
 
 from pipeline.agents.letters import DeadLetters
 from pipeline.agents.processor import AvroProcessor, Schemas
 from pipeline.codecs import Encoder, Record
 from pipeline.records import Outgoing, RecordBatch
-from pipeline.tables.joins import Lookup, left_join
+from pipeline.tables.joins import Lookup
 from pipeline.tables.partials import Origin
 from pipeline.tables.store import StateTable
 from pipeline.topics import EXTENDED_PAGEVIEWS, PAGEVIEW, PAGEVIEW_BY_USER
 from pipeline.transport.outbox import partition_for
 
 ORIGIN = struct.Struct(">iq")
+NO_USER = (-1, None, None)
+KEPT_HOMES = 1_000_000
+NO_ROW: dict[str, Any] = {}
 
 
 class PageviewJoin:
@@ -25,21 +29,28 @@ class PageviewJoin:
         self._regions = regions
         self._encode = encoder
 
-    def enrich(self, view: Record, origin: Origin, time_ms: int, partition: int) -> Outgoing:
-        """The enriched row, in the partition where the view's user lies."""
-        known = self._users.rows(partition).get((view["userid"],))
-        regionid, gender = (known[1], known[2]) if known is not None else (None, None)
-        row: dict[str, Any] = {
-            **view,
-            **left_join(view["pageid"], self._pages, ("page_group", "page_name")),
-            "regionid": regionid,
-            "gender": gender,
-            **left_join(regionid, self._regions, ("region_name",)),
-            "event_time_ms": time_ms,
-            "origin_partition": origin[0],
-            "origin_offset": origin[1],
-        }
-        return Outgoing(EXTENDED_PAGEVIEWS.name, view["userid"].encode(), self._encode(row), time_ms, partition)
+    def enrich(self, views: Iterable[tuple[Record, Origin, int]], partition: int) -> list[Outgoing]:
+        """The enriched rows of (view, origin, event time), in the partition where the views' users lie."""
+        users, pages, regions = self._users.rows(partition), self._pages, self._regions
+        encode, topic, out = self._encode, EXTENDED_PAGEVIEWS.name, []
+        for view, (origin_partition, origin_offset), time_ms in views:
+            userid = view["userid"]
+            _, regionid, gender = users.get((userid,)) or NO_USER
+            page = pages.get(view["pageid"], NO_ROW)
+            region = NO_ROW if regionid is None else regions.get(regionid, NO_ROW)
+            row = {
+                **view,
+                "page_group": page.get("page_group"),
+                "page_name": page.get("page_name"),
+                "regionid": regionid,
+                "gender": gender,
+                "region_name": region.get("region_name"),
+                "event_time_ms": time_ms,
+                "origin_partition": origin_partition,
+                "origin_offset": origin_offset,
+            }
+            out.append(Outgoing(topic, userid.encode(), encode(row), time_ms, partition))
+        return out
 
 
 class PageviewEnricher(AvroProcessor):
@@ -54,23 +65,25 @@ class PageviewEnricher(AvroProcessor):
     def process(self, batch: RecordBatch) -> list[Outgoing]:
         """One enriched or re-keyed record per good view."""
         out: list[Outgoing] = []
+        at_home: list[tuple[Record, Origin, int]] = []
+        known, partition = self._home, batch.partition
         for index, view in self.decoded(batch, out):
             userid, time_ms = view["userid"], batch.timestamps[index]
-            home = self._home_of(userid)
-            origin = batch.partition, batch.offsets[index]
-            if home == batch.partition:
-                out.append(self._join.enrich(view, origin, time_ms, home))
+            home = known.get(userid)
+            if home is None:
+                home = self._home_of(userid)
+            origin = partition, batch.offsets[index]
+            if home == partition:
+                at_home.append((view, origin, time_ms))
             else:
                 value = ORIGIN.pack(*origin) + (batch.values[index] or b"")
                 out.append(Outgoing(PAGEVIEW_BY_USER.name, userid.encode(), value, time_ms, home))
-        return out
+        return out + self._join.enrich(at_home, partition)
 
     def _home_of(self, userid: str) -> int:
-        home = self._home.get(userid)
-        if home is None:
-            if len(self._home) > 1_000_000:
-                self._home.clear()
-            home = self._home[userid] = partition_for(userid.encode(), self._partitions)
+        if len(self._home) >= KEPT_HOMES:
+            self._home.clear()
+        home = self._home[userid] = partition_for(userid.encode(), self._partitions)
         return home
 
 
@@ -89,10 +102,11 @@ class RekeyedPageviewEnricher(AvroProcessor):
     def process(self, batch: RecordBatch) -> list[Outgoing]:
         """One enriched record per view."""
         out: list[Outgoing] = []
+        views: list[tuple[Record, Origin, int]] = []
         for index, view in self.decoded(self._unwrapped(batch), out):
-            origin = ORIGIN.unpack_from(batch.values[index] or b"")
-            out.append(self._join.enrich(view, (origin[0], origin[1]), batch.timestamps[index], batch.partition))
-        return out
+            origin_partition, origin_offset = ORIGIN.unpack_from(batch.values[index] or b"")
+            views.append((view, (origin_partition, origin_offset), batch.timestamps[index]))
+        return out + self._join.enrich(views, batch.partition)
 
     @staticmethod
     def _unwrapped(batch: RecordBatch) -> RecordBatch:

@@ -6,7 +6,7 @@ batch needs. The agent around it delivers what comes out through the outbox, and
 
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -21,6 +21,7 @@ from pipeline.transport.consumer import batches
 
 log = logging.getLogger(__name__)
 
+FEW = 4
 MAX_VALUE_BYTES = 512 * 1024  # what is made of a record has to fit into a message of 1 MiB, too
 
 
@@ -66,6 +67,10 @@ class AvroProcessor:
         A null value is a bad record, unless the topic is a table's: then the record is None.
         """
         self.counts["consumed"] += len(batch)
+        together = self._together(batch)
+        if together is not None:
+            yield from enumerate(together)
+            return
         for index, value in enumerate(batch.values):
             try:
                 if not batch.keys[index]:
@@ -77,6 +82,15 @@ class AvroProcessor:
                 yield index, None if value is None and self._tombstones else self._decode(value)
             except BadRecord as error:
                 out.append(self.dead_letter(batch, index, error))
+
+    def _together(self, batch: RecordBatch) -> list[Record] | None:
+        """All records at once, which is quick; None when one may be bad: then each is looked at by itself."""
+        values, keys, timestamps = batch.values, batch.keys, batch.timestamps
+        if len(values) < FEW or None in values or not all(keys) or min(timestamps) < 0:
+            return None
+        if max(map(len, values)) > MAX_VALUE_BYTES:  # type: ignore[arg-type]
+            return None
+        return self._decode.together(values)
 
     def event_time_ms(self, batch: RecordBatch, index: int, record: Record) -> int:
         """A record's event time, from the topic's column for it or the record's own timestamp.
@@ -92,6 +106,34 @@ class AvroProcessor:
         if time_ms < 0:
             raise BadRecord(f"{self.topic.event_time} {time_ms} ms is negative")
         return time_ms
+
+    def timed(self, batch: RecordBatch, out: list[Outgoing]) -> tuple[list[Record], Sequence[int], Sequence[int]]:
+        """The good records, their places in the batch and their event times; a dead letter in `out` for each bad one.
+
+        A record is bad, too, when it has no event time, or one before 1970.
+        """
+        decoded = list(self.decoded(batch, out))
+        if len(decoded) == len(batch) and (times_ms := self._times_ms(batch, decoded)) is not None:
+            return [record for _, record in decoded], range(len(batch)), times_ms
+        records, places, times = [], [], []
+        for place, record in decoded:
+            try:
+                times.append(self.event_time_ms(batch, place, record))
+            except BadRecord as error:
+                out.append(self.dead_letter(batch, place, error))
+                continue
+            records.append(record)
+            places.append(place)
+        return records, places, times
+
+    def _times_ms(self, batch: RecordBatch, decoded: list[tuple[int, Record]]) -> Sequence[int] | None:
+        """All event times at once; None when each has to be looked at."""
+        if self.topic.event_time is None:
+            return batch.timestamps
+        column = [record[self.topic.event_time] for _, record in decoded]
+        if any(type(time_ms) is not int for time_ms in column) or min(column, default=0) < 0:
+            return None
+        return column
 
     def dead_letter(self, batch: RecordBatch, index: int, error: BadRecord) -> Outgoing:
         """Count and make the letter of a bad record."""

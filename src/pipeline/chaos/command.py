@@ -79,7 +79,7 @@ def chaos(
     from pipeline.chaos.scene import Options
 
     console = Console(stderr=True)
-    for noisy in ("aiokafka", "pipeline.sources", "schema_registry"):  # outages are what the run is for
+    for noisy in ("aiokafka", "pipeline.sources", "schema_registry", "sqlalchemy"):  # outages are what the run is for
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
     environment = {} if guarantee is None else {"PIPELINE_PROCESSING_GUARANTEE": guarantee}
     plan = Plan(seed, seconds, kinds, rate, faults, every, verify_timeout, guarantee or "guarantee as set")

@@ -5,6 +5,7 @@ associative and commutative: partials of several source partitions give one tota
 themselves are in `functions.py`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -28,6 +29,9 @@ class Function(Protocol):
     def add(self, state: Any, value: Any, offset: int) -> Any:
         """The state after one more value, from the row at `offset` of its partition; `state` itself stays as it is."""
 
+    def add_many(self, state: Any, values: Sequence[Any], offsets: Sequence[int]) -> Any:
+        """The state after these values, from the rows at these rising offsets: as if each were added in turn."""
+
     def merge(self, left: Any, right: Any) -> Any:
         """The state of both together."""
 
@@ -36,6 +40,18 @@ class Function(Protocol):
 
     def fields(self) -> list[Field]:
         """The Avro fields of the result's columns, in their order: {"name": ..., "type": ...}."""
+
+
+class OneByOne:
+    """What functions have that know no quicker way for many values."""
+
+    __slots__ = ()
+
+    def add_many(self: Function, state: Any, values: Sequence[Any], offsets: Sequence[int]) -> Any:
+        """Each in turn."""
+        for value, offset in zip(values, offsets, strict=True):
+            state = self.add(state, value, offset)
+        return state
 
 
 class Subtracting(Function, Protocol):

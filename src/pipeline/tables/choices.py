@@ -9,7 +9,7 @@ from math import isfinite
 from typing import Any
 
 from pipeline.errors import SettingError
-from pipeline.tables.aggregate import Field, Row
+from pipeline.tables.aggregate import Field, OneByOne, Row
 
 TYPES = ("string", "int", "long", "float", "double", "boolean")
 Scalar = str | int | float | bool
@@ -26,7 +26,7 @@ def _check_type(function: object, avro_type: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Choice(ABC):
+class _Choice(OneByOne, ABC):
     """One value out of all, null when there is none. State: null or what it was chosen by, the value last."""
 
     column: str
@@ -123,7 +123,7 @@ class LatestByOffset(_Choice):
 
 
 @dataclass(frozen=True, slots=True)
-class TopK:
+class TopK(OneByOne):
     """TOPK(column, k): the `k` (1 or more) largest values, repeated ones too. State: those values, largest first."""
 
     column: str

@@ -9,6 +9,7 @@ latest batch's late rows, too: after a crash nothing else could tell them.
 
 from bisect import bisect_right
 from collections.abc import Iterable
+from operator import lt
 
 from pipeline.tables.aggregate import Aggregate
 from pipeline.tables.partials import Folded, Late, Progress, Rows, Watermark
@@ -46,7 +47,7 @@ class PartitionFold:
         out = Folded()
         before = {name: progress.stream_time_ms for name, progress in self.progress.items()}
         split = bisect_right(rows.offsets, self.applied)
-        replayed = Rows(rows.offsets[:split], rows.times_ms[:split], rows.records[:split], rows.origins[:split])
+        replayed = rows.between(0, split)
         fresh = self._without_duplicates(rows, split, out)
         closing = bool(split)  # a replay sends the watermark again, too
         for name, fold in self._folds.items():
@@ -72,6 +73,8 @@ class PartitionFold:
 
     def _without_duplicates(self, rows: Rows, split: int, out: Folded) -> Rows:
         origins = self.origins
+        if self._all_new(rows, split):
+            return rows.between(split, len(rows.offsets))
         keep: list[int] = []
         for index in range(split, len(rows.offsets)):
             partition, offset = rows.origins[index]
@@ -79,9 +82,17 @@ class PartitionFold:
                 origins[partition] = offset
                 keep.append(index)
         out.duplicates = len(rows.offsets) - split - len(keep)
-        return Rows(
-            [rows.offsets[i] for i in keep],
-            [rows.times_ms[i] for i in keep],
-            [rows.records[i] for i in keep],
-            [rows.origins[i] for i in keep],
-        )
+        return rows.at(keep)
+
+    def _all_new(self, rows: Rows, split: int) -> bool:
+        """Whether all origins lie in one partition, above what is known of it, and rise, as they mostly do."""
+        if split >= len(rows.origins):
+            return False
+        partitions, offsets = zip(*rows.origins[split:], strict=True)
+        first, last = offsets[0], offsets[-1]
+        if partitions.count(partitions[0]) < len(partitions) or first <= self.origins.get(partitions[0], -1):
+            return False
+        if not all(map(lt, offsets, offsets[1:])):
+            return False
+        self.origins[partitions[0]] = last
+        return True

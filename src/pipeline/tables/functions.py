@@ -4,10 +4,11 @@ Nulls are skipped by all of them except COUNT(*); so are NaN and the infinities,
 """
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.tables.aggregate import Field, Row
+from pipeline.tables.aggregate import Field, OneByOne, Row
 from pipeline.tables.choices import (
     EarliestByOffset,
     LatestByOffset,
@@ -56,6 +57,10 @@ class Count:
         """One more row."""
         return state + 1
 
+    def add_many(self, state: int, values: Sequence[object], offsets: Sequence[int]) -> int:
+        """As many rows as there are offsets."""
+        return state + len(offsets)
+
     def merge(self, left: int, right: int) -> int:
         """Both counts."""
         return left + right
@@ -74,7 +79,7 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
-class CountValues:
+class CountValues(OneByOne):
     """COUNT(column): rows whose column has a value. State: int."""
 
     column: str
@@ -106,7 +111,7 @@ class CountValues:
 
 
 @dataclass(frozen=True, slots=True)
-class CountDistinct:
+class CountDistinct(OneByOne):
     """COUNT_DISTINCT(column), exact. State: the distinct values, sorted."""
 
     column: str

@@ -1,11 +1,13 @@
 """The plain values that the two stages of an aggregation exchange."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from pipeline.tables.aggregate import Row
 
 Origin = tuple[int, int]
+Joined = tuple[str, Mapping[str, Mapping[str, Any]]]
 
 
 @dataclass(slots=True)
@@ -13,13 +15,49 @@ class Rows:
     """Decoded rows of one partition, as columns of equal length; `offsets` rise.
 
     `origins` names the source record of each row as (partition, offset): a row whose origin is not above the last
-    one seen from that partition is a duplicate, made by a replay one stage earlier, and is dropped.
+    one seen from that partition is a duplicate, made by a replay one stage earlier, and is dropped. `joined` has the
+    columns that come from tables by the records' keys: {column: (column with the key, table)}.
     """
 
-    offsets: list[int]
-    times_ms: list[int]
-    records: list[Row]
-    origins: list[Origin]
+    offsets: Sequence[int]
+    times_ms: Sequence[int]
+    records: Sequence[Row]
+    origins: Sequence[Origin]
+    joined: Mapping[str, Joined] = field(default_factory=dict)
+    _columns: dict[str, list[Any]] = field(default_factory=dict, init=False)
+
+    def column(self, name: str) -> list[Any]:
+        """One column of the records, or of the tables that they are joined with (null where a table has no row)."""
+        found = self._columns.get(name)
+        if found is None:
+            found = self._columns[name] = self._joined(name) if name in self.joined else self._own(name)
+        return found
+
+    def _own(self, name: str) -> list[Any]:
+        return [record[name] for record in self.records]
+
+    def _joined(self, name: str) -> list[Any]:
+        key, table = self.joined[name]
+        keys = self.column(key)
+        found = {value: None if (row := table.get(value)) is None else row.get(name) for value in set(keys)}
+        return [found[value] for value in keys]
+
+    def between(self, start: int, end: int) -> "Rows":
+        """The rows at the places [start, end)."""
+        if (start, end) == (0, len(self.offsets)):
+            return self
+        offsets, times_ms, records, origins = self.offsets, self.times_ms, self.records, self.origins
+        return Rows(offsets[start:end], times_ms[start:end], records[start:end], origins[start:end], self.joined)
+
+    def at(self, places: Sequence[int]) -> "Rows":
+        """The rows at these places."""
+        return Rows(
+            [self.offsets[place] for place in places],
+            [self.times_ms[place] for place in places],
+            [self.records[place] for place in places],
+            [self.origins[place] for place in places],
+            self.joined,
+        )
 
 
 class Partial(NamedTuple):

@@ -5,10 +5,12 @@ reaches several sessions joins them all, each absorbed session is retired before
 sessions take no more events.
 """
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pipeline.tables.aggregate import Aggregate
 from pipeline.tables.closing import Closing
+from pipeline.tables.grouping import FEW, Grouped
 from pipeline.tables.partials import Folded, Late, Progress, Rows, SessionPartial
 from pipeline.tables.state import State
 from pipeline.tables.windows import Session
@@ -32,6 +34,7 @@ class Sessions:
         self.live: dict[Bounds, Any] = {
             (first, last): state for first, last, state in known if not window.closed(last, stream_time_ms)
         }
+        self.shown = set(self.live)
         self.touched: dict[Bounds, None] = {}
         self.retired: dict[Bounds, None] = {}
 
@@ -54,6 +57,23 @@ class Sessions:
         self.live[first, last] = function.add(state, value, offset)
         self.touched[first, last] = None
         return True
+
+    def add_run(self, first: int, last: int, values: Sequence[Any], offsets: Sequence[int]) -> None:
+        """Fold events in which are all at most one gap apart; no session that they reach may be closed.
+
+        Sessions that came and went within the batch were never shown to anybody: they need no retirement.
+        """
+        gap, function = self._window.gap_ms, self._function
+        absorbed = [bounds for bounds in self.live if bounds[0] - gap <= last and first <= bounds[1] + gap]
+        merged = min([first, *(b[0] for b in absorbed)]), max([last, *(b[1] for b in absorbed)])
+        state = function.zero()
+        for bounds in absorbed:
+            state = function.merge(state, self.live.pop(bounds))
+            self.touched.pop(bounds, None)
+            if bounds != merged and bounds in self.shown:
+                self.retired[bounds] = None
+        self.live[merged] = function.add_many(state, values, offsets)
+        self.touched[merged] = None
 
     def _retire(self, bounds: Bounds) -> None:
         del self.live[bounds]
@@ -102,32 +122,64 @@ class SessionFold:
 
     def fold(self, replayed: Rows, rows: Rows, progress: Progress, out: Folded) -> None:
         """Fold `rows` in; groups that `replayed` had touched send all that they hold again."""
-        group_by, column = self._aggregate.group_by, self._aggregate.function.column
-        before = stream_time = progress.stream_time_ms
-        again: dict[str, None] = dict.fromkeys(r[group_by] for r in replayed.records if r[group_by] is not None)
+        groups = replayed.column(self._aggregate.group_by)
+        again: dict[str, None] = dict.fromkeys(group for group in groups if group is not None)
+        grouped = Grouped.of(self._aggregate, rows)
+        progress.null_groups += grouped.nulls
+        out.null_groups += grouped.nulls
         touched: dict[str, Sessions] = {}
-        for offset, time_ms, record in zip(rows.offsets, rows.times_ms, rows.records, strict=True):
-            group = record[group_by]
-            if group is None:
-                progress.null_groups += 1
-                out.null_groups += 1
-                continue
+        if not self._fold_at_once(grouped, progress, touched, again):
+            self._fold_one_by_one(grouped, progress, touched, again, out)
+        self._close_batch(touched, again, progress.stream_time_ms, out)
+
+    def _fold_at_once(
+        self, rows: Grouped, progress: Progress, touched: dict[str, Sessions], again: dict[str, None]
+    ) -> bool:
+        """Fold all rows in by runs of a group's events, which is quick; False, and nothing done, if one may be late."""
+        if len(rows.offsets) < FEW:
+            return False
+        before, gap = progress.stream_time_ms, self._window.gap_ms
+        stream_time = max(before, max(rows.times_ms))
+        if self._window.closed(min(rows.times_ms) - gap, stream_time):
+            return False
+        offsets, values = rows.offsets, rows.values
+        for group, at in rows.places_by_group().items():
+            sessions = touched[group] = self._sessions(group, before, again)
+            if offsets[at[0]] <= sessions.offset:
+                again[group] = None
+                at = [place for place in at if offsets[place] > sessions.offset]
+                if not at:
+                    continue
+            for first, last, run in runs(rows.times_ms, at, gap):
+                chosen = [values[place] for place in run] if values else ()
+                sessions.add_run(first, last, chosen, [offsets[place] for place in run])
+            sessions.offset = offsets[at[-1]]
+        progress.stream_time_ms = stream_time
+        return True
+
+    def _sessions(self, group: str, before: int, again: dict[str, None]) -> Sessions:
+        known = self._state.get((self._aggregate.name, group))
+        closed_by = -1 if group in again else before  # what goes out again is still needed
+        return Sessions(known, self._aggregate, self._window, closed_by)
+
+    def _fold_one_by_one(
+        self, rows: Grouped, progress: Progress, touched: dict[str, Sessions], again: dict[str, None], out: Folded
+    ) -> None:
+        before = stream_time = progress.stream_time_ms
+        for place, (offset, time_ms, group) in enumerate(zip(rows.offsets, rows.times_ms, rows.groups, strict=True)):
             stream_time = max(stream_time, time_ms)
             sessions = touched.get(group)
             if sessions is None:
-                known = self._state.get((self._aggregate.name, group))
-                closed_by = -1 if group in again else before  # what goes out again is still needed
-                sessions = touched[group] = Sessions(known, self._aggregate, self._window, closed_by)
+                sessions = touched[group] = self._sessions(group, before, again)
             if offset <= sessions.offset:
                 again[group] = None
-            elif sessions.add(time_ms, None if column is None else record[column], offset, stream_time):
+            elif sessions.add(time_ms, rows.values[place] if rows.values else None, offset, stream_time):
                 sessions.offset = offset
             else:
                 progress.late += 1
                 late_by = stream_time - self._window.grace_ms - self._window.gap_ms - time_ms
                 out.late.append(Late(self._aggregate.name, offset, time_ms, time_ms, time_ms, late_by))
         progress.stream_time_ms = stream_time
-        self._close_batch(touched, again, stream_time, out)
 
     def _close_batch(self, touched: dict[str, Sessions], again: dict[str, None], stream_time: int, out: Folded) -> None:
         name = self._aggregate.name
@@ -152,6 +204,17 @@ class SessionFold:
             out.partials.append(
                 SessionPartial(name, group, self._partition, sessions.offset, rows, value[2], stream_time)
             )
+
+
+def runs(times_ms: Sequence[int], places: Sequence[int], gap_ms: int) -> Iterator[tuple[int, int, list[int]]]:
+    """(first time, last time, places, rising) of events that follow each other within the gap, by time."""
+    by_time = sorted(places, key=times_ms.__getitem__)
+    start = 0
+    for end in range(1, len(by_time) + 1):
+        last = times_ms[by_time[end - 1]]
+        if end == len(by_time) or times_ms[by_time[end]] - last > gap_ms:
+            yield times_ms[by_time[start]], last, sorted(by_time[start:end])
+            start = end
 
 
 def _bounds(pair: list[int]) -> Bounds:

@@ -9,7 +9,7 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 from math import fsum
 
 from pipeline.errors import SettingError
-from pipeline.tables.aggregate import Field, Row
+from pipeline.tables.aggregate import Field, OneByOne, Row
 
 LARGEST = 1e290
 MAX_SCALE = 18
@@ -34,7 +34,7 @@ def exact_sum(terms: Sequence[float]) -> list[float]:
 
 
 @dataclass(frozen=True, slots=True)
-class SumLong:
+class SumLong(OneByOne):
     """SUM of whole numbers; the total must be within a long. State: int."""
 
     column: str
@@ -66,7 +66,7 @@ class SumLong:
 
 
 @dataclass(frozen=True, slots=True)
-class SumDecimal:
+class SumDecimal(OneByOne):
     """SUM of decimals with at most `scale` (0 to 18) digits after the point, exact. State: int, in 10**-scale.
 
     A `Decimal` is taken by its value, rounded half up where it is finer; an `int` is already in 10**-scale, such as
@@ -118,7 +118,7 @@ class SumDecimal:
 
 
 @dataclass(frozen=True, slots=True)
-class SumDouble:
+class SumDouble(OneByOne):
     """SUM of doubles, the double nearest to the true sum. State: see `exact_sum`.
 
     NaN and anything beyond 1e290 in size are skipped like null: neither JSON nor a sum could hold them.
@@ -153,7 +153,7 @@ class SumDouble:
 
 
 @dataclass(frozen=True, slots=True)
-class Average:
+class Average(OneByOne):
     """AVG of numbers, taken as doubles; null when there is none. State: [how many, *`exact_sum`].
 
     NaN and anything beyond 1e290 in size are skipped like null.

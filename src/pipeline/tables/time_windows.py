@@ -4,9 +4,12 @@ from typing import Any
 
 from pipeline.tables.aggregate import Aggregate
 from pipeline.tables.closing import Closing
+from pipeline.tables.grouping import FEW, Grouped, places_by_window
 from pipeline.tables.partials import Folded, Late, Partial, Progress, Rows
 from pipeline.tables.state import State
 from pipeline.tables.windows import TimeWindow, Unwindowed
+
+Touched = dict[tuple[str, int], list[Any]]
 
 
 class WindowFold:
@@ -39,20 +42,46 @@ class WindowFold:
 
     def fold(self, replayed: Rows, rows: Rows, progress: Progress, out: Folded) -> None:
         """Fold `rows` in; partials that `replayed` had touched go out again, unchanged."""
-        touched: dict[tuple[str, int], list[Any]] = {}
+        touched: Touched = {}
         self._recall(replayed, touched)
+        grouped = Grouped.of(self._aggregate, rows)
+        progress.null_groups += grouped.nulls
+        out.null_groups += grouped.nulls
+        if not self._fold_at_once(grouped, progress, touched):
+            self._fold_one_by_one(grouped, progress, touched, out)
+        self._close_batch(touched, progress.stream_time_ms, out)
+
+    def _fold_at_once(self, rows: Grouped, progress: Progress, touched: Touched) -> bool:
+        """Fold all rows in by (group, window), which is quick; False, with nothing done, when one may be late."""
+        if len(rows.offsets) < FEW:
+            return False
+        stream_time = max(progress.stream_time_ms, max(rows.times_ms))
+        if self._window.closed(self._window.starts(min(rows.times_ms))[0], stream_time):
+            return False
+        places = places_by_window(self._window, rows)
+        if places is None:
+            return False
+        offsets, times_ms, values = rows.offsets, rows.times_ms, rows.values
+        for (group, start), at in places.items():
+            entry = touched.get((group, start)) or self._open(group, start, touched)
+            if offsets[at[0]] <= entry[0]:
+                at = [place for place in at if offsets[place] > entry[0]]
+                if not at:
+                    continue
+            entry[0] = offsets[at[-1]]
+            entry[1] = max(entry[1], max(map(times_ms.__getitem__, at)))
+            chosen = [values[place] for place in at] if values else ()
+            entry[2] = self._aggregate.function.add_many(entry[2], chosen, [offsets[place] for place in at])
+        progress.stream_time_ms = stream_time
+        return True
+
+    def _fold_one_by_one(self, rows: Grouped, progress: Progress, touched: Touched, out: Folded) -> None:
         add, starts, closed = self._aggregate.function.add, self._window.starts, self._window.closed
-        group_by, column = self._aggregate.group_by, self._aggregate.function.column
         stream_time = progress.stream_time_ms
-        for offset, time_ms, record in zip(rows.offsets, rows.times_ms, rows.records, strict=True):
-            group = record[group_by]
-            if group is None:
-                progress.null_groups += 1
-                out.null_groups += 1
-                continue
+        for place, (offset, time_ms, group) in enumerate(zip(rows.offsets, rows.times_ms, rows.groups, strict=True)):
             if time_ms > stream_time:
                 stream_time = time_ms
-            value = None if column is None else record[column]
+            value = rows.values[place] if rows.values else None
             for start in starts(time_ms):
                 if closed(start, stream_time):
                     progress.late += 1
@@ -64,18 +93,17 @@ class WindowFold:
                     entry[1] = max(entry[1], time_ms)
                     entry[2] = add(entry[2], value, offset)
         progress.stream_time_ms = stream_time
-        self._close_batch(touched, stream_time, out)
 
-    def _recall(self, replayed: Rows, touched: dict[tuple[str, int], list[Any]]) -> None:
-        for time_ms, record in zip(replayed.times_ms, replayed.records, strict=True):
-            group = record[self._aggregate.group_by]
+    def _recall(self, replayed: Rows, touched: Touched) -> None:
+        groups = replayed.column(self._aggregate.group_by)
+        for time_ms, group in zip(replayed.times_ms, groups, strict=True):
             if group is not None:
                 for start in self._window.starts(time_ms):
                     known = self._state.get((self._aggregate.name, group, start))
                     if known is not None and (group, start) not in touched:
                         touched[group, start] = list(known)
 
-    def _open(self, group: str, start: int, touched: dict[tuple[str, int], list[Any]]) -> list[Any]:
+    def _open(self, group: str, start: int, touched: Touched) -> list[Any]:
         known = self._state.get((self._aggregate.name, group, start))
         entry = [-1, -1, self._aggregate.function.zero()] if known is None else list(known)
         touched[group, start] = entry
@@ -83,7 +111,7 @@ class WindowFold:
             self._open_windows.add(start, group)
         return entry
 
-    def _close_batch(self, touched: dict[tuple[str, int], list[Any]], stream_time: int, out: Folded) -> None:
+    def _close_batch(self, touched: Touched, stream_time: int, out: Folded) -> None:
         name = self._aggregate.name
         for (group, start), entry in touched.items():
             self._state.put((name, group, start), entry)

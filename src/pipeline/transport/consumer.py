@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import faust
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import ConsumerStoppedError
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.types import TP, EventT, StreamT
 from faust.types.tuples import ConsumerMessage, Message
 
 from pipeline.records import RecordBatch
+from pipeline.transport.fetching import fetched_batches
 from pipeline.transport.group import Member, seek_to_stable, stable_offsets
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 
 FETCH_S = 0.2
+CREATE_TIME = 0
 
 
 class BatchSchema(faust.Schema[Any, Any]):
@@ -39,13 +42,27 @@ class BatchSchema(faust.Schema[Any, Any]):
         return message.value
 
 
-class CommittedConsumerThread(AIOKafkaConsumerThread):
-    """Faust's consumer thread, which never shows records of open or aborted transactions (the poller's are such)."""
+class BatchConsumerThread(AIOKafkaConsumerThread):
+    """Faust's consumer thread, which fetches batches, and never shows records of open or aborted transactions."""
 
     def _create_worker_consumer(self, transport: Transport) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
         consumer._isolation_level = "read_committed"
         return consumer
+
+    async def _fetch_records(
+        self,
+        consumer: AIOKafkaConsumer,
+        active_partitions: set[TP],
+        timeout: float | None = None,
+        max_records: int | None = None,
+    ) -> Any:
+        if not self.consumer.flow_active:
+            return {}
+        if consumer._closed or consumer._fetcher._closed:
+            raise ConsumerStoppedError()
+        with consumer._fetcher._subscriptions.fetch_context():
+            return await fetched_batches(consumer._fetcher, active_partitions, timeout or 0.0, max_records or 1)
 
 
 class BatchConsumer(Consumer):
@@ -62,7 +79,7 @@ class BatchConsumer(Consumer):
         super().__init__(*args, **kwargs)
 
     def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
-        return CommittedConsumerThread(self, loop=self.loop, beacon=self.beacon)
+        return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     def member(self) -> Member:
         """Our membership of the group as of now."""
@@ -99,14 +116,14 @@ class BatchConsumer(Consumer):
         generation = self._fetch_generation
         if fetched is None or self.should_stop:
             return
-        for tp, records in fetched.items():
+        for tp, batch in cast("dict[TP, RecordBatch]", fetched).items():
             if not self.flow_active or generation is None or self.app.serving_generation != generation:
                 return  # a rebalance came in between: reading goes on from the committed offsets
-            if records and (active is None or tp in active or tp in self._buffered_partitions):
+            if active is None or tp in active or tp in self._buffered_partitions:
                 self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
-                yield tp, self._batch_message(tp, records, generation)
+                yield TP(*tp), batch_message(TP(*tp), batch, generation)
                 if self.app.serving_generation == generation:
-                    self._read_offset[tp] = records[-1].offset
+                    self._read_offset[tp] = batch.offsets[-1]
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
         self._fetch_generation = self.app.serving_generation
@@ -123,30 +140,6 @@ class BatchConsumer(Consumer):
         with it when it is dropped.
         """
         await self._not_fetching.wait()
-
-    def _batch_message(self, tp: TP, records: list[Any], generation: int) -> ConsumerMessage:
-        first = records[0]
-        batch = RecordBatch(
-            tp.topic,
-            tp.partition,
-            [record.offset for record in records],
-            [record.timestamp for record in records],
-            [record.key for record in records],
-            [record.value for record in records],
-        )
-        return ConsumerMessage(
-            tp.topic,
-            tp.partition,
-            first.offset,
-            max(first.timestamp, 0) / 1000.0,
-            first.timestamp_type,
-            [],
-            None,
-            cast(Any, batch),
-            None,
-            tp=tp,
-            generation_id=generation,
-        )
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """Holes between batches need no book-keeping: what is committed is a position."""
@@ -191,6 +184,24 @@ class BatchConsumer(Consumer):
         await super().on_partitions_revoked(revoked)
         for tp in revoked:
             self._positions.pop(tp, None)
+
+
+def batch_message(tp: TP, batch: RecordBatch, generation: int) -> ConsumerMessage:
+    """The Faust message that carries a batch: it has the offset and time of the first record."""
+    time_s = max(batch.timestamps[0], 0) / 1000.0
+    return ConsumerMessage(
+        tp.topic,
+        tp.partition,
+        batch.offsets[0],
+        time_s,
+        CREATE_TIME,
+        [],
+        None,
+        cast(Any, batch),
+        None,
+        tp=tp,
+        generation_id=generation,
+    )
 
 
 class BatchTransport(Transport):

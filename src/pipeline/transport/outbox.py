@@ -14,6 +14,7 @@ from pipeline.records import Outgoing, RecordBatch
 from pipeline.transport.group import Member
 
 FEW = 32
+CHANGELOG = "-changelog"
 
 
 def partition_for(key: bytes, partitions: int) -> int:
@@ -84,8 +85,16 @@ class AtLeastOnceOutbox(Service):
         await asyncio.gather(*await enqueue(self._producer, records, self._partitions))
 
     async def deliver(self, records: Iterable[Outgoing], source: RecordBatch | None = None) -> None:
-        """Send records as `send` does; `source` is acknowledged by the agent afterwards."""
-        await self.send(records)
+        """Send records as `send` does, the state first; `source` is acknowledged by the agent afterwards.
+
+        A crash in between may leave state whose rows have not gone out: the replay sends them. Rows of which the state
+        does not know could not be taken back.
+        """
+        records = list(records)
+        state = [record for record in records if record.topic.endswith(CHANGELOG)]
+        if state:
+            await self.send(state)
+        await self.send(record for record in records if not record.topic.endswith(CHANGELOG))
 
     def assigned(self, member: Member, positions: Mapping[TopicPartition, int]) -> None:
         """The consumer commits: nothing to know."""

@@ -45,6 +45,10 @@ class References(Service):
         """Names of the topics that are followed."""
         return set(self._tables)
 
+    def rows(self, topic: str) -> dict[str, dict[str, Any]]:
+        """The rows of a topic's table by key, kept up to date in place; raises KeyError when it is not followed."""
+        return self._tables[topic].rows()
+
     async def take(self, batch: RecordBatch) -> None:
         """Apply a batch of one of the topics to its table."""
         await self._apply(self._tables[batch.topic], batch)

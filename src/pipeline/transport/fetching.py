@@ -1,0 +1,117 @@
+"""What a consumer has fetched, as batches of columns: no object per record, no step of a generator per record.
+
+aiokafka's fetcher keeps whole responses by partition, and makes a `ConsumerRecord` of each record when it is asked for
+records. Here the same responses are taken a Kafka record batch at a time, with the same rules: damaged batches are
+refused, aborted transactions and control batches are passed over, and a response to an earlier position is dropped.
+"""
+
+import asyncio
+from collections.abc import Collection
+from operator import attrgetter
+from typing import Any
+
+from aiokafka import TopicPartition
+from aiokafka.consumer.fetcher import READ_COMMITTED, Fetcher, FetchResult, PartitionRecords
+from aiokafka.errors import CorruptRecordException
+
+from pipeline.records import RecordBatch
+
+COLUMNS = attrgetter("offset", "timestamp", "key", "value")
+
+
+async def fetched_batches(
+    fetcher: Fetcher, partitions: Collection[TopicPartition], timeout_s: float, most: int
+) -> dict[TopicPartition, RecordBatch]:
+    """{partition: what has been fetched of it}, of these partitions; waits up to `timeout_s` for something to come.
+
+    It ends with the Kafka record batch that brings it to `most` records in all. Raises what aiokafka would.
+    """
+    deadline = asyncio.get_running_loop().time() + timeout_s
+    while True:
+        if fetcher._subscriptions.reassignment_in_progress:
+            await fetcher._subscriptions.wait_for_assignment()
+        taken = _taken(fetcher, partitions, most)
+        left_s = deadline - asyncio.get_running_loop().time()
+        if taken or left_s <= 0:
+            return taken
+        waiter = fetcher._create_fetch_waiter()
+        done, _ = await asyncio.wait([waiter], timeout=left_s)
+        if not done or fetcher._closed:
+            waiter.cancel()
+            return {}
+        waiter.result()
+
+
+def _taken(fetcher: Fetcher, partitions: Collection[TopicPartition], most: int) -> dict[TopicPartition, RecordBatch]:
+    taken: dict[TopicPartition, RecordBatch] = {}
+    for tp in list(fetcher._records):
+        if tp not in partitions:
+            if not fetcher._subscriptions.is_assigned(tp):
+                del fetcher._records[tp]
+            continue
+        found = fetcher._records[tp]
+        if not isinstance(found, FetchResult):
+            if taken:
+                break  # the error is for the next call
+            _drop(fetcher, tp)
+            found.check_raise()
+            continue
+        try:
+            batch = take(found, tp, most)
+        finally:
+            if not found.has_more():
+                _drop(fetcher, tp)
+        if batch is not None:
+            taken[tp] = batch
+            most -= len(batch)
+            if most <= 0:
+                break
+    return taken
+
+
+def _drop(fetcher: Fetcher, tp: TopicPartition) -> None:
+    """What was fetched of a partition has been taken: the next fetch may begin."""
+    del fetcher._records[tp]
+    fetcher._notify(fetcher._wait_consume_future)
+
+
+def take(result: FetchResult, tp: TopicPartition, most: int) -> RecordBatch | None:
+    """The next `most` records or a few more, and the position behind them; None where there is none."""
+    if not result.has_more() or not result.check_assignment(tp):
+        return None
+    fetched = result._partition_records
+    records: list[Any] = []
+    try:
+        while len(records) < most and fetched._records.has_next():
+            records += _next(fetched, tp)
+    except CorruptRecordException:
+        result._partition_records = None  # it is fetched again, from the position of before
+        raise
+    result._update_position()
+    if not fetched._records.has_next():
+        result._partition_records = None
+    if not records:
+        return None
+    offsets, timestamps, keys, values = zip(*map(COLUMNS, records), strict=True)
+    return RecordBatch(tp.topic, tp.partition, offsets, timestamps, keys, values, fetched.next_fetch_offset)
+
+
+def _next(fetched: PartitionRecords, tp: TopicPartition) -> list[Any]:
+    """The records of the next Kafka record batch that are to be seen; the position moves behind the batch."""
+    batch = fetched._records.next_batch()
+    if fetched._check_crcs and not batch.validate_crc():
+        raise CorruptRecordException(f"Invalid CRC - {tp}")
+    if fetched._isolation_level == READ_COMMITTED and batch.producer_id is not None:
+        fetched._consume_aborted_up_to(batch.base_offset)
+        if batch.is_control_batch and fetched._contains_abort_marker(batch):
+            fetched._aborted_producers.discard(batch.producer_id)
+        if batch.is_transactional and batch.producer_id in fetched._aborted_producers:
+            fetched.next_fetch_offset = batch.next_offset
+            return []
+    position, fetched.next_fetch_offset = fetched.next_fetch_offset, batch.next_offset
+    if batch.is_control_batch:
+        return []
+    records = list(batch)
+    if records and records[0].offset < position:  # a fetch returns the whole batch in which it begins
+        records = [record for record in records if record.offset >= position]
+    return records

@@ -1,0 +1,144 @@
+"""The quick ways of the wire format give the same, byte for byte and row for row, as fastavro one by one."""
+
+from io import BytesIO
+from typing import Any
+
+import fastavro
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.avro_writer import KEPT_STRINGS, NullableStrings, Strings, flat_writer
+from pipeline.codecs import Decoder, Encoder, schema
+
+LONGS, INTS = st.integers(-(1 << 63), (1 << 63) - 1), st.integers(-(1 << 31), (1 << 31) - 1)
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "string": st.text(),
+    "long": st.one_of(st.integers(-200, 200), LONGS),
+    "int": INTS,
+    "double": st.floats(allow_nan=False),
+    "boolean": st.booleans(),
+}
+FIELDS = [
+    {"name": f"{'nullable_' if nullable else ''}{kind}", "type": ["null", kind] if nullable else kind}
+    for kind in VALUES
+    for nullable in (False, True)
+]
+FLAT = {"type": "record", "name": "Flat", "fields": FIELDS}
+FLAT_RECORDS = st.fixed_dictionaries(
+    {
+        field["name"]: st.one_of(st.none(), VALUES[field["type"][1]])
+        if isinstance(field["type"], list)
+        else VALUES[field["type"]]
+        for field in FIELDS
+    }
+)
+
+
+def by_fastavro(record: dict[str, Any]) -> bytes:
+    out = BytesIO()
+    fastavro.schemaless_writer(out, fastavro.parse_schema(FLAT), record)
+    return out.getvalue()
+
+
+@given(FLAT_RECORDS)
+def test_flat_records_are_written_as_fastavro_writes_them(record: dict[str, Any]) -> None:
+    write = flat_writer(FLAT)
+    assert write is not None
+    assert write(record) == by_fastavro(record)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("long", True),
+        ("long", 1 << 63),
+        ("long", "1"),
+        ("int", 1 << 31),
+        ("double", 1),
+        ("boolean", 1),
+        ("string", 1),
+        ("nullable_string", b"x"),
+        ("nullable_long", 1.0),
+    ],
+)
+def test_what_does_not_fit_exactly_is_left_to_fastavro(field: str, value: Any) -> None:
+    write = flat_writer(FLAT)
+    good = {"string": "", "long": 0, "int": 0, "double": 0.0, "boolean": False}
+    record = {name: good.get(name) for name in (f["name"] for f in FIELDS)}
+    assert write is not None
+    assert write(record) is not None
+    assert write(record | {field: value}) is None
+    del record[field]
+    assert write(record) is None
+
+
+def test_a_record_with_other_types_than_primitives_is_not_flat() -> None:
+    for kind in ({"type": "array", "items": "string"}, ["null", "string", "long"], ["string", "null"], "bytes"):
+        assert flat_writer({"fields": [{"name": "x", "type": kind}]}) is None
+    assert flat_writer(schema("user")) is None
+    assert flat_writer(schema("extended_pageview")) is not None
+
+
+def test_an_encoder_takes_defaults_and_refuses_what_is_wrong() -> None:
+    encode = Encoder(
+        {**FLAT, "fields": [{"name": "a", "type": "long"}, {"name": "b", "type": "long", "default": 7}]}, 1
+    )
+    assert encode({"a": 1}) == b"\0\0\0\0\x01\x02\x0e"
+    with pytest.raises((TypeError, ValueError)):
+        encode({"a": "x", "b": 1})
+
+
+@pytest.mark.parametrize("cache", [Strings(), NullableStrings()])
+def test_only_so_many_strings_are_kept(cache: dict[Any, bytes]) -> None:
+    for number in range(KEPT_STRINGS + 10):
+        assert cache[str(number)].endswith(str(number).encode())
+    assert len(cache) == 10
+
+
+VIEW = {"viewtime": 1, "userid": "User_1", "pageid": "Page_10"}
+views = st.fixed_dictionaries({"viewtime": LONGS, "userid": st.text(max_size=5), "pageid": st.text(max_size=5)})
+
+
+def decoder(given_schema: Any = "pageview", **writers: Any) -> Decoder:
+    made = Decoder(given_schema)
+    for number, writer in writers.items():
+        made.learn(int(number.removeprefix("id")), writer)
+    return made
+
+
+@given(st.lists(views, min_size=1, max_size=20))
+def test_a_batch_is_read_in_one_go_as_one_by_one(records: list[dict[str, Any]]) -> None:
+    decode, encode = decoder(id7=schema("pageview")), Encoder("pageview", 7)
+    values = [encode(record) for record in records]
+    assert decode.together(values) == [decode(value) for value in values] == records
+
+
+@given(st.lists(views, min_size=2, max_size=6), st.data())
+def test_a_batch_with_damage_is_not_read_in_one_go_unless_each_could_be_read(
+    records: list[dict[str, Any]], data: st.DataObject
+) -> None:
+    """Bytes are changed, taken away or added: what is read in one go is what one by one would have given."""
+    decode, encode = decoder(id7=schema("pageview")), Encoder("pageview", 7)
+    values = [encode(record) for record in records]
+    place = data.draw(st.integers(0, len(values) - 1))
+    start = data.draw(st.integers(0, len(values[place])))
+    end = data.draw(st.integers(start, len(values[place])))
+    values[place] = values[place][:start] + data.draw(st.binary(max_size=8)) + values[place][end:]
+    together = decode.together(values)
+    if together is not None:
+        assert together == [decode(value) for value in values]
+
+
+def test_nulls_unknown_ids_and_several_ids_are_looked_at_one_by_one() -> None:
+    decode = decoder(id7=schema("pageview"), id8=schema("pageview"))
+    seven, eight = Encoder("pageview", 7)(VIEW), Encoder("pageview", 8)(VIEW)
+    assert decode.together([seven, seven]) == [VIEW, VIEW]
+    for values in ([], [None], [seven, None], [seven, eight], [Encoder("pageview", 9)(VIEW)], [b"x", b"y"]):
+        assert decode.together(values) is None
+
+
+def test_a_batch_of_an_older_or_newer_writer_is_read_into_the_readers_shape() -> None:
+    newer = {**schema("pageview"), "fields": [*schema("pageview")["fields"], {"name": "more", "type": "string"}]}
+    values = [Encoder(newer, 7)({**VIEW, "more": "x"}) for _ in range(3)]
+    assert decoder(id7=newer).together(values) == [VIEW] * 3
