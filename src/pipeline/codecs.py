@@ -52,11 +52,41 @@ def schema_id(value: bytes | None) -> int | None:
     return int.from_bytes(value[1:5], "big")
 
 
+class Handover:
+    """Records by their written form, from who writes them to who reads them back in the same process, each once.
+
+    Reading the bytes would give the same records: this only spares it. Between `most` and twice as many are kept;
+    what is not asked for is dropped, the oldest first.
+    """
+
+    def __init__(self, most: int = 8_192) -> None:
+        self._most = most
+        self._young: dict[bytes | None, Record] = {}
+        self._old: dict[bytes | None, Record] = {}
+
+    def put(self, value: bytes, record: Record) -> None:
+        """Keep a record until it is taken."""
+        if len(self._young) >= self._most:
+            self._old, self._young = self._young, {}
+        self._young[value] = record
+
+    def take(self, values: Sequence[bytes | None]) -> list[Record] | None:
+        """The records of all these values, which are no longer kept then; None when one is not known."""
+        young, old = self._young, self._old
+        if not (young or old):
+            return None
+        found = [young.pop(value, None) or old.pop(value, None) for value in values]
+        return None if None in found else found  # type: ignore[return-value]
+
+
 class Encoder:
     """Writes records of one schema under the id that the registry gave it.
 
-    The id may be set later than the encoder is made (`registered`), but before it is first used.
+    The id may be set later than the encoder is made (`registered`), but before it is first used. With a `handover`,
+    records that are written are kept for a decoder of the same process; they must not be changed afterwards.
     """
+
+    handover: Handover | None = None
 
     def __init__(self, given: Schema, registered_id: int | None = None) -> None:
         self._schema = fastavro.parse_schema(schema(given))
@@ -69,12 +99,15 @@ class Encoder:
         """Set the schema id that goes before every record."""
         self._header = HEADER.pack(MAGIC, number)
 
-    def __call__(self, record: Mapping[str, Any]) -> bytes:
+    def __call__(self, record: Record) -> bytes:
         """The wire format of a record; a record that does not fit the schema raises ValueError or TypeError."""
         if not self._header:
             raise RuntimeError("the encoder's schema has not been registered yet")
         if self._flat is not None and (written := self._flat(record)) is not None:
-            return self._header + written
+            value = self._header + written
+            if self.handover is not None:
+                self.handover.put(value, record)
+            return value
         out = BytesIO()
         out.write(self._header)
         fastavro.schemaless_writer(out, self._schema, record)
@@ -86,6 +119,8 @@ class Decoder:
 
     Writers' schemas are taught by `learn` before they are met: an id that was not taught is a bad record.
     """
+
+    handover: Handover | None = None
 
     def __init__(self, given: Schema) -> None:
         self._name = schema(given)["name"]
@@ -128,6 +163,8 @@ class Decoder:
 
         None unless all of them are good and written under one schema id: then each has to be looked at by itself.
         """
+        if self.handover is not None and (handed := self.handover.take(values)) is not None:
+            return handed
         header = values[0][: HEADER.size] if values and values[0] else b""
         found = self._marked.get(header)
         if found is None:

@@ -94,6 +94,8 @@ class Topology:
         for part in self.aggregations:
             outputs = {aggregate.name: encoders[aggregate.output] for aggregate in part.aggregates}
             fold = attach_aggregation(app, part, settings.partitions, registry, letters, late, outputs)
+            if part.source.name in encoders:
+                fold.take_over_from(encoders[part.source.name])
             if settings.idle_close_s is not None:
                 close_idle_partitions(app, fold, settings.idle_close_s)
 

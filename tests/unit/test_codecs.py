@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.avro_writer import KEPT_STRINGS, NullableStrings, Strings, flat_writer
-from pipeline.codecs import Decoder, Encoder, schema
+from pipeline.codecs import Decoder, Encoder, Handover, schema
 
 LONGS, INTS = st.integers(-(1 << 63), (1 << 63) - 1), st.integers(-(1 << 31), (1 << 31) - 1)
 VALUES: dict[str, st.SearchStrategy[Any]] = {
@@ -142,3 +142,33 @@ def test_a_batch_of_an_older_or_newer_writer_is_read_into_the_readers_shape() ->
     newer = {**schema("pageview"), "fields": [*schema("pageview")["fields"], {"name": "more", "type": "string"}]}
     values = [Encoder(newer, 7)({**VIEW, "more": "x"}) for _ in range(3)]
     assert decoder(id7=newer).together(values) == [VIEW] * 3
+
+
+def test_records_are_handed_over_once_and_as_they_were_read() -> None:
+    encode, decode = Encoder("pageview", 7), decoder(id7=schema("pageview"))
+    encode.handover = decode.handover = Handover()
+    written = [{**VIEW, "viewtime": number} for number in range(3)]
+    values = [encode(record) for record in written]
+    first = decode.together(values)
+    assert first is not None
+    assert all(one is other for one, other in zip(first, written, strict=True))
+    again = decode.together(values)
+    assert again == written
+    assert again is not None
+    assert again[0] is not written[0]
+
+
+def test_what_was_not_handed_over_is_read_with_all_the_rest() -> None:
+    encode, decode = Encoder("pageview", 7), decoder(id7=schema("pageview"))
+    foreign = encode({**VIEW, "viewtime": 5})
+    encode.handover = decode.handover = Handover()
+    assert decode.together([encode(VIEW), foreign]) == [VIEW, {**VIEW, "viewtime": 5}]
+    assert decode.handover.take([foreign]) is None
+
+
+def test_only_so_many_records_wait_to_be_handed_over_the_newest() -> None:
+    handover = Handover(most=2)
+    for number in range(5):
+        handover.put(b"%d" % number, {"n": number})
+    assert handover.take([b"1"]) is None
+    assert handover.take([b"2", b"3", b"4"]) == [{"n": 2}, {"n": 3}, {"n": 4}]

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from pipeline.agents.letters import DeadLetters
-from pipeline.codecs import Decoder, Record
+from pipeline.codecs import Decoder, Encoder, Handover, Record
 from pipeline.errors import BadRecord
 from pipeline.records import Outgoing, RecordBatch
 from pipeline.timebase import to_ms
@@ -56,6 +56,10 @@ class AvroProcessor:
         self._letters = letters
         self._tombstones = tombstones
         self._decode = Decoder(topic.schema)
+
+    def take_over_from(self, encoder: Encoder) -> None:
+        """Take records that this process itself has written as they were, without reading them back."""
+        encoder.handover = self._decode.handover = Handover()
 
     async def prepare(self, batch: RecordBatch) -> None:
         """Learn the schema ids that the batch uses."""
