@@ -1,4 +1,4 @@
-"""This application's parts, composed for one workload as a user would: a join, and an aggregation over its rows."""
+"""This application's parts, composed for one workload as a user would: a join alone, or an aggregation with a join."""
 
 from collections.abc import Iterable
 from functools import partial
@@ -19,7 +19,7 @@ from pipeline.tables.functions import Count
 from pipeline.tables.joins import Lookup, left_join
 from pipeline.tables.windows import Hopping, Session, Tumbling, Window
 from pipeline.topics import Kind, Topic
-from pipeline.topology import Aggregation, Topology
+from pipeline.topology import Aggregation, TableJoin, Topology
 from pipeline.transport.app import BatchApp
 from pipeline.transport.references import References
 
@@ -61,25 +61,25 @@ def window(config: Configuration) -> Window:
     return Tumbling(config.size_ms, grace_ms=config.grace_ms)
 
 
-def parts(config: Configuration) -> tuple[Topic, Topic, Topology | None]:
-    """Source, joined rows, and what is counted; None: only the join."""
+def parts(config: Configuration) -> tuple[Topic, Topology | None]:
+    """Source, and what is counted; None: only the join."""
     views = Topic(config.input, Kind.EVENT, key="userid", schema="pageview")
-    joined = enriched_topic(config.app_id)
     if config.kind == "enrichment":
-        return views, joined, None
+        return views, None
     count = Aggregate("counts", "page_group", Count("total_pageview"), counts_topic(config.app_id).name, window(config))
-    return views, joined, Topology("bench", Aggregation(joined, count, name=f"{config.app_id}-views"))
+    join = TableJoin("pageid", topics.PAGES, ("page_group",))
+    return views, Topology("bench", Aggregation(views, count, name=f"{config.app_id}-views", joins=[join]))
 
 
 def needed_topics(config: Configuration) -> tuple[Topic, ...]:
-    """Every topic that has to be there before the worker starts, but the input."""
-    _, joined, topology = parts(config)
-    return (joined, *LETTERS) if topology is None else topology.topics()
+    """Every topic that has to be there before the worker starts, the input among them where it is counted."""
+    _, topology = parts(config)
+    return (enriched_topic(config.app_id), *LETTERS) if topology is None else topology.topics()
 
 
 def create(settings: Settings, config: Configuration) -> BatchApp:
     """The application with its agents, nothing started."""
-    views, joined, topology = parts(config)
+    views, topology = parts(config)
     app, registry = new_app(settings), Registry(settings.registry_url)
     app.outbox = outbox(settings)
     schemas = {topic.name: topic for topic in needed_topics(config) if topic.schema is not None}
@@ -91,10 +91,11 @@ def create(settings: Settings, config: Configuration) -> BatchApp:
     app.references = References(
         {topics.PAGES.name: pages}, settings.partitions, loader, app.changelog_reader, settings.reference_wait_s
     )
-    enricher = PageEnricher(views, joined, registry, letters, pages.rows(), encoders[joined.name])
-    attach(app, enricher, "join")
     if topology is not None:
         topology.compose(settings, app, registry, encoders)
+    else:
+        joined = enriched_topic(config.app_id)
+        attach(app, PageEnricher(views, joined, registry, letters, pages.rows(), encoders[joined.name]), "join")
     return app
 
 
