@@ -1,13 +1,15 @@
 """What stands still, and what is only idle."""
 
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 from aiokafka import TopicPartition
 
-from pipeline.transport.watchdog import Stalls, tell_systemd, with_records
+from pipeline.transport.watchdog import EXIT_CODE, Stalls, tell_systemd, with_records
 
 
 def test_what_does_not_move_for_the_timeout_although_there_is_something_to_do_stands_still() -> None:
@@ -80,3 +82,37 @@ def test_without_systemd_nobody_is_told(monkeypatch: pytest.MonkeyPatch) -> None
     began = time.monotonic()
     tell_systemd("WATCHDOG=1")
     assert time.monotonic() - began < 1
+
+
+WORKER = """
+import asyncio, sys, time
+from types import SimpleNamespace
+from pipeline.transport.watchdog import Watchdog
+
+async def main():
+    app = SimpleNamespace(should_stop=sys.argv[1] == "stopping", rebalancing=True, in_recovery=False)
+    watchdog = Watchdog(app, timeout_s=0.5 if sys.argv[1] == "blocked" else 60, stop_s=0.5)
+    await watchdog.on_start()
+    if sys.argv[1] == "blocked":
+        time.sleep(20)
+    await asyncio.sleep(20 if sys.argv[1] == "stopping" else 1.5)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "said"),
+    [
+        ("stopping", EXIT_CODE, "the worker has been stopping for 0 s: the worker ends"),
+        ("blocked", EXIT_CODE, "the event loop has stood still"),
+        ("well", 0, ""),
+    ],
+)
+def test_a_worker_that_does_not_come_to_its_end_or_whose_loop_stands_still_is_ended(
+    state: str, code: int, said: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WORKER, state], capture_output=True, text=True, timeout=15, check=False
+    )
+    assert (done.returncode, said in done.stderr) == (code, True), done.stderr

@@ -112,6 +112,15 @@ class LocalApplication:
     async def feed(self, topic: str, key: bytes | None, value: bytes | None, timestamp_ms: int) -> None:
         """Append a record to a topic and let everything that follows from it happen."""
         self.broker.append(Outgoing(topic, key, value, timestamp_ms))  # type: ignore[arg-type]
+        await self.settled()
+
+    async def feed_batch(self, batch: RecordBatch) -> None:
+        """Give an agent a batch as it would come from a broker, and let everything that follows from it happen."""
+        await self._agents[batch.topic].put(batch, partition=0)
+        await self.settled()
+
+    async def settled(self) -> None:
+        """Give what has been sent to whoever consumes it, until nothing is left."""
         while (pending := self.broker.next_record()) is not None:
             offset, record = pending
             batch = RecordBatch(record.topic, 0, [offset], [record.timestamp_ms], [record.key], [record.value])

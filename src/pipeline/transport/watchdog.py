@@ -1,8 +1,8 @@
 """A worker that stands still ends, so that whoever supervises it starts it again.
 
-Two things are watched: whether records that lie in the brokers are fetched, batches in hand come to their end and
-transactions are committed (by a task), and whether the event loop turns (by a thread, which also tells systemd, where
-it asks for it).
+Three things are watched: whether records that lie in the brokers are fetched, batches in hand come to their end and
+transactions are committed (by a task); whether the event loop turns, and whether a worker that has to stop comes to
+its end (by a thread, which also tells systemd, where it asks for it).
 """
 
 import faulthandler
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 EXIT_CODE = 70
 CHECKS = 6  # per timeout
 READ_MS = 2_000
+STOP_S = 20.0
 
 
 class Stalls:
@@ -56,24 +57,23 @@ class Stalls:
 
 
 class Watchdog(Service):
-    """Ends a worker that has stood still for `timeout_s` seconds."""
+    """Ends a worker that has stood still for `timeout_s` seconds, or takes longer than `stop_s` to stop.
 
-    def __init__(self, app: "BatchApp", timeout_s: float, **kwargs: Any) -> None:
+    A worker that hangs while it stops is still a member of its group, and nobody else gets its partitions.
+    """
+
+    def __init__(self, app: "BatchApp", timeout_s: float, stop_s: float = STOP_S, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._app = app
         self._timeout_s = timeout_s
+        self._stop_s = stop_s
         self._stalls = Stalls(timeout_s)
         self._turned_s = time.monotonic()
-        self._watching = threading.Event()
 
     async def on_start(self) -> None:
-        """Start the thread."""
+        """Start the thread; it ends with the process."""
         self._turned_s = time.monotonic()
-        threading.Thread(target=self._watch_the_loop, name="watchdog", daemon=True).start()
-
-    async def on_stop(self) -> None:
-        """Let the thread end."""
-        self._watching.set()
+        threading.Thread(target=self._watch_the_process, name="watchdog", daemon=True).start()
 
     @Service.task
     async def _turn(self) -> None:
@@ -119,17 +119,27 @@ class Watchdog(Service):
         below = {tp: positions[tp] for tp in standing if isinstance(tp, TopicPartition)}
         return [what for what in standing if what not in below] + await with_records(reader, below)
 
-    def _watch_the_loop(self) -> None:
-        told_s = 0.0
-        while not self._watching.wait(min(1.0, self._timeout_s / CHECKS)):
-            silent_s = time.monotonic() - self._turned_s
-            if silent_s >= self._timeout_s:
-                sys.stderr.write(f"the event loop has stood still for {silent_s:.0f} s: the worker ends\n")
-                faulthandler.dump_traceback(sys.stderr)
-                os._exit(EXIT_CODE)
-            if time.monotonic() - told_s >= 1.0:
+    def _watch_the_process(self) -> None:
+        told_s, stopping_s = 0.0, None
+        while True:
+            time.sleep(min(1.0, self._timeout_s / CHECKS, self._stop_s / CHECKS))
+            now_s = time.monotonic()
+            if self._app.should_stop:
+                stopping_s = now_s if stopping_s is None else stopping_s
+                if now_s - stopping_s >= self._stop_s:
+                    end_process(f"the worker has been stopping for {self._stop_s:.0f} s")
+            elif now_s - self._turned_s >= self._timeout_s:
+                end_process(f"the event loop has stood still for {now_s - self._turned_s:.0f} s")
+            if now_s - told_s >= 1.0:
                 tell_systemd("WATCHDOG=1")
-                told_s = time.monotonic()
+                told_s = now_s
+
+
+def end_process(why: str) -> None:
+    """End at once, saying where every thread stood."""
+    sys.stderr.write(f"{why}: the worker ends\n")
+    faulthandler.dump_traceback(sys.stderr)
+    os._exit(EXIT_CODE)
 
 
 async def with_records(reader: AIOKafkaConsumer, positions: Mapping[TopicPartition, int]) -> list[TopicPartition]:
