@@ -29,7 +29,7 @@ from pipeline.transport.recovery import BatchAssignor, BatchTableManager
 from pipeline.transport.references import References
 from pipeline.transport.transactions import ExactlyOnceOutbox
 
-BUFFERED_BATCHES = 16
+BUFFERED_BATCHES = 4
 
 
 def new_app(settings: Settings) -> BatchApp:

@@ -162,6 +162,13 @@ class BatchConsumer(Consumer):
     def _new_offset(self, tp: TP) -> int | None:
         return self._positions.get(tp)
 
+    def on_buffer_full(self, tp: TP) -> None:
+        """Go on with the partition: a stream whose buffer is full holds up the fetching until it has taken a batch.
+
+        Faust takes a partition out of the fetching instead, and brings back one of them at a time, in the order of a
+        set, while the buffer is nearly empty: under load a partition stood still for minutes.
+        """
+
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Faust's look for partitions that stand still knows nothing of batches; the watchdog does this."""
 
