@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import faust
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import ConsumerStoppedError
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.types import TP, EventT, StreamT
 from faust.types.tuples import ConsumerMessage, Message
 
 from pipeline.records import RecordBatch
-from pipeline.transport.fetching import fetched_batches
+from pipeline.transport.fetching import next_batches
 from pipeline.transport.group import Member, seek_to_stable, stable_offsets
 
 if TYPE_CHECKING:
@@ -59,10 +58,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
     ) -> Any:
         if not self.consumer.flow_active:
             return {}
-        if consumer._closed or consumer._fetcher._closed:
-            raise ConsumerStoppedError()
-        with consumer._fetcher._subscriptions.fetch_context():
-            return await fetched_batches(consumer._fetcher, active_partitions, timeout or 0.0, max_records or 1)
+        return await next_batches(consumer, active_partitions, timeout or 0.0, max_records or 1)
 
 
 class BatchConsumer(Consumer):

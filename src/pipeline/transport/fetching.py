@@ -10,22 +10,31 @@ from collections.abc import Collection
 from operator import attrgetter
 from typing import Any
 
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer.fetcher import READ_COMMITTED, Fetcher, FetchResult, PartitionRecords
-from aiokafka.errors import CorruptRecordException
+from aiokafka.errors import ConsumerStoppedError, CorruptRecordException
 
 from pipeline.records import RecordBatch
 
 COLUMNS = attrgetter("offset", "timestamp", "key", "value")
 
 
-async def fetched_batches(
-    fetcher: Fetcher, partitions: Collection[TopicPartition], timeout_s: float, most: int
+async def next_batches(
+    consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition], timeout_s: float, most: int
 ) -> dict[TopicPartition, RecordBatch]:
     """{partition: what has been fetched of it}, of these partitions; waits up to `timeout_s` for something to come.
 
-    It ends with the Kafka record batch that brings it to `most` records in all. Raises what aiokafka would.
+    It ends with the Kafka record batch that brings it to `most` records in all. Raises what aiokafka's `getmany` would.
     """
+    if consumer._closed or consumer._fetcher._closed:
+        raise ConsumerStoppedError()
+    with consumer._subscription.fetch_context():
+        return await _fetched(consumer._fetcher, partitions, timeout_s, most)
+
+
+async def _fetched(
+    fetcher: Fetcher, partitions: Collection[TopicPartition], timeout_s: float, most: int
+) -> dict[TopicPartition, RecordBatch]:
     deadline = asyncio.get_running_loop().time() + timeout_s
     while True:
         if fetcher._subscriptions.reassignment_in_progress:

@@ -7,7 +7,7 @@ and followed afterwards.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -18,11 +18,16 @@ from faust.types import TP
 from mode import Service
 
 from pipeline.kafka import READ_UNCOMMITTED
+from pipeline.records import RecordBatch
 from pipeline.tables.store import StateTable
 from pipeline.transport.consumer import BatchConsumer
+from pipeline.transport.fetching import next_batches
 
 if TYPE_CHECKING:
     from pipeline.transport.app import BatchApp
+
+FETCH_S = 0.1
+MOST_RECORDS = 20_000
 
 
 class BatchAssignor(PartitionAssignor):
@@ -114,9 +119,10 @@ class BatchRecovery(Recovery):
             changelogs[TopicPartition(table.changelog_topic.get_topic_name(), partition)] = table
         count = 0
         reader = self.app.changelog_reader()
-        async for tp, records in read_to_end(reader, await self._written(list(changelogs))):
-            changelogs[tp].restore(tp.partition, [(record.key, record.value) for record in records])
-            count += len(records)
+        async for batch in read_to_end(reader, await self._written(list(changelogs))):
+            table = changelogs[TopicPartition(batch.topic, batch.partition)]
+            table.restore(batch.partition, zip(cast("Sequence[bytes]", batch.keys), batch.values, strict=True))
+            count += len(batch)
         return count
 
     async def _written(self, changelogs: list[TopicPartition]) -> dict[TopicPartition, int]:
@@ -152,8 +158,8 @@ class BatchTableManager(TableManager):
         self._tables_registered.set()
 
 
-async def read_to_end(consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> Any:
-    """(partition, records) from the beginning up to these end offsets; starts and stops the consumer.
+async def read_to_end(consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> AsyncIterator[RecordBatch]:
+    """Batches from the beginning up to these end offsets; starts and stops the consumer.
 
     Waits for transactions that are open below an end.
     """
@@ -163,9 +169,8 @@ async def read_to_end(consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, 
         await consumer.seek_to_beginning(*ends)
         open_ends = dict(ends)
         while open_ends:
-            fetched = await consumer.getmany(*open_ends, timeout_ms=100)
-            for tp, records in fetched.items():
-                yield tp, records
+            for batch in (await next_batches(consumer, open_ends.keys(), FETCH_S, MOST_RECORDS)).values():
+                yield batch
             for tp in list(open_ends):
                 if await consumer.position(tp) >= open_ends[tp]:
                     consumer.pause(tp)

@@ -10,6 +10,9 @@ from mode import Service
 
 from pipeline.records import RecordBatch
 from pipeline.tables.store import ReferenceTable
+from pipeline.transport.fetching import next_batches
+
+MOST_RECORDS = 5_000
 
 Apply = Callable[[ReferenceTable, RecordBatch], Awaitable[None]]
 
@@ -70,7 +73,7 @@ class References(Service):
             await consumer.seek_to_beginning(*partitions)
             await self._catch_up(consumer, await consumer.end_offsets(partitions))
             while not self.should_stop:
-                await self._poll(consumer, 1_000)
+                await self._poll(consumer, 1.0)
         finally:
             await consumer.stop()
 
@@ -78,7 +81,7 @@ class References(Service):
         behind = dict(ends)
         deadline = asyncio.get_running_loop().time() + self._wait_s
         while not self.should_stop:
-            await self._poll(consumer, 200)
+            await self._poll(consumer, 0.2)
             behind = {tp: end for tp, end in behind.items() if await consumer.position(tp) < end}
             empty = [topic for topic, table in self._tables.items() if not table.rows()]
             late = asyncio.get_running_loop().time() > deadline
@@ -88,14 +91,6 @@ class References(Service):
                 self._ready.set()
                 return
 
-    async def _poll(self, consumer: AIOKafkaConsumer, timeout_ms: int) -> None:
-        for tp, records in (await consumer.getmany(timeout_ms=timeout_ms)).items():
-            batch = RecordBatch(
-                tp.topic,
-                tp.partition,
-                [record.offset for record in records],
-                [record.timestamp for record in records],
-                [record.key for record in records],
-                [record.value for record in records],
-            )
+    async def _poll(self, consumer: AIOKafkaConsumer, timeout_s: float) -> None:
+        for batch in (await next_batches(consumer, consumer.assignment(), timeout_s, MOST_RECORDS)).values():
             await self.take(batch)

@@ -1,0 +1,123 @@
+"""What of Faust's and aiokafka's private parts the transport touches: an upgrade that moves one of them fails here.
+
+The same list in words: docs/architecture.md.
+"""
+
+import inspect
+from importlib.metadata import version
+from typing import Any
+
+import faust
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.client import AIOKafkaClient
+from aiokafka.consumer import fetcher
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.consumer.subscription_state import TopicPartitionState
+from aiokafka.producer.sender import Sender, TxnOffsetCommitHandler
+from faust.assignor.partition_assignor import PartitionAssignor
+from faust.stores.memory import Store
+from faust.tables.manager import TableManager
+from faust.tables.recovery import Recovery
+from faust.transport.consumer import Consumer
+from faust.transport.drivers import aiokafka as driver
+
+from pipeline.tables.store import PartitionStore, StateTable
+from pipeline.transport.app import BatchApp
+from pipeline.transport.consumer import BatchConsumer, BatchConsumerThread, BatchTransport
+from pipeline.transport.group import GroupProducer, MemberOffsetsHandler
+from pipeline.transport.recovery import BatchAssignor, BatchRecovery, BatchTableManager
+
+OVERRIDDEN: list[tuple[type, type, list[str]]] = [
+    (
+        BatchConsumer,
+        driver.Consumer,
+        [
+            "_new_consumer_thread",
+            "getmany",
+            "_getmany",
+            "_add_gap",
+            "ack",
+            "_new_offset",
+            "_filter_tps_with_pending_acks",
+            "seek_to_committed",
+            "on_buffer_full",
+            "verify_event_path",
+            "on_partitions_revoked",
+        ],
+    ),
+    (BatchConsumerThread, driver.AIOKafkaConsumerThread, ["_create_worker_consumer", "_fetch_records"]),
+    (BatchTransport, driver.Transport, ["Consumer"]),
+    (BatchApp, faust.App, ["on_start", "_new_transport", "_create_directories"]),
+    (BatchTableManager, TableManager, ["recovery", "_update_channels"]),
+    (BatchRecovery, Recovery, ["on_rebalance", "_restart_recovery", "_slurp_changelogs", "_publish_stats"]),
+    (BatchAssignor, PartitionAssignor, ["_global_table_standby_assignments"]),
+    (StateTable, faust.Table, ["_new_store"]),
+    (PartitionStore, Store, ["__post_init__"]),
+    (MemberOffsetsHandler, TxnOffsetCommitHandler, ["create_request", "handle_response"]),
+]
+
+USED: list[tuple[Any, list[str]]] = [
+    (Consumer, ["_wait_next_records", "_read_offset", "_buffered_partitions", "_unacked_messages", "flow_active"]),
+    (driver.Consumer, ["_thread"]),
+    (driver.AIOKafkaConsumerThread, ["_ensure_consumer", "call_thread", "thread_loop"]),
+    (TableManager, ["_recovery", "_tables_finalized", "_tables_registered"]),
+    (Recovery, ["signal_recovery_start", "_wait", "_set_recovery_started", "on_recovery_completed", "_generation_id"]),
+    (AIOKafkaConsumer, ["_isolation_level", "_fetcher", "_subscription", "_coordinator", "_closed"]),
+    (
+        fetcher.Fetcher,
+        ["_records", "_wait_consume_future", "_create_fetch_waiter", "_notify", "_subscriptions", "_closed"],
+    ),
+    (fetcher.FetchResult, ["_partition_records", "check_assignment", "_update_position", "has_more"]),
+    (
+        fetcher.PartitionRecords,
+        [
+            "_records",
+            "next_fetch_offset",
+            "_check_crcs",
+            "_isolation_level",
+            "_consume_aborted_up_to",
+            "_contains_abort_marker",
+            "_aborted_producers",
+        ],
+    ),
+    (fetcher.FetchError, ["check_raise"]),
+    (TopicPartitionState, ["_position"]),
+    (GroupCoordinator, ["generation", "member_id", "group_id", "_send_req", "ensure_coordinator_known"]),
+    (AIOKafkaProducer, ["_sender", "_closed", "client"]),
+    (AIOKafkaClient, ["add_topic"]),
+    (Sender, ["_do_txn_offset_commit", "_find_coordinator", "_txn_manager"]),
+]
+
+
+def has(owner: Any, name: str) -> bool:
+    """Whether a class has a member, or sets it as an attribute in its own code or that of its bases."""
+    own = [base for base in inspect.getmro(owner) if base is not object]
+    return hasattr(owner, name) or any(f"self.{name}" in inspect.getsource(base) for base in own)
+
+
+def test_the_versions_are_those_that_were_looked_at() -> None:
+    assert (version("faust-streaming"), version("aiokafka").split(".")[:2]) == ("0.15.3", ["0", "14"])
+
+
+@pytest.mark.parametrize(("ours", "theirs", "names"), OVERRIDDEN, ids=lambda value: getattr(value, "__name__", ""))
+def test_what_is_overridden_is_there_and_takes_the_same(ours: type, theirs: type, names: list[str]) -> None:
+    assert issubclass(ours, theirs)
+    for name in names:
+        assert name in vars(ours), f"{ours.__name__}.{name} is gone: take it out of this list, too"
+        base = getattr(theirs, name, None)
+        assert base is not None, f"{theirs.__name__} has no {name} any more"
+        if inspect.isfunction(base) and inspect.isfunction(vars(ours)[name]) and name != "__init__":
+            assert list(inspect.signature(vars(ours)[name]).parameters) == list(inspect.signature(base).parameters), (
+                name
+            )
+
+
+@pytest.mark.parametrize(("owner", "names"), USED, ids=lambda value: getattr(value, "__name__", ""))
+def test_what_is_used_is_there(owner: Any, names: list[str]) -> None:
+    assert [name for name in names if not has(owner, name)] == []
+
+
+def test_a_producer_commits_offsets_through_what_is_replaced() -> None:
+    assert "self._do_txn_offset_commit(" in inspect.getsource(Sender)
+    assert "_do_txn_offset_commit" in inspect.getsource(GroupProducer.__init__)
