@@ -28,6 +28,7 @@ from pipeline.records import Outgoing
 from pipeline.settings import Settings, settings
 from pipeline.topics import Kind, Topic
 from pipeline.transport.outbox import enqueue
+from pipeline.transport.producer import RecordProducer
 from pipeline.transport.recovery import read_to_end
 
 SOURCE = Topic("bench-source", Kind.EVENT, key="userid", schema="pageview")
@@ -46,7 +47,7 @@ async def write(at: Settings, keys: int) -> None:
     """Create the changelog and fill it."""
     topic = f"{at.app_id}-{TABLE}-changelog"
     await recreate(at, [Topic(topic, Kind.INTERNAL, key="key", retention_ms=None)], [])
-    async with kafka.producer(at) as producer:
+    async with RecordProducer(**kafka.producer_options(at, linger_ms=0)) as producer:
         made = rows(keys, topic, at.partitions)
         while chunk := list(islice(made, CHUNK)):
             for sent in await enqueue(producer, chunk, at.partitions):

@@ -25,6 +25,7 @@ from pipeline.transport.app import BatchApp
 from pipeline.transport.group import GroupProducer
 from pipeline.transport.metrics import serve_metrics
 from pipeline.transport.outbox import AtLeastOnceOutbox
+from pipeline.transport.producer import RecordProducer
 from pipeline.transport.recovery import BatchAssignor, BatchTableManager
 from pipeline.transport.references import References
 from pipeline.transport.transactions import ExactlyOnceOutbox
@@ -89,12 +90,13 @@ def create_app(settings: Settings) -> BatchApp:
 
 def outbox(settings: Settings) -> AtLeastOnceOutbox:
     """The way out of a worker with the guarantee that is set."""
-    make_producer = partial(kafka.producer, settings, linger_ms=0)
+    options = kafka.producer_options(settings, linger_ms=0)
+    make_producer = partial(RecordProducer, **options)
     if settings.processing_guarantee == "at_least_once":
         return AtLeastOnceOutbox(make_producer, settings.partitions)
     make_transactional = partial(
         GroupProducer,
-        **kafka.producer_options(settings, linger_ms=0),
+        **options,
         transactional_id=f"{settings.app_id}-{settings.worker_id or uuid4()}",
         transaction_timeout_ms=int(settings.transaction_timeout_s * 1_000),
     )

@@ -11,6 +11,7 @@ from pipeline.kafka import admin_client
 from pipeline.records import Outgoing
 from pipeline.stack.cluster import Stack
 from pipeline.transport.outbox import enqueue
+from pipeline.transport.producer import RecordProducer
 
 pytestmark = pytest.mark.integration
 
@@ -27,7 +28,8 @@ async def test_a_topic_made_later_does_not_hold_up_the_records_for_the_others(st
     async with admin_client(settings) as admin:
         await admin.create_topics([NewTopic(names[0], 1, 1)])
         for number, later in enumerate(names[1:]):
-            producer = kafka.producer(settings, linger_ms=0, transactional_id=f"{later}-{number}")
+            options = kafka.producer_options(settings, linger_ms=0)
+            producer = RecordProducer(**options, transactional_id=f"{later}-{number}")
             await producer.start()
             try:
                 await admin.create_topics([NewTopic(later, 1, 1)])

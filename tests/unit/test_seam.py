@@ -14,6 +14,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer import fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import TopicPartitionState
+from aiokafka.producer.message_accumulator import MessageAccumulator, MessageBatch
 from aiokafka.producer.sender import Sender, TxnOffsetCommitHandler
 from faust.assignor.partition_assignor import PartitionAssignor
 from faust.stores.memory import Store
@@ -58,7 +59,7 @@ OVERRIDDEN: list[tuple[type, type, list[str]]] = [
 ]
 
 USED: list[tuple[Any, list[str]]] = [
-    (Consumer, ["_wait_next_records", "_read_offset", "_buffered_partitions", "_unacked_messages", "flow_active"]),
+    (Consumer, ["_wait_next_records", "_read_offset", "_unacked_messages", "flow_active"]),
     (driver.Consumer, ["_thread"]),
     (driver.AIOKafkaConsumerThread, ["_ensure_consumer", "call_thread", "thread_loop"]),
     (TableManager, ["_recovery", "_tables_finalized", "_tables_registered"]),
@@ -84,8 +85,10 @@ USED: list[tuple[Any, list[str]]] = [
     (fetcher.FetchError, ["check_raise"]),
     (TopicPartitionState, ["_position"]),
     (GroupCoordinator, ["generation", "member_id", "group_id", "_send_req", "ensure_coordinator_known"]),
-    (AIOKafkaProducer, ["_sender", "_closed", "client"]),
-    (AIOKafkaClient, ["add_topic"]),
+    (AIOKafkaProducer, ["_sender", "_closed", "client", "_message_accumulator", "_txn_manager"]),
+    (AIOKafkaClient, ["add_topic", "_wait_on_metadata"]),
+    (MessageAccumulator, ["_batches", "_append_batch", "create_builder", "_exception", "_closed"]),
+    (MessageBatch, ["_builder", "future", "wait_drain"]),
     (Sender, ["_do_txn_offset_commit", "_find_coordinator", "_txn_manager"]),
 ]
 

@@ -12,21 +12,8 @@ from aiokafka.structs import OffsetAndMetadata
 
 from pipeline.records import Outgoing, RecordBatch
 from pipeline.transport.group import Member, TxnOffsetCommitRequest
-from pipeline.transport.outbox import FEW, AtLeastOnceOutbox, enqueue
+from pipeline.transport.outbox import AtLeastOnceOutbox, enqueue
 from pipeline.transport.transactions import ExactlyOnceOutbox
-
-
-class Builder:
-    """A record batch of at most 50 records."""
-
-    def __init__(self) -> None:
-        self.records: list[tuple[bytes, bytes | None, int]] = []
-
-    def append(self, *, timestamp: int, key: bytes, value: bytes | None) -> object | None:
-        if len(self.records) == 50:
-            return None
-        self.records.append((key, value, timestamp))
-        return self
 
 
 class Producer:
@@ -35,8 +22,6 @@ class Producer:
     member: Member
 
     def __init__(self) -> None:
-        self.client = self
-        self.topics: set[str] = set()
         self.log: list[Any] = []
         self.error: Exception | None = None
         self.fenced = False
@@ -60,22 +45,9 @@ class Producer:
     async def begin_transaction(self) -> None:
         self._note("begin")
 
-    async def send(self, topic: str, value: Any, key: Any, partition: int, timestamp: int) -> "asyncio.Future[None]":
-        self._note((topic, partition, [value]))
-        return self._future()
-
-    def add_topic(self, topic: str) -> "asyncio.Future[None]":
-        self.topics.add(topic)
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        future.set_result(None)
-        return future
-
-    def create_batch(self) -> Builder:
-        return Builder()
-
-    async def send_batch(self, builder: Builder, topic: str, *, partition: int) -> "asyncio.Future[None]":
-        self._note((topic, partition, [value for _, value, _ in builder.records]))
-        return self._future()
+    async def append(self, topic: str, partition: int, records: list[Outgoing]) -> "list[asyncio.Future[None]]":
+        self._note((topic, partition, [record.value for record in records]))
+        return [self._future()]
 
     async def send_offsets_to_transaction(self, offsets: dict[TopicPartition, int], group: str) -> None:
         self._note((group, dict(offsets)))
@@ -190,7 +162,7 @@ async def test_a_batch_that_was_broken_off_is_never_committed(
     async def never(*_: object) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(producer, "send", never)
+    monkeypatch.setattr(producer, "append", never)
     delivery = asyncio.create_task(outbox.deliver([row(b"1")], batch(0)))
     await asyncio.sleep(0.01)
     delivery.cancel()
@@ -203,13 +175,13 @@ async def test_a_batch_that_was_broken_off_is_never_committed(
 async def test_a_commit_waits_for_the_batches_in_hand_and_the_next_ones_wait_for_it(
     outbox: Outbox, producer: Producer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    send, slow = producer.send, asyncio.Event()
+    append, slow = producer.append, asyncio.Event()
 
-    async def slowly(*record: Any) -> Any:
+    async def slowly(*records: Any) -> Any:
         await slow.wait()
-        return await send(*record)
+        return await append(*records)
 
-    monkeypatch.setattr(producer, "send", slowly)
+    monkeypatch.setattr(producer, "append", slowly)
     first = asyncio.create_task(outbox.deliver([row(b"1")], batch(0)))
     await asyncio.sleep(0.01)
     commit = asyncio.create_task(outbox.commit())
@@ -242,11 +214,11 @@ async def test_at_least_once_the_state_is_safe_before_the_rows_go_out(producer: 
     await outbox.on_start()
     acknowledged = asyncio.Event()
 
-    async def later(topic: str, value: Any, key: Any, partition: int, timestamp: int) -> "asyncio.Future[Any]":
+    async def later(topic: str, partition: int, records: list[Outgoing]) -> "list[asyncio.Future[Any]]":
         producer.log.append(topic)
-        return asyncio.ensure_future(acknowledged.wait())
+        return [asyncio.ensure_future(acknowledged.wait())]
 
-    producer.send = later  # type: ignore[method-assign, assignment]
+    producer.append = later  # type: ignore[method-assign, assignment]
     state = Outgoing("app-table-changelog", b"k", b"2", 7, 0)
     delivery = asyncio.create_task(outbox.deliver([row(b"1"), state], batch(0)))
     await asyncio.sleep(0.01)
@@ -256,14 +228,10 @@ async def test_at_least_once_the_state_is_safe_before_the_rows_go_out(producer: 
     assert producer.log == ["start", "app-table-changelog", "out"]
 
 
-async def test_many_records_go_as_whole_batches_in_order(producer: Producer) -> None:
-    few, many = [row(b"%d" % n, 1) for n in range(FEW)], [row(b"%d" % n, 2) for n in range(120)]
-    await enqueue(producer, [r for pair in zip(few, many, strict=False) for r in pair] + many[FEW:], 5)  # type: ignore[arg-type]
-    sent = [(partition, len(values)) for _, partition, values in producer.log]
-    assert sent == [(1, 1)] * FEW + [(2, 50), (2, 50), (2, 20)]
-    assert [value for _, partition, values in producer.log if partition == 2 for value in values] == [
-        r.value for r in many
-    ]
+async def test_records_are_handed_over_by_partition_in_order(producer: Producer) -> None:
+    one, two = [row(b"%d" % n, 1) for n in range(3)], [row(b"%d" % n, 2) for n in range(3)]
+    await enqueue(producer, [r for pair in zip(one, two, strict=True) for r in pair], 5)  # type: ignore[arg-type]
+    assert producer.log == [("out", 1, [b"0", b"1", b"2"]), ("out", 2, [b"0", b"1", b"2"])]
 
 
 def test_offsets_travel_with_the_membership_of_who_commits_them() -> None:

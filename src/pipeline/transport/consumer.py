@@ -1,6 +1,6 @@
-"""One Faust event carries one record batch of one partition: the consumer side.
+"""One Faust event carries the record batches that one fetch has brought of a topic: the consumer side.
 
-Faust's cost is per event, not per record, so a batch makes the worker fast; at low rates a batch is one record.
+Faust's cost is per event, not per record, so batches make the worker fast; at low rates an event is one record.
 Faust's own acknowledgements (one per event, given even when the event's processing failed) are not used for batches:
 offsets are committed by the outbox within its transactions or, at least once, exactly up to the batches that were
 acknowledged with `ack_batch`.
@@ -8,13 +8,14 @@ Everything of Faust's private parts that the transport touches is listed in docs
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import faust
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
-from faust.types import TP, EventT, StreamT
+from faust.types import TP, StreamT
 from faust.types.tuples import ConsumerMessage, Message
 
 from pipeline.records import RecordBatch
@@ -107,19 +108,25 @@ class BatchConsumer(Consumer):
         self._thread.thread_loop.close()
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
-        """Fetch once, and yield one message per partition: value = the batch, offset = its first record's."""
+        """Fetch once, and yield one message per topic: its value is the batches, one of each partition."""
         fetched, active = await self._wait_next_records(timeout)
         generation = self._fetch_generation
         if fetched is None or self.should_stop:
             return
+        by_topic: defaultdict[str, list[RecordBatch]] = defaultdict(list)
         for tp, batch in cast("dict[TP, RecordBatch]", fetched).items():
+            if active is None or tp in active:
+                by_topic[tp.topic].append(batch)
+        for batches_of_topic in by_topic.values():
             if not self.flow_active or generation is None or self.app.serving_generation != generation:
                 return  # a rebalance came in between: reading goes on from the committed offsets
-            if active is None or tp in active or tp in self._buffered_partitions:
-                self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
-                yield TP(*tp), batch_message(TP(*tp), batch, generation)
-                if self.app.serving_generation == generation:
+            message = batch_message(batches_of_topic, generation)
+            yield message.tp, message
+            if self.app.serving_generation == generation:
+                for batch in batches_of_topic:
+                    tp = TP(batch.topic, batch.partition)
                     self._read_offset[tp] = batch.offsets[-1]
+                    self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
         self._fetch_generation = self.app.serving_generation
@@ -145,10 +152,10 @@ class BatchConsumer(Consumer):
         self._unacked_messages.discard(message)
         return False
 
-    def ack_batch(self, message: Message) -> None:
-        """Acknowledge a whole batch that was delivered; ignored when its partition was revoked."""
+    def ack_batch(self, message: Message, batch: RecordBatch) -> None:
+        """Acknowledge a batch of a message that was delivered; ignored when its partition was revoked."""
         if not self.app.outbox.commits_offsets and message.generation_id == self.app.serving_generation:
-            self._positions[message.tp] = cast(RecordBatch, message.value).next_offset
+            self._positions[TP(batch.topic, batch.partition)] = batch.next_offset
         message.acked = True
         self._unacked_messages.discard(message)
 
@@ -189,18 +196,19 @@ class BatchConsumer(Consumer):
             self._positions.pop(tp, None)
 
 
-def batch_message(tp: TP, batch: RecordBatch, generation: int) -> ConsumerMessage:
-    """The Faust message that carries a batch: it has the offset and time of the first record."""
-    time_s = max(batch.timestamps[0], 0) / 1000.0
+def batch_message(batches: Sequence[RecordBatch], generation: int) -> ConsumerMessage:
+    """The Faust message that carries batches of a topic: it has the place and time of the very first record."""
+    first = batches[0]
+    tp = TP(first.topic, first.partition)
     return ConsumerMessage(
         tp.topic,
         tp.partition,
-        batch.offsets[0],
-        time_s,
+        first.offsets[0],
+        max(first.timestamps[0], 0) / 1000.0,
         CREATE_TIME,
         [],
         None,
-        cast(Any, batch),
+        cast(Any, tuple(batches)),
         None,
         tp=tp,
         generation_id=generation,
@@ -216,7 +224,9 @@ class BatchTransport(Transport):
 async def batches(
     stream: StreamT[Any], prepare: Callable[[RecordBatch], Awaitable[None]]
 ) -> AsyncIterator[RecordBatch]:
-    """The batches of an agent's stream; each is acknowledged when the loop's body has come to its end.
+    """The batches of an agent's stream, whose events carry one or a tuple of them.
+
+    Each is acknowledged when the loop's body has come to its end.
 
     `prepare` fetches what a batch needs, and may take as long as an outage lasts: a rebalance does not wait for it.
 
@@ -226,24 +236,21 @@ async def batches(
     unacknowledged = cast("faust.Stream[Any]", stream).noack()
     app = cast("BatchApp", unacknowledged.app)
     async for event in unacknowledged.events():
-        if event.message.generation_id != app.serving_generation:
-            continue
-        app.batches_waiting += 1
-        try:
-            await prepare(event.value)
-        finally:
-            app.batches_waiting -= 1
-        if event.message.generation_id != app.serving_generation:
-            continue
-        app.batches_in_work += 1
-        try:
-            yield event.value
-            acknowledge(app, event)
-        finally:
-            app.batches_in_work -= 1
-            app.batches_done += 1
-
-
-def acknowledge(app: Any, event: EventT[Any]) -> None:
-    """Acknowledge the batch that an event carries."""
-    cast(BatchConsumer, app.consumer).ack_batch(event.message)
+        message = event.message
+        for batch in event.value if isinstance(event.value, tuple) else (event.value,):
+            if message.generation_id != app.serving_generation:
+                break
+            app.batches_waiting += 1
+            try:
+                await prepare(batch)
+            finally:
+                app.batches_waiting -= 1
+            if message.generation_id != app.serving_generation:
+                break
+            app.batches_in_work += 1
+            try:
+                yield batch
+                cast(BatchConsumer, app.consumer).ack_batch(message, batch)
+            finally:
+                app.batches_in_work -= 1
+                app.batches_done += 1

@@ -11,12 +11,14 @@ from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.client import CoordinationType
 from aiokafka.errors import KafkaError, for_code
 from aiokafka.producer.sender import TxnOffsetCommitHandler
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Boolean, CompactArray, CompactString, Int16, Int32, Int64, Schema, TaggedFields
+
+from pipeline.transport.producer import RecordProducer
 
 STRING = CompactString("utf-8")
 UNSTABLE_OFFSET_COMMIT = 88
@@ -120,7 +122,7 @@ class MemberOffsetsHandler(TxnOffsetCommitHandler):  # type: ignore[misc]
         return super().handle_response(SimpleNamespace(errors=errors))
 
 
-class GroupProducer(AIOKafkaProducer):  # type: ignore[misc]
+class GroupProducer(RecordProducer):
     """A transactional producer that commits offsets in the name of `member`, to be set before it does."""
 
     member: Member

@@ -5,15 +5,15 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.partitioner import murmur2
 from mode import Service
 
 from pipeline.kafka import close_producer
 from pipeline.records import Outgoing, RecordBatch
 from pipeline.transport.group import Member
+from pipeline.transport.producer import RecordProducer
 
-FEW = 32
 CHANGELOG = "-changelog"
 
 
@@ -64,9 +64,9 @@ class AtLeastOnceOutbox(Service):
     commits_offsets = False
     is_open = False
     commits = 0
-    _producer: AIOKafkaProducer
+    _producer: RecordProducer
 
-    def __init__(self, make_producer: Callable[[], AIOKafkaProducer], partitions: int, **kwargs: Any) -> None:
+    def __init__(self, make_producer: Callable[[], RecordProducer], partitions: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._make_producer = make_producer
         self._partitions = partitions
@@ -104,29 +104,14 @@ class AtLeastOnceOutbox(Service):
 
 
 async def enqueue(
-    producer: AIOKafkaProducer, records: Iterable[Outgoing], partitions: int
+    producer: RecordProducer, records: Iterable[Outgoing], partitions: int
 ) -> "list[asyncio.Future[Any]]":
-    """Hand records to a producer, in order per partition; each future is done when the brokers have its part.
-
-    Many records for one partition go as whole record batches, a few join the batch that waits to be sent.
-    Each topic is put on the list of those whose leaders are asked for: aiokafka does so itself only for topics that it
-    did not know at its start, and then forgets the leaders of all others, so that their records would wait for ever.
-    """
+    """Hand records to a producer, in order per partition; each future is done when the brokers have its part."""
     groups: defaultdict[tuple[str, int], list[Outgoing]] = defaultdict(list)
     for record in records:
         partition = record.partition
         groups[record.topic, partition_for(record.key, partitions) if partition is None else partition].append(record)
     futures: list[asyncio.Future[Any]] = []
-    for topic in {topic for topic, _ in groups}:
-        await producer.client.add_topic(topic)
     for (topic, partition), group in groups.items():
-        if len(group) <= FEW:
-            futures += [await producer.send(topic, r.value, r.key, partition, r.timestamp_ms) for r in group]
-            continue
-        builder = producer.create_batch()
-        for record in group:
-            while builder.append(timestamp=record.timestamp_ms, key=record.key, value=record.value) is None:
-                futures.append(await producer.send_batch(builder, topic, partition=partition))
-                builder = producer.create_batch()
-        futures.append(await producer.send_batch(builder, topic, partition=partition))
+        futures += await producer.append(topic, partition, group)
     return futures

@@ -11,12 +11,13 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import TopicPartition
 
 from pipeline.kafka import close_producer
 from pipeline.records import Outgoing, RecordBatch
 from pipeline.transport.group import GroupProducer, Member
 from pipeline.transport.outbox import AtLeastOnceOutbox, enqueue
+from pipeline.transport.producer import RecordProducer
 
 CLOSE_S = 5.0
 
@@ -33,7 +34,7 @@ class ExactlyOnceOutbox(AtLeastOnceOutbox):
 
     def __init__(
         self,
-        make_producer: Callable[[], AIOKafkaProducer],
+        make_producer: Callable[[], RecordProducer],
         make_transactional: Callable[[], GroupProducer],
         partitions: int,
         interval_s: float,
