@@ -53,6 +53,7 @@ def test_the_kinds_are_those_that_are_asked_for():
             "worker-term",
             "worker-freeze",
             "broker-kill",
+            "broker-down",
             "controller-kill",
             "registry-down",
             "mysql-down",

@@ -65,6 +65,7 @@ def chaos(
     worker-disk-full              a worker cannot write to any file
     network-cut                   between the last worker and one broker: refused, or silent
     broker-kill, controller-kill  SIGKILL of each broker in turn, of the active controller
+    broker-down                   a broker, each in turn, is away for 15 to 30 s
     registry-down                 the schema registry is away for 5 to 12 s
     mysql-down, mysql-kill        MySQL is away for 20 to 40 s; SIGKILL
     pinot-down, poller-kill       SIGKILL of all Pinot, of the poller

@@ -164,6 +164,9 @@ class Outage(Fault):
     shortest_s: float
     longest_s: float
 
+    def __init__(self) -> None:
+        self._struck = ""
+
     def lasts_s(self, scene: Scene, planned: Planned) -> float:
         """Between the shortest and the longest."""
         return self.shortest_s + planned.chance * (self.longest_s - self.shortest_s)
@@ -171,15 +174,37 @@ class Outage(Fault):
     @asynccontextmanager
     async def strike(self, scene: Scene, planned: Planned) -> AsyncIterator[str]:
         """Stop the part, in order; start it on leaving."""
-        await asyncio.to_thread(scene.stack.stop, self.part)
+        part = self._struck = await self.target(scene, planned)
+        await asyncio.to_thread(scene.stack.stop, part)
         try:
-            yield f"{self.part} for {self.lasts_s(scene, planned):.0f} s"
+            yield f"{part} for {self.lasts_s(scene, planned):.0f} s"
         finally:
-            await asyncio.to_thread(scene.stack.start, self.part)
+            await asyncio.to_thread(scene.stack.start, part)
+
+    async def target(self, scene: Scene, planned: Planned) -> str:
+        """The name of the part."""
+        return self.part
 
     async def healed(self, scene: Scene) -> None:
         """Wait for its process."""
-        await scene.pid(self.part)
+        await scene.pid(self._struck)
+
+
+class BrokerDown(Outage):
+    """A broker is away, each in turn, while the others go on; healed when all replicas are in sync again."""
+
+    name = "broker-down"
+    shortest_s, longest_s = 15.0, 30.0
+
+    async def target(self, scene: Scene, planned: Planned) -> str:
+        """The next one, never while replicas of another lag behind: that would be two faults at once."""
+        await scene.in_sync()
+        return f"kafka-{NODES[planned.turn % len(NODES)]}"
+
+    async def healed(self, scene: Scene) -> None:
+        """Wait for the process and for its replicas."""
+        await super().healed(scene)
+        await scene.in_sync()
 
 
 class RegistryDown(Outage):
@@ -291,6 +316,7 @@ FAULTS: dict[str, type[Fault]] = {
         WorkerDiskFull,
         NetworkCut,
         BrokerKill,
+        BrokerDown,
         ControllerKill,
         RegistryDown,
         MysqlDown,
