@@ -109,14 +109,13 @@ class BatchConsumer(Consumer):
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
         """Fetch once, and yield one message per topic: its value is the batches, one of each partition."""
-        fetched, active = await self._wait_next_records(timeout)
+        fetched, _ = await self._wait_next_records(timeout)
         generation = self._fetch_generation
         if fetched is None or self.should_stop:
             return
         by_topic: defaultdict[str, list[RecordBatch]] = defaultdict(list)
-        for tp, batch in cast("dict[TP, RecordBatch]", fetched).items():
-            if active is None or tp in active:
-                by_topic[tp.topic].append(batch)
+        for batch in cast("dict[TP, RecordBatch]", fetched).values():
+            by_topic[batch.topic].append(batch)
         for batches_of_topic in by_topic.values():
             if not self.flow_active or generation is None or self.app.serving_generation != generation:
                 return  # a rebalance came in between: reading goes on from the committed offsets
