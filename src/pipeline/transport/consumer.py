@@ -53,13 +53,14 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
     async def _fetch_records(
         self,
         consumer: AIOKafkaConsumer,
-        active_partitions: set[TP],
+        active_partitions: set[TP] | None,
         timeout: float | None = None,
         max_records: int | None = None,
     ) -> Any:
         if not self.consumer.flow_active:
             return {}
-        return await next_batches(consumer, active_partitions, timeout or 0.0, max_records or 1)
+        partitions = consumer.assignment() if active_partitions is None else active_partitions
+        return await next_batches(consumer, partitions, timeout or 0.0, max_records or 1)
 
 
 class BatchConsumer(Consumer):
