@@ -240,3 +240,9 @@ async def test_what_became_of_the_records_is_a_metric(application: LocalApplicat
 
     assert (count("pageviews", "consumed"), count("pageviews", "bad")) == (2, 1)
     assert (count("pageview_fold", "consumed"), count("pageview_fold", "null_groups")) == (1, 1)
+
+
+async def test_changelogs_are_compacted_soon(application: LocalApplication) -> None:
+    """Else what a worker has to restore would grow with the time that the application has been running."""
+    topic = application.app.tables["pageview_partials"].changelog_topic
+    assert (topic.compacting, topic.config["segment.bytes"]) == (True, "4194304")
