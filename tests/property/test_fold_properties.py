@@ -7,6 +7,7 @@ from aggregations import Pipeline, rows
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.tables.fold import MARKER
 from pipeline.tables.windows import Hopping, Session, Tumbling, Window
 
 events = st.lists(st.tuples(st.integers(0, 400), st.sampled_from(["x", "y", None])), max_size=40)
@@ -35,15 +36,32 @@ def test_any_batch_borders_give_the_same_table(window: Window, stream: list, bor
     assert run(window, stream, borders).table() == run(window, stream, list(range(40))).table()
 
 
-@given(windows, events, cuts, st.integers(0, 40), st.integers(0, 40))
+@given(windows, events, cuts, st.integers(0, 40), st.integers(0, 40), st.sampled_from([1, 3, 10, 40]))
 def test_a_replay_from_any_earlier_offset_changes_nothing(
-    window: Window, stream: list, borders: list[int], crash: int, back: int
+    window: Window, stream: list, borders: list[int], crash: int, back: int, size: int
 ) -> None:
     p = Pipeline(window)
     crash, back = min(crash, len(stream)), min(back, crash, len(stream))
     p.feed_all(split(stream[:crash], borders))
     p.restart()
-    p.feed_all(rows(stream[a : a + 3], a) for a in range(back, len(stream), 3))
+    p.feed_all(rows(stream[a : a + size], a) for a in range(back, len(stream), size))
+    assert p.table() == run(window, stream, []).table()
+
+
+@given(windows, events, cuts, st.integers(0, 40), st.integers(1, 20), st.sampled_from([1, 3, 10, 40]))
+def test_a_crash_after_the_keys_of_a_batch_and_before_its_marker_changes_nothing(
+    window: Window, stream: list, borders: list[int], crash: int, lost: int, size: int
+) -> None:
+    """The changelog has the keys of a batch, of which nothing was sent, and the marker of the batch before."""
+    p, crash = Pipeline(window), min(crash, len(stream))
+    p.feed_all(split(stream[:crash], borders))
+    marker = p.fold_state.rows.get(MARKER)
+    p.fold.fold(rows(stream[crash : crash + lost], crash))
+    p.fold_state.rows.pop(MARKER, None)
+    if marker is not None:
+        p.fold_state.rows[MARKER] = marker
+    p.restart()
+    p.feed_all(rows(stream[a : a + size], a) for a in range(crash, len(stream), size))
     assert p.table() == run(window, stream, []).table()
 
 
