@@ -15,7 +15,8 @@ FlatWriter = Callable[[Mapping[str, Any]], "bytes | None"]
 KEPT_STRINGS = 65_536
 DOUBLE = struct.Struct("<d").pack
 LOW_BITS = [bytes((number & 0x7F | 0x80, number >> 7 | 0x80)) for number in range(1 << 14)]
-ONE_BYTE = [bytes((number,)) for number in range(0x80)]
+SHORT = [bytes((number,)) if number < 0x80 else bytes((number & 0x7F | 0x80, number >> 7)) for number in range(1 << 14)]
+"""Numbers below 2 to the 14th as they are written; in LOW_BITS as they are written where more follows."""
 
 
 def flat_writer(schema: Mapping[str, Any]) -> FlatWriter | None:
@@ -73,18 +74,27 @@ class NullableStrings(dict[str | None, bytes]):
         return written
 
 
+class HighBits(dict[int, bytes]):
+    """What is left of longs without their lowest 14 bits, in its written form: times and offsets share it for long."""
+
+    def __missing__(self, rest: int) -> bytes:
+        if not 0 <= rest < 1 << 50:
+            raise ValueError(rest)
+        if len(self) >= KEPT_STRINGS:
+            self.clear()
+        written = self[rest] = SHORT[rest] if rest < 1 << 14 else LOW_BITS[rest & 0x3FFF] + self[rest >> 14]
+        return written
+
+
+HIGH_BITS = HighBits()
+
+
 def long(number: int) -> bytes:
     """A long: zigzag, seven bits a byte, the lowest first; raises TypeError or ValueError when it is none."""
     if type(number) is not int:
         raise TypeError(number)
     rest = (number << 1) ^ (number >> 63)
-    if not 0 <= rest < 1 << 64:
-        raise ValueError(number)
-    out = b""
-    while rest >= 0x4000:
-        out += LOW_BITS[rest & 0x3FFF]
-        rest >>= 14
-    return out + (ONE_BYTE[rest] if rest < 0x80 else bytes((rest & 0x7F | 0x80, rest >> 7)))
+    return SHORT[rest] if rest < 1 << 14 else LOW_BITS[rest & 0x3FFF] + HIGH_BITS[rest >> 14]
 
 
 def _int(number: int) -> bytes:
