@@ -85,6 +85,9 @@ def test_pinot_gets_this_stacks_addresses_and_keeps_the_rest(site: Site) -> None
     controller = parse_properties((site.folder.config / "pinot-controller.conf").read_text())
     assert "controller.port" not in controller  # it would listen on every interface
     assert controller["controller.access.protocols.http.host"] == "127.0.0.1"
+    assert (
+        controller["controller.vip.port"] == controller["controller.access.protocols.http.port"]
+    )  # full segments go there
 
 
 def test_pinot_starts_after_zookeeper_and_stops_before_it(site: Site) -> None:

@@ -98,6 +98,9 @@ class Pinot(Part):
                 "controller.access.protocols": "http",
                 "controller.access.protocols.http.host": HOST,
                 "controller.access.protocols.http.port": controller,
+                # where servers send segments that are full: without it they send them nowhere, and take no more rows
+                "controller.vip.host": HOST,
+                "controller.vip.port": controller,
                 "controller.data.dir": (data / "controller").as_uri(),
                 "controller.local.temp.dir": str(self.site.folder.tmp / "pinot-controller"),
             },
