@@ -102,11 +102,8 @@ class MysqlKill(ProcessKill):
         return "mysql"
 
 
-class BrokerKill(ProcessKill):
-    """kill -9 of each broker in turn; healed when all replicas are in sync again."""
-
-    name = "broker-kill"
-    weight = 2
+class EachBroker(Fault):
+    """What strikes the brokers in turn; healed when all replicas are in sync again."""
 
     async def target(self, scene: Scene, planned: Planned) -> str:
         """The next one, never while replicas of another lag behind: that would be two faults at once."""
@@ -117,6 +114,13 @@ class BrokerKill(ProcessKill):
         """Wait for the process and for its replicas."""
         await super().healed(scene)
         await scene.in_sync()
+
+
+class BrokerKill(EachBroker, ProcessKill):
+    """kill -9 of each broker in turn; healed when all replicas are in sync again."""
+
+    name = "broker-kill"
+    weight = 2
 
 
 class ControllerKill(BrokerKill):
@@ -190,21 +194,11 @@ class Outage(Fault):
         await scene.pid(self._struck)
 
 
-class BrokerDown(Outage):
+class BrokerDown(EachBroker, Outage):
     """A broker is away, each in turn, while the others go on; healed when all replicas are in sync again."""
 
     name = "broker-down"
     shortest_s, longest_s = 15.0, 30.0
-
-    async def target(self, scene: Scene, planned: Planned) -> str:
-        """The next one, never while replicas of another lag behind: that would be two faults at once."""
-        await scene.in_sync()
-        return f"kafka-{NODES[planned.turn % len(NODES)]}"
-
-    async def healed(self, scene: Scene) -> None:
-        """Wait for the process and for its replicas."""
-        await super().healed(scene)
-        await scene.in_sync()
 
 
 class RegistryDown(Outage):
