@@ -12,7 +12,8 @@ from pipeline.serving.tables import tables
 from pipeline.topics import EXTENDED_PAGEVIEWS
 
 NAME = "SEGMENTS_THAT_FILL_UP"
-ROWS = 100
+SEGMENTS = 6
+"""How often each partition fills up at least, if its rows are spread evenly: storing one takes a second or two."""
 
 
 def test_a_table_goes_on_after_its_segments_are_full(application: Application) -> None:
@@ -23,9 +24,11 @@ def test_a_table_goes_on_after_its_segments_are_full(application: Application) -
     config["tableName"] = NAME
     config["segmentsConfig"]["schemaName"] = NAME
     stream: dict[str, Any] = config["tableIndexConfig"]["streamConfigs"]
-    stream["realtime.segment.flush.threshold.rows"] = str(ROWS)
-    del stream["realtime.segment.flush.threshold.segment.size"]
     pinot = client(settings)
+    ours, theirs = (f"SELECT COUNT(*) AS n FROM {name}" for name in (NAME, EXTENDED_PAGEVIEWS.name))
+    before = pinot.query(theirs)[0]["n"]
+    stream["realtime.segment.flush.threshold.rows"] = str(before // (settings.partitions * SEGMENTS))
+    del stream["realtime.segment.flush.threshold.segment.size"]
     with httpx.Client(base_url=settings.pinot_controller_url, timeout=30, trust_env=False) as controller:
         controller.post("/schemas", json=schema).raise_for_status()
         controller.post("/tables", json=config).raise_for_status()
@@ -34,8 +37,6 @@ def test_a_table_goes_on_after_its_segments_are_full(application: Application) -
             while stored(controller) < 3:
                 assert time.monotonic() < deadline, controller.get(f"/tables/{NAME}/externalview").text
                 time.sleep(1)
-            ours, theirs = (f"SELECT COUNT(*) AS n FROM {name}" for name in (NAME, EXTENDED_PAGEVIEWS.name))
-            before = pinot.query(theirs)[0]["n"]
             while pinot.query(ours)[0]["n"] < before:
                 assert time.monotonic() < deadline, f"fewer rows than the {before} of a table with one segment"
                 time.sleep(1)
