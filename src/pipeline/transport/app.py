@@ -10,6 +10,7 @@ from mode import ServiceT
 
 from pipeline.tables.store import StateTable
 from pipeline.topics import Topic
+from pipeline.transport import collector
 from pipeline.transport.consumer import BatchSchema, BatchTransport
 from pipeline.transport.metrics import Counted
 from pipeline.transport.outbox import Outbox
@@ -54,6 +55,7 @@ class BatchApp(faust.App):
             if self.references is not None:
                 await self.add_runtime_dependency(self.references)
             await self.add_runtime_dependency(Watchdog(self, self.stall_timeout_s))
+            collector.relieve()
 
     def _create_directories(self) -> None:
         """State lives in memory and in changelogs: a worker needs no folder."""
