@@ -38,17 +38,20 @@ class PageEnricher(AvroProcessor):
     def process(self, batch: RecordBatch) -> list[Outgoing]:
         """One enriched record per good view, in the view's partition."""
         out: list[Outgoing] = []
-        encode, pages, output, partition = self._encode, self._pages, self._output, batch.partition
-        for index, view in self.decoded(batch, out):
-            time_ms, offset = batch.timestamps[index], batch.offsets[index]
-            row = {
+        pages, partition = self._pages, batch.partition
+        places, views = self.decoded(batch, out)
+        rows = [
+            {
                 **view,
                 **left_join(view["pageid"], pages, ("page_group", "page_name")),
-                "event_time_ms": time_ms,
+                "event_time_ms": batch.timestamps[place],
                 "origin_partition": partition,
-                "origin_offset": offset,
+                "origin_offset": batch.offsets[place],
             }
-            out.append(Outgoing(output, batch.keys[index] or b"", encode(row), time_ms, partition))
+            for place, view in zip(places, views, strict=True)
+        ]
+        for place, row, value in zip(places, rows, self._encode.many(rows), strict=True):
+            out.append(Outgoing(self._output, batch.keys[place] or b"", value, row["event_time_ms"], partition))
         return out
 
 

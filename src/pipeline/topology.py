@@ -136,6 +136,7 @@ def close_idle_partitions(app: BatchApp, fold: Fold, limit_s: float) -> None:
         mine = {tp.partition for tp in app.consumer.assignment() if tp.topic == fold.topic.name}
         if watermarks := fold.idle(mine, limit_s):
             await app.outbox.deliver(watermarks)
+            await app.outbox.flush()
 
     app.timer(interval=limit_s / 2)(close_idle)
 

@@ -18,10 +18,19 @@ class Stream:
     def __init__(self, *values: Any) -> None:
         self.values = values or BATCHES
         self.acknowledged: list[Any] = []
-        consumer = SimpleNamespace(ack_batch=lambda message, batch: self.acknowledged.append(batch))
+        self.flushes = 0
+        consumer = SimpleNamespace(ack_batch=lambda message, batch: self.acknowledged.append((batch, self.flushes)))
         self.app = SimpleNamespace(
-            serving_generation=1, batches_waiting=0, batches_in_work=0, batches_done=0, consumer=consumer
+            serving_generation=1,
+            batches_waiting=0,
+            batches_in_work=0,
+            batches_done=0,
+            consumer=consumer,
+            outbox=SimpleNamespace(flush=self.flush),
         )
+
+    async def flush(self) -> None:
+        self.flushes += 1
 
     def noack(self) -> "Stream":
         return self
@@ -35,26 +44,33 @@ async def ready(batch: RecordBatch) -> None:
     """Nothing to fetch."""
 
 
-@pytest.mark.parametrize("values", [BATCHES, [tuple(BATCHES)], [tuple(BATCHES[:2]), BATCHES[2]]])
-async def test_a_batch_is_acknowledged_after_the_body(values: list[Any]) -> None:
-    stream, before = Stream(*values), []
+@pytest.mark.parametrize(
+    ("values", "events"),
+    [(BATCHES, [0, 1, 2]), ([tuple(BATCHES)], [0, 0, 0]), ([tuple(BATCHES[:2]), BATCHES[2]], [0, 0, 1])],
+)
+async def test_the_batches_of_an_event_are_acknowledged_together_once_they_are_flushed(
+    values: list[Any], events: list[int]
+) -> None:
+    stream, seen = Stream(*values), []
     async for batch in batches(stream, ready):  # type: ignore[arg-type]
-        before.append((batch, list(stream.acknowledged), stream.app.batches_in_work))
-    assert before == [(BATCHES[n], BATCHES[:n], 1) for n in range(3)]
-    assert (stream.acknowledged, stream.app.batches_in_work, stream.app.batches_done) == (BATCHES, 0, 3)
+        seen.append((batch, stream.flushes, stream.app.batches_in_work))
+    assert seen == [(BATCHES[n], events[n], events.count(events[n])) for n in range(3)]
+    assert stream.acknowledged == [(BATCHES[n], events[n] + 1) for n in range(3)]
+    assert (stream.app.batches_in_work, stream.app.batches_done) == (0, 3)
 
 
-@pytest.mark.parametrize("values", [BATCHES, [tuple(BATCHES)]])
-async def test_a_batch_that_waits_is_not_in_work_and_is_dropped_when_a_rebalance_comes_meanwhile(
-    values: list[Any],
+@pytest.mark.parametrize(("values", "before"), [(BATCHES, BATCHES[:1]), ([tuple(BATCHES)], [])])
+async def test_batches_that_wait_are_not_in_work_and_are_dropped_when_a_rebalance_comes_meanwhile(
+    values: list[Any], before: list[RecordBatch]
 ) -> None:
     stream = Stream(*values)
 
     async def prepare(batch: RecordBatch) -> None:
-        assert (stream.app.batches_waiting, stream.app.batches_in_work) == (1, 0)
+        assert stream.app.batches_waiting > 0
+        assert stream.app.batches_in_work == 0
         if batch is BATCHES[1]:
             stream.app.serving_generation = 2
 
-    assert [batch async for batch in batches(stream, prepare)] == BATCHES[:1]  # type: ignore[arg-type]
-    assert stream.acknowledged == BATCHES[:1]
+    assert [batch async for batch in batches(stream, prepare)] == before  # type: ignore[arg-type]
+    assert [batch for batch, _ in stream.acknowledged] == before
     assert (stream.app.batches_waiting, stream.app.batches_in_work) == (0, 0)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.avro_writer import KEPT_STRINGS, NullableStrings, Strings, flat_writer
+from pipeline.avro_writer import KEPT_STRINGS, FlatWriter, NullableStrings, Strings, ints, long, longs
 from pipeline.codecs import Decoder, Encoder, Handover, schema
 
 LONGS, INTS = st.integers(-(1 << 63), (1 << 63) - 1), st.integers(-(1 << 31), (1 << 31) - 1)
@@ -43,9 +43,30 @@ def by_fastavro(record: dict[str, Any]) -> bytes:
 
 @given(FLAT_RECORDS)
 def test_flat_records_are_written_as_fastavro_writes_them(record: dict[str, Any]) -> None:
-    write = flat_writer(FLAT)
+    write = FlatWriter.of(FLAT)
     assert write is not None
     assert write(record) == by_fastavro(record)
+
+
+@given(st.lists(FLAT_RECORDS, min_size=1, max_size=5))
+def test_a_column_at_a_time_gives_the_same(records: list[dict[str, Any]]) -> None:
+    write = FlatWriter.of(FLAT)
+    assert write is not None
+    assert write.many(b"!", records) == [b"!" + by_fastavro(record) for record in records]
+
+
+@given(
+    st.sampled_from([(0, 1 << 13), (1 << 13, 1 << 62), (-(1 << 63), 1 << 63), (-(1 << 31), 1 << 31)]).flatmap(
+        lambda ends: st.lists(st.integers(ends[0], ends[1] - 1), min_size=1, max_size=5)
+    )
+)
+def test_a_column_of_longs_is_written_as_each_of_them(column: list[int]) -> None:
+    assert list(longs(column)) == [long(number) for number in column]
+    if all(-(1 << 31) <= number < 1 << 31 for number in column):
+        assert list(ints(column)) == [long(number) for number in column]
+    else:
+        with pytest.raises(ValueError, match=r"\[.*\]"):
+            ints(column)
 
 
 @pytest.mark.parametrize(
@@ -63,21 +84,23 @@ def test_flat_records_are_written_as_fastavro_writes_them(record: dict[str, Any]
     ],
 )
 def test_what_does_not_fit_exactly_is_left_to_fastavro(field: str, value: Any) -> None:
-    write = flat_writer(FLAT)
+    write = FlatWriter.of(FLAT)
     good = {"string": "", "long": 0, "int": 0, "double": 0.0, "boolean": False}
     record = {name: good.get(name) for name in (f["name"] for f in FIELDS)}
     assert write is not None
     assert write(record) is not None
     assert write(record | {field: value}) is None
+    assert write.many(b"", [record, record | {field: value}]) is None
     del record[field]
     assert write(record) is None
+    assert write.many(b"", [record]) is None
 
 
 def test_a_record_with_other_types_than_primitives_is_not_flat() -> None:
     for kind in ({"type": "array", "items": "string"}, ["null", "string", "long"], ["string", "null"], "bytes"):
-        assert flat_writer({"fields": [{"name": "x", "type": kind}]}) is None
-    assert flat_writer(schema("user")) is None
-    assert flat_writer(schema("extended_pageview")) is not None
+        assert FlatWriter.of({"fields": [{"name": "x", "type": kind}]}) is None
+    assert FlatWriter.of(schema("user")) is None
+    assert FlatWriter.of(schema("extended_pageview")) is not None
 
 
 def test_an_encoder_takes_defaults_and_refuses_what_is_wrong() -> None:

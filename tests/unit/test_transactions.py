@@ -12,7 +12,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from pipeline.records import Outgoing, RecordBatch
 from pipeline.transport.group import Member, TxnOffsetCommitRequest
-from pipeline.transport.outbox import AtLeastOnceOutbox, enqueue
+from pipeline.transport.outbox import enqueue
 from pipeline.transport.transactions import ExactlyOnceOutbox
 
 
@@ -207,25 +207,6 @@ async def test_a_fenced_worker_is_told_and_ends(producer: Producer) -> None:
     await asyncio.sleep(0.05)
     assert [type(error) for error in outbox.failures] == [ProducerFenced]
     await outbox.on_stop()
-
-
-async def test_at_least_once_the_state_is_safe_before_the_rows_go_out(producer: Producer) -> None:
-    outbox = AtLeastOnceOutbox(lambda: producer, 5)  # type: ignore[arg-type, return-value]
-    await outbox.on_start()
-    acknowledged = asyncio.Event()
-
-    async def later(topic: str, partition: int, records: list[Outgoing]) -> "list[asyncio.Future[Any]]":
-        producer.log.append(topic)
-        return [asyncio.ensure_future(acknowledged.wait())]
-
-    producer.append = later  # type: ignore[method-assign, assignment]
-    state = Outgoing("app-table-changelog", b"k", b"2", 7, 0)
-    delivery = asyncio.create_task(outbox.deliver([row(b"1"), state], batch(0)))
-    await asyncio.sleep(0.01)
-    assert producer.log == ["start", "app-table-changelog"]
-    acknowledged.set()
-    await delivery
-    assert producer.log == ["start", "app-table-changelog", "out"]
 
 
 async def test_records_are_handed_over_by_partition_in_order(producer: Producer) -> None:

@@ -37,7 +37,7 @@ class SaleEnricher(AvroProcessor):
     def process(self, batch: RecordBatch) -> list[Outgoing]:
         """One enriched record per good sale, in the sale's own partition."""
         out: list[Outgoing] = []
-        for index, sale in self.decoded(batch, out):
+        for index, sale in zip(*self.decoded(batch, out), strict=True):
             try:
                 row = self._row(sale, batch, index)
             except BadRecord as error:

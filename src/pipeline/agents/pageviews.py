@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Iterable
+from itertools import repeat
 from typing import Any
 
 from pipeline.agents.letters import DeadLetters
@@ -9,7 +10,6 @@ from pipeline.agents.processor import AvroProcessor, Schemas
 from pipeline.codecs import Encoder, Record
 from pipeline.records import Outgoing, RecordBatch
 from pipeline.tables.joins import Lookup
-from pipeline.tables.partials import Origin
 from pipeline.tables.store import StateTable
 from pipeline.topics import EXTENDED_PAGEVIEWS, PAGEVIEW, PAGEVIEW_BY_USER
 from pipeline.transport.outbox import partition_for
@@ -29,13 +29,20 @@ class PageviewJoin:
         self._regions = regions
         self._encode = encoder
 
-    def enrich(self, views: Iterable[tuple[Record, Origin, int]], partition: int) -> list[Outgoing]:
-        """The enriched rows of (view, origin, event time), in the partition where the views' users lie."""
+    def enrich(
+        self,
+        views: Iterable[Record],
+        origin_partitions: Iterable[int],
+        origin_offsets: Iterable[int],
+        times_ms: Iterable[int],
+        partition: int,
+    ) -> list[Outgoing]:
+        """The enriched rows of views, in the partition where their users lie; columns of equal length."""
         users, pages, regions = self._users.rows(partition), self._pages, self._regions
-        encode, topic, out = self._encode, EXTENDED_PAGEVIEWS.name, []
-        for view, (origin_partition, origin_offset), time_ms in views:
-            userid = view["userid"]
-            _, regionid, gender = users.get((userid,)) or NO_USER
+        rows: list[Record] = []
+        columns = zip(views, origin_partitions, origin_offsets, times_ms, strict=False)
+        for view, origin_partition, origin_offset, time_ms in columns:
+            _, regionid, gender = users.get((view["userid"],)) or NO_USER
             page = pages.get(view["pageid"], NO_ROW)
             region = NO_ROW if regionid is None else regions.get(regionid, NO_ROW)
             row = {
@@ -49,8 +56,11 @@ class PageviewJoin:
                 "origin_partition": origin_partition,
                 "origin_offset": origin_offset,
             }
-            out.append(Outgoing(topic, userid.encode(), encode(row), time_ms, partition))
-        return out
+            rows.append(row)
+        return [
+            Outgoing(EXTENDED_PAGEVIEWS.name, row["userid"].encode(), value, row["event_time_ms"], partition)
+            for row, value in zip(rows, self._encode.many(rows), strict=True)
+        ]
 
 
 class PageviewEnricher(AvroProcessor):
@@ -59,31 +69,39 @@ class PageviewEnricher(AvroProcessor):
     def __init__(self, registry: Schemas, letters: DeadLetters, join: PageviewJoin, partitions: int) -> None:
         super().__init__(PAGEVIEW, registry, letters)
         self._join = join
-        self._partitions = partitions
-        self._home: dict[str, int] = {}
+        self._homes = Homes(partitions)
 
     def process(self, batch: RecordBatch) -> list[Outgoing]:
         """One enriched or re-keyed record per good view."""
         out: list[Outgoing] = []
-        at_home: list[tuple[Record, Origin, int]] = []
-        known, partition = self._home, batch.partition
-        for index, view in self.decoded(batch, out):
-            userid, time_ms = view["userid"], batch.timestamps[index]
-            home = known.get(userid)
-            if home is None:
-                home = self._home_of(userid)
-            origin = partition, batch.offsets[index]
-            if home == partition:
-                at_home.append((view, origin, time_ms))
-            else:
-                value = ORIGIN.pack(*origin) + (batch.values[index] or b"")
-                out.append(Outgoing(PAGEVIEW_BY_USER.name, userid.encode(), value, time_ms, home))
-        return out + self._join.enrich(at_home, partition)
+        places, views = self.decoded(batch, out)
+        partition, all_homes = batch.partition, self._homes
+        homes = [all_homes[view["userid"]] for view in views]
+        if homes.count(partition) < len(homes):
+            strangers = zip(places, views, homes, strict=True)
+            out += [self._rekeyed(batch, place, view, home) for place, view, home in strangers if home != partition]
+            at_home = [number for number, home in enumerate(homes) if home == partition]
+            places, views = [places[number] for number in at_home], [views[number] for number in at_home]
+        offsets, times_ms = [batch.offsets[place] for place in places], [batch.timestamps[place] for place in places]
+        return out + self._join.enrich(views, repeat(partition), offsets, times_ms, partition)
 
-    def _home_of(self, userid: str) -> int:
-        if len(self._home) >= KEPT_HOMES:
-            self._home.clear()
-        home = self._home[userid] = partition_for(userid.encode(), self._partitions)
+    @staticmethod
+    def _rekeyed(batch: RecordBatch, place: int, view: Record, home: int) -> Outgoing:
+        value = ORIGIN.pack(batch.partition, batch.offsets[place]) + (batch.values[place] or b"")
+        return Outgoing(PAGEVIEW_BY_USER.name, view["userid"].encode(), value, batch.timestamps[place], home)
+
+
+class Homes(dict[str, int]):
+    """The partition of each user, worked out when it is first asked for; never more than KEPT_HOMES are kept."""
+
+    def __init__(self, partitions: int) -> None:
+        super().__init__()
+        self._partitions = partitions
+
+    def __missing__(self, userid: str) -> int:
+        if len(self) >= KEPT_HOMES:
+            self.clear()
+        home = self[userid] = partition_for(userid.encode(), self._partitions)
         return home
 
 
@@ -102,11 +120,11 @@ class RekeyedPageviewEnricher(AvroProcessor):
     def process(self, batch: RecordBatch) -> list[Outgoing]:
         """One enriched record per view."""
         out: list[Outgoing] = []
-        views: list[tuple[Record, Origin, int]] = []
-        for index, view in self.decoded(self._unwrapped(batch), out):
-            origin_partition, origin_offset = ORIGIN.unpack_from(batch.values[index] or b"")
-            views.append((view, (origin_partition, origin_offset), batch.timestamps[index]))
-        return out + self._join.enrich(views, batch.partition)
+        places, views = self.decoded(self._unwrapped(batch), out)
+        origins = [ORIGIN.unpack_from(batch.values[place] or b"") for place in places]
+        partitions, offsets = [origin[0] for origin in origins], [origin[1] for origin in origins]
+        times_ms = [batch.timestamps[place] for place in places]
+        return out + self._join.enrich(views, partitions, offsets, times_ms, batch.partition)
 
     @staticmethod
     def _unwrapped(batch: RecordBatch) -> RecordBatch:

@@ -6,7 +6,7 @@ batch needs. The agent around it delivers what comes out through the outbox, and
 
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -65,27 +65,34 @@ class AvroProcessor:
         """Learn the schema ids that the batch uses."""
         await self._registry.prepare(self._decode, batch.values)
 
-    def decoded(self, batch: RecordBatch, out: list[Outgoing]) -> Iterator[tuple[int, Any]]:
-        """(index, record) of the good records; a dead letter in `out` for each bad one.
+    def decoded(self, batch: RecordBatch, out: list[Outgoing]) -> tuple[Sequence[int], list[Any]]:
+        """The good records and their places in the batch, places first; a dead letter in `out` for each bad one.
 
         A null value is a bad record, unless the topic is a table's: then the record is None.
         """
         self.counts["consumed"] += len(batch)
         together = self._together(batch)
         if together is not None:
-            yield from enumerate(together)
-            return
-        for index, value in enumerate(batch.values):
+            return range(len(together)), together
+        places: list[int] = []
+        records: list[Any] = []
+        for place, value in enumerate(batch.values):
             try:
-                if not batch.keys[index]:
-                    raise BadRecord("null key")
-                if value is not None and len(value) > MAX_VALUE_BYTES:
-                    raise BadRecord(f"value of {len(value)} bytes is larger than {MAX_VALUE_BYTES}")
-                if batch.timestamps[index] < 0:
-                    raise BadRecord(f"negative timestamp {batch.timestamps[index]}")
-                yield index, None if value is None and self._tombstones else self._decode(value)
+                records.append(self._one(batch, place, value))
+                places.append(place)
             except BadRecord as error:
-                out.append(self.dead_letter(batch, index, error))
+                out.append(self.dead_letter(batch, place, error))
+        return places, records
+
+    def _one(self, batch: RecordBatch, place: int, value: bytes | None) -> Record | None:
+        """One record; raises BadRecord."""
+        if not batch.keys[place]:
+            raise BadRecord("null key")
+        if value is not None and len(value) > MAX_VALUE_BYTES:
+            raise BadRecord(f"value of {len(value)} bytes is larger than {MAX_VALUE_BYTES}")
+        if batch.timestamps[place] < 0:
+            raise BadRecord(f"negative timestamp {batch.timestamps[place]}")
+        return None if value is None and self._tombstones else self._decode(value)
 
     def _together(self, batch: RecordBatch) -> list[Record] | None:
         """All records at once, which is quick; None when one may be bad: then each is looked at by itself."""
@@ -116,25 +123,25 @@ class AvroProcessor:
 
         A record is bad, too, when it has no event time, or one before 1970.
         """
-        decoded = list(self.decoded(batch, out))
+        places, decoded = self.decoded(batch, out)
         if len(decoded) == len(batch) and (times_ms := self._times_ms(batch, decoded)) is not None:
-            return [record for _, record in decoded], range(len(batch)), times_ms
-        records, places, times = [], [], []
-        for place, record in decoded:
+            return decoded, places, times_ms
+        records, good, times = [], [], []
+        for place, record in zip(places, decoded, strict=True):
             try:
                 times.append(self.event_time_ms(batch, place, record))
             except BadRecord as error:
                 out.append(self.dead_letter(batch, place, error))
                 continue
             records.append(record)
-            places.append(place)
-        return records, places, times
+            good.append(place)
+        return records, good, times
 
-    def _times_ms(self, batch: RecordBatch, decoded: list[tuple[int, Record]]) -> Sequence[int] | None:
+    def _times_ms(self, batch: RecordBatch, records: list[Record]) -> Sequence[int] | None:
         """All event times at once; None when each has to be looked at."""
         if self.topic.event_time is None:
             return batch.timestamps
-        column = [record[self.topic.event_time] for _, record in decoded]
+        column = [record[self.topic.event_time] for record in records]
         if any(type(time_ms) is not int for time_ms in column) or min(column, default=0) < 0:
             return None
         return column

@@ -25,7 +25,7 @@ class ReferenceLoader:
         await decoder.prepare(batch)
         letters: list[Outgoing] = []
         rows = table.rows()
-        for index, row in decoder.decoded(batch, letters):
+        for index, row in zip(*decoder.decoded(batch, letters), strict=True):
             try:
                 key = key_text(batch.keys[index])
             except BadRecord as error:

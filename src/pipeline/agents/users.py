@@ -50,7 +50,7 @@ class UserTable(AvroProcessor):
         """Changelog records and one row per user record; a tombstone removes the user."""
         out: list[Outgoing] = []
         state = self._table.state_of(batch.partition)
-        for index, user in self.decoded(batch, out):
+        for index, user in zip(*self.decoded(batch, out), strict=True):
             try:
                 row = self._take(state, batch, index, user)
             except BadRecord as error:

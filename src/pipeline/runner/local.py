@@ -58,6 +58,9 @@ class LocalBroker:
         """Append records; safe and visible at once."""
         await self.send(records)
 
+    async def flush(self) -> None:
+        """Everything is safe at once."""
+
     def assigned(self, member: Member, positions: Mapping[TopicPartition, int]) -> None:
         """There is no group."""
 

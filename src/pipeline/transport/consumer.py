@@ -226,7 +226,8 @@ async def batches(
 ) -> AsyncIterator[RecordBatch]:
     """The batches of an agent's stream, whose events carry one or a tuple of them.
 
-    Each is acknowledged when the loop's body has come to its end.
+    The batches of an event are acknowledged when the loop's body has come to its end for all of them, and what they
+    brought forth is flushed.
 
     `prepare` fetches what a batch needs, and may take as long as an outage lasts: a rebalance does not wait for it.
 
@@ -236,21 +237,23 @@ async def batches(
     unacknowledged = cast("faust.Stream[Any]", stream).noack()
     app = cast("BatchApp", unacknowledged.app)
     async for event in unacknowledged.events():
-        message = event.message
-        for batch in event.value if isinstance(event.value, tuple) else (event.value,):
-            if message.generation_id != app.serving_generation:
-                break
-            app.batches_waiting += 1
-            try:
-                await prepare(batch)
-            finally:
-                app.batches_waiting -= 1
-            if message.generation_id != app.serving_generation:
-                break
-            app.batches_in_work += 1
-            try:
+        together = event.value if isinstance(event.value, tuple) else (event.value,)
+        app.batches_waiting += len(together)
+        try:
+            for batch in together:
+                if event.message.generation_id == app.serving_generation:
+                    await prepare(batch)
+        finally:
+            app.batches_waiting -= len(together)
+        if event.message.generation_id != app.serving_generation:
+            continue
+        app.batches_in_work += len(together)
+        try:
+            for batch in together:
                 yield batch
-                cast(BatchConsumer, app.consumer).ack_batch(message, batch)
-            finally:
-                app.batches_in_work -= 1
-                app.batches_done += 1
+            await app.outbox.flush()
+            for batch in together:
+                cast(BatchConsumer, app.consumer).ack_batch(event.message, batch)
+        finally:
+            app.batches_in_work -= len(together)
+            app.batches_done += len(together)

@@ -41,10 +41,13 @@ class Outbox(Sink, Protocol):
     commits: int
 
     async def deliver(self, records: Iterable[Outgoing], source: RecordBatch | None = None) -> None:
-        """Send what a batch brings forth, and note the batch as processed.
+        """Take what a batch brings forth, and note the batch as processed.
 
         Without a `source` there is no batch behind the records. Raises when a record could not be sent.
         """
+
+    async def flush(self) -> None:
+        """Return when the batches that were delivered may be acknowledged; raises as `deliver` does."""
 
     def assigned(self, member: Member, positions: Mapping[TopicPartition, int]) -> None:
         """Partitions were assigned, of which these offsets are committed (-1: none)."""
@@ -56,9 +59,11 @@ class Outbox(Sink, Protocol):
 class AtLeastOnceOutbox(Service):
     """An idempotent producer, so that the order within a partition holds whatever is sent again.
 
-    A batch is delivered when all in-sync replicas have what it brought forth; its offsets are committed afterwards,
-    by the consumer. A crash in between sends everything again: tables and outputs stay exact by the applied offsets
-    in the state, but the enriched streams then hold rows twice, and a worker that was thought dead is not fenced.
+    Batches may be acknowledged once all in-sync replicas have what they brought forth; their offsets are committed
+    afterwards, by the consumer. A crash in between sends everything again: tables and outputs stay exact by the applied
+    offsets in the state, but the enriched streams then hold rows twice, and a worker that was thought dead is not
+    fenced. Whoever waits for a flush to end shares the next one: the brokers are waited for twice, however many
+    batches there are.
     """
 
     commits_offsets = False
@@ -70,6 +75,10 @@ class AtLeastOnceOutbox(Service):
         super().__init__(**kwargs)
         self._make_producer = make_producer
         self._partitions = partitions
+        self._sent: list[asyncio.Future[Any]] = []
+        self._rows: list[Outgoing] = []
+        self._flushing = asyncio.Lock()
+        self._broken = False
 
     async def on_start(self) -> None:
         """Connect."""
@@ -85,16 +94,35 @@ class AtLeastOnceOutbox(Service):
         await asyncio.gather(*await enqueue(self._producer, records, self._partitions))
 
     async def deliver(self, records: Iterable[Outgoing], source: RecordBatch | None = None) -> None:
-        """Send records as `send` does, the state first; `source` is acknowledged by the agent afterwards.
+        """Send what belongs to the state, and keep the rows for the next flush."""
+        self._check()
+        state: list[Outgoing] = []
+        rows: list[Outgoing] = []
+        for record in records:
+            (state if record.topic.endswith(CHANGELOG) else rows).append(record)
+        sent = await enqueue(self._producer, state, self._partitions)
+        self._sent += sent  # both at once: a flush that has taken the rows waits for their state, too
+        self._rows += rows
+
+    async def flush(self) -> None:
+        """Return when the brokers have everything that was delivered, the state first; raises aiokafka's KafkaError.
 
         A crash in between may leave state whose rows have not gone out: the replay sends them. Rows of which the state
         does not know could not be taken back.
         """
-        records = list(records)
-        state = [record for record in records if record.topic.endswith(CHANGELOG)]
-        if state:
-            await self.send(state)
-        await self.send(record for record in records if not record.topic.endswith(CHANGELOG))
+        async with self._flushing:
+            self._check()
+            sent, rows, self._sent, self._rows = self._sent, self._rows, [], []
+            try:
+                await asyncio.gather(*sent)
+                await self.send(rows)
+            except BaseException:
+                self._broken = True
+                raise
+
+    def _check(self) -> None:
+        if self._broken:
+            raise RuntimeError("records could not be sent before: nothing more may be written")
 
     def assigned(self, member: Member, positions: Mapping[TopicPartition, int]) -> None:
         """The consumer commits: nothing to know."""

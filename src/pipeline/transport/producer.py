@@ -6,11 +6,12 @@ into its batch. Here records go straight into the batch that waits to be sent, a
 
 import asyncio
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import IllegalOperation, ProducerClosed
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from pipeline.records import Outgoing
 
@@ -36,11 +37,9 @@ class RecordProducer(AIOKafkaProducer):  # type: ignore[misc]
             await waiting[0].wait_drain()
         self._check()
         used = [waiting[-1]] if waiting else [accumulator._append_batch(accumulator.create_builder(), tp)]
-        append = used[-1]._builder.append
-        for record in records:
-            while append(timestamp=record.timestamp_ms, key=record.key, value=record.value) is None:
-                used.append(accumulator._append_batch(accumulator.create_builder(), tp))
-                append = used[-1]._builder.append
+        left = list(records)
+        while left := left[_fill(used[-1]._builder, left) :]:
+            used.append(accumulator._append_batch(accumulator.create_builder(), tp))
         return [batch.future for batch in used]
 
     def _check(self) -> None:
@@ -52,3 +51,20 @@ class RecordProducer(AIOKafkaProducer):  # type: ignore[misc]
             raise copy.copy(accumulator._exception)
         if transactions.transactional_id is not None and not transactions.is_in_transaction():
             raise IllegalOperation("Can't send messages while not in transaction")
+
+
+def _fill(builder: BatchBuilder, records: Sequence[Outgoing]) -> int:
+    """Put as many records into a batch as it takes, and close it when it takes no more; how many they were.
+
+    What `BatchBuilder.append` does, without its two calls and an object for each record.
+    """
+    if builder._closed:
+        return 0
+    offset, append = builder._relative_offset, builder._builder.append
+    for place, record in enumerate(records):
+        if append(offset + place, record.timestamp_ms, record.key, record.value, []) is None:
+            builder.close()
+            builder._relative_offset = offset + place
+            return place
+    builder._relative_offset = offset + len(records)
+    return len(records)

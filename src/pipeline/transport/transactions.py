@@ -7,7 +7,7 @@ takes over waits until every transaction with offsets of its partitions has ende
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -47,8 +47,6 @@ class ExactlyOnceOutbox(AtLeastOnceOutbox):
         self._delivering = 0
         self._committing = False
         self.is_open = False
-        self._broken = False
-        self._sent: list[asyncio.Future[Any]] = []
         self._positions: dict[TopicPartition, int] = {}
         self._last_positions: dict[TopicPartition, int] = {}
         self._next_commit_s = 0.0
@@ -80,6 +78,9 @@ class ExactlyOnceOutbox(AtLeastOnceOutbox):
             if source is not None:
                 self._positions[TopicPartition(source.topic, source.partition)] = source.next_offset
 
+    async def flush(self) -> None:
+        """Nothing to wait for: nobody sees a batch before its transaction is committed."""
+
     async def commit(self) -> None:
         """Commit the open transaction, if there is one; raises aiokafka's KafkaError, ProducerFenced among them."""
         async with self._changed:
@@ -97,12 +98,12 @@ class ExactlyOnceOutbox(AtLeastOnceOutbox):
                 self._changed.notify_all()
 
     async def _commit(self) -> None:
-        for future in self._sent:
-            await future
         # without a position of its own a transaction repeats the last ones: nothing else would give a zombie away
         positions = self._positions or self._last_positions
+        waiting: list[Awaitable[Any]] = list(self._sent)
         if positions:
-            await self._transactional.send_offsets_to_transaction(positions, self._member.group_id)
+            waiting.append(self._transactional.send_offsets_to_transaction(positions, self._member.group_id))
+        await asyncio.gather(*waiting)
         await self._transactional.commit_transaction()
         self.commits += 1
         self._sent, self._positions, self._last_positions = [], {}, positions
@@ -133,10 +134,6 @@ class ExactlyOnceOutbox(AtLeastOnceOutbox):
             self._delivering -= 1
             async with self._changed:
                 self._changed.notify_all()
-
-    def _check(self) -> None:
-        if self._broken:
-            raise RuntimeError("a transaction has failed before: nothing more may be written")
 
     async def _commit_when_due(self) -> None:
         await asyncio.sleep(self._next_commit_s - asyncio.get_running_loop().time())
