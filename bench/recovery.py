@@ -64,7 +64,7 @@ async def restore() -> dict[str, Any]:
     before, began_s, count = psutil.Process().memory_info().rss, time.perf_counter(), 0
     reader = app.changelog_reader()
     ends = await _ends(app.changelog_reader(), table.changelog_topic.get_topic_name(), at.partitions)
-    async for batch in read_to_end(reader, ends):
+    async for batch in read_to_end(reader, dict.fromkeys(ends, 0), ends):
         table.restore(batch.partition, zip(batch.keys, batch.values, strict=True))  # type: ignore[arg-type]
         count += len(batch)
     seconds = time.perf_counter() - began_s

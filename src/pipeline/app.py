@@ -28,6 +28,7 @@ from pipeline.transport.outbox import AtLeastOnceOutbox
 from pipeline.transport.producer import RecordProducer
 from pipeline.transport.recovery import BatchAssignor, BatchTableManager
 from pipeline.transport.references import References
+from pipeline.transport.standby import Standby
 from pipeline.transport.transactions import ExactlyOnceOutbox
 
 BUFFERED_BATCHES = 4
@@ -80,6 +81,7 @@ def create_app(settings: Settings) -> BatchApp:
     registry = PatientRegistry(settings.registry_url)
     app.outbox = outbox(settings)
     app.stall_timeout_s = settings.stall_timeout_s
+    app.standby = Standby(app) if settings.standby else None
     encoders = {topic.name: Encoder(topic.schema) for topic in topics.ALL if topic.schema is not None}
     app.prepare = partial(_prepare, registry, encoders)
     compose(settings, app, registry, encoders)

@@ -100,6 +100,10 @@ class Settings(BaseSettings):
     commit_interval_s: float = Field(
         0.05, gt=0, description="How often transactions are committed under load (exactly_once)."
     )
+    standby: bool = Field(
+        False,
+        description="Keep a copy of the other workers' state, too: taking over takes less time, and more memory.",
+    )
     stall_timeout_s: float = Field(
         60.0, gt=0, description="A worker that has stood still for this long, with records to process, ends itself."
     )

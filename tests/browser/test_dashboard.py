@@ -3,7 +3,8 @@
 import asyncio
 import itertools
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from threading import Thread
 from typing import Any
@@ -35,9 +36,11 @@ GROUPS = ("Electronics", "Fashion", "Furniture", "Dry Grocery", "Other")
 REGIONS = ("Central", "North", "North-East", "Eastern", "South-East", "South", "South-West", "Western", "North-West")
 HOURS = 30
 SALES_SQL = """
-SELECT p.product_group, r.region_name, SUM(s.sale_price * s.quantity)
+SELECT p.product_group, r.region_name, p.product_name,
+       TIMESTAMPDIFF(MICROSECOND, '1970-01-01', s.sale_datetime) DIV (1000 * :size_ms) * :size_ms,
+       SUM(s.sale_price * s.quantity)
 FROM flash_sales s JOIN product p USING (product_id) JOIN region r USING (region_id)
-GROUP BY p.product_group, r.region_name
+GROUP BY 1, 2, 3, 4
 """
 
 
@@ -419,21 +422,45 @@ def test_on_the_real_cluster_the_page_shows_what_pinot_has(driver: Chrome, appli
     assert page.complaints() == []
     data = PinotSource(pinot, application.settings.tumbling_size_ms)()
     in_mysql = asyncio.run(sales_in_mysql(application))
-    for group, region in itertools.product((None, *GROUPS), (None, *REGIONS)):
-        chosen = Filters(groups=(group,) if group else (), regions=(region,) if region else ())
-        wanted = sum(
-            cents for (g, r), cents in in_mysql.items() if (not group or g == group) and (not region or r == region)
-        )
-        assert numbers(data, chosen).sales_cents == wanted, (group, region)
+    middle_ms = sorted(sale.start_ms for sale in in_mysql)[len(in_mysql) // 2]
+    periods = ((0, None), (0, middle_ms), (middle_ms, None))
+    for group, region, period in itertools.product((None, *GROUPS), (None, *REGIONS), periods):
+        chosen = Filters("dates", groups=(group,) if group else (), regions=(region,) if region else ())
+        sold = [
+            sale
+            for sale in in_mysql
+            if sale.group == (group or sale.group)
+            and sale.region == (region or sale.region)
+            and period[0] <= sale.start_ms < (period[1] or sale.start_ms + 1)
+        ]
+        shown = numbers(data, chosen, period)
+        assert shown.sales_cents == sum(sale.value for sale in sold), (group, region, period)
+        assert dict(shown.trend) == added_up(sold, lambda sale: sale.start_ms)
+        assert dict(shown.sales_by_group) == added_up(sold, lambda sale: sale.group)
+        assert dict(shown.sales_by_region) == added_up(sold, lambda sale: sale.region)
+        products = added_up(sold, lambda sale: (sale.product, sale.group))
+        assert {top[:2]: top[2] for top in shown.top_products}.items() <= products.items()
+        assert [top[2] for top in shown.top_products] == sorted(products.values(), reverse=True)[:10]
     application.stack.start("poller", "generator")
 
 
-async def sales_in_mysql(application: Application) -> dict[tuple[str, str], int]:
-    """{(product group, region): cents} by SQL on the source itself."""
-    database = engine(application.settings)
+def added_up(cells: Iterable[Cell], key: Callable[[Cell], Any]) -> dict[Any, int]:
+    """{key: sum of the values}."""
+    sums: Counter[Any] = Counter()
+    for cell in cells:
+        sums[key(cell)] += cell.value
+    return dict(sums)
+
+
+async def sales_in_mysql(application: Application) -> list[Cell]:
+    """Cents by product group, region, product and window, by SQL on the source itself."""
+    database, size_ms = engine(application.settings), application.settings.tumbling_size_ms
     try:
         async with database.connect() as connection:
-            rows = await connection.execute(text(SALES_SQL))
-            return {(group, region): round(100 * amount) for group, region, amount in rows}
+            rows = await connection.execute(text(SALES_SQL), {"size_ms": size_ms})
+            return [
+                Cell(group, region, int(start_ms), round(100 * amount), product)
+                for group, region, product, start_ms, amount in rows
+            ]
     finally:
         await database.dispose()

@@ -14,7 +14,7 @@ from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer import fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import TopicPartitionState
-from aiokafka.producer.message_accumulator import MessageAccumulator, MessageBatch
+from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator, MessageBatch
 from aiokafka.producer.sender import Sender, TxnOffsetCommitHandler
 from faust.assignor.partition_assignor import PartitionAssignor
 from faust.stores.memory import Store
@@ -89,6 +89,7 @@ USED: list[tuple[Any, list[str]]] = [
     (AIOKafkaClient, ["add_topic", "_wait_on_metadata"]),
     (MessageAccumulator, ["_batches", "_append_batch", "create_builder", "_exception", "_closed"]),
     (MessageBatch, ["_builder", "future", "wait_drain"]),
+    (BatchBuilder, ["_builder", "_relative_offset", "_closed", "close"]),
     (Sender, ["_do_txn_offset_commit", "_find_coordinator", "_txn_manager"]),
 ]
 

@@ -24,9 +24,13 @@ class PartitionStore(MemoryStore[Any, Any]):
     def rows(self, partition: int) -> dict[Key, Any]:
         """The rows of one partition."""
         if partition not in self.partitions:
-            self.partitions[partition] = {}
-            self.data = ChainMap({}, *self.partitions.values())
+            self.adopt(partition, {})
         return self.partitions[partition]
+
+    def adopt(self, partition: int, rows: dict[Key, Any]) -> None:
+        """Take a partition's rows as they are."""
+        self.partitions[partition] = rows
+        self.data = ChainMap({}, *self.partitions.values())
 
     def drop(self, partition: int) -> None:
         """Forget a partition's rows."""
@@ -68,13 +72,11 @@ class StateTable(faust.Table[Any, Any]):
 
     def restore(self, partition: int, records: Iterable[tuple[bytes, bytes | None]]) -> None:
         """Apply changelog records, in order."""
-        rows = self.rows(partition)
-        for raw_key, raw_value in records:
-            key = tuple(orjson.loads(raw_key))
-            if raw_value is None:
-                rows.pop(key, None)
-            else:
-                rows[key] = orjson.loads(raw_value)
+        apply_changes(self.rows(partition), records)
+
+    def adopt(self, partition: int, rows: dict[Key, Any]) -> None:
+        """Take rows that were made of changelog records elsewhere as the partition's."""
+        self._rows.adopt(partition, rows)
 
     def held(self) -> set[int]:
         """The partitions that have rows here."""
@@ -97,6 +99,16 @@ class StateTable(faust.Table[Any, Any]):
             )
             for key, value in state.take_changes().items()
         ]
+
+
+def apply_changes(rows: dict[Key, Any], records: Iterable[tuple[bytes, bytes | None]]) -> None:
+    """Apply the records of a state table's changelog to rows, in order."""
+    for raw_key, raw_value in records:
+        key = tuple(orjson.loads(raw_key))
+        if raw_value is None:
+            rows.pop(key, None)
+        else:
+            rows[key] = orjson.loads(raw_value)
 
 
 class ReferenceTable(faust.GlobalTable):

@@ -15,6 +15,7 @@ from pipeline.transport.consumer import BatchSchema, BatchTransport
 from pipeline.transport.metrics import Counted
 from pipeline.transport.outbox import Outbox
 from pipeline.transport.references import References
+from pipeline.transport.standby import Standby
 from pipeline.transport.watchdog import Watchdog
 
 CHANGELOG = {"segment.bytes": str(4 * 1024 * 1024), "segment.ms": "600000", "min.cleanable.dirty.ratio": "0.1"}
@@ -24,7 +25,8 @@ CHANGELOG = {"segment.bytes": str(4 * 1024 * 1024), "segment.ms": "600000", "min
 class BatchApp(faust.App):
     """A Faust application whose events carry record batches.
 
-    Set by whoever composes the application: `outbox` and `references`, services that start with the worker;
+    Set by whoever composes the application: `outbox`, `references` and, where others' state
+    is to be followed, `standby`, services that start with the worker;
     `changelog_reader`, which makes a consumer that belongs to no group; `prepare`, which runs before anything else
     starts; `stall_timeout_s`, after which a worker that stands still ends. `processors` are those behind the agents,
     by agent. Callbacks in `state_listeners` run whenever partitions of state have come or gone.
@@ -32,6 +34,7 @@ class BatchApp(faust.App):
 
     outbox: Outbox
     references: References | None = None
+    standby: Standby | None = None
     stall_timeout_s = 60.0
     changelog_reader: Callable[..., AIOKafkaConsumer]
     prepare: Callable[[], Awaitable[None]]
@@ -52,8 +55,9 @@ class BatchApp(faust.App):
             await self.prepare()
             if isinstance(self.outbox, ServiceT):
                 await self.add_runtime_dependency(self.outbox)
-            if self.references is not None:
-                await self.add_runtime_dependency(self.references)
+            for service in (self.references, self.standby):
+                if service is not None:
+                    await self.add_runtime_dependency(service)
             await self.add_runtime_dependency(Watchdog(self, self.stall_timeout_s))
             collector.relieve()
 

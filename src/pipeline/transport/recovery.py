@@ -106,20 +106,29 @@ class BatchRecovery(Recovery):
             count = await self._read(missing)
             self.log.info("Restored %d partitions of state from %d changelog records", len(missing), count)
             self._held |= set(missing)
+        if self.app.standby is not None:
+            partitions = range(self.app.conf.topic_partitions)
+            others = [(table.name, n) for table in tables for n in partitions if (table.name, n) not in self._held]
+            self.app.standby.follow(self._changelog(*other) for other in others)
 
     def _table(self, name: str) -> StateTable:
         return cast(StateTable, self.tables[name])
 
+    def _changelog(self, name: str, partition: int) -> TopicPartition:
+        return TopicPartition(self._table(name).changelog_topic.get_topic_name(), partition)
+
     async def _read(self, missing: list[tuple[str, int]]) -> int:
-        """Read the changelogs of these (table, partition) pairs from the beginning to their end."""
+        """Read the changelogs of these (table, partition) pairs to their end, from where a standby has come."""
         changelogs = {}
+        starts = {}
         for name, partition in missing:
-            table = self._table(name)
-            table.forget(partition)
-            changelogs[TopicPartition(table.changelog_topic.get_topic_name(), partition)] = table
+            table, changelog = self._table(name), self._changelog(name, partition)
+            changelogs[changelog] = table
+            rows, starts[changelog] = self.app.standby.take(changelog) if self.app.standby is not None else ({}, 0)
+            table.adopt(partition, rows)
         count = 0
         reader = self.app.changelog_reader()
-        async for batch in read_to_end(reader, await self._written(list(changelogs))):
+        async for batch in read_to_end(reader, starts, await self._written(list(changelogs))):
             table = changelogs[TopicPartition(batch.topic, batch.partition)]
             table.restore(batch.partition, zip(cast("Sequence[bytes]", batch.keys), batch.values, strict=True))
             count += len(batch)
@@ -158,15 +167,18 @@ class BatchTableManager(TableManager):
         self._tables_registered.set()
 
 
-async def read_to_end(consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> AsyncIterator[RecordBatch]:
-    """Batches from the beginning up to these end offsets; starts and stops the consumer.
+async def read_to_end(
+    consumer: AIOKafkaConsumer, starts: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]
+) -> AsyncIterator[RecordBatch]:
+    """Batches from these start offsets up to these end offsets, exclusive; starts and stops the consumer.
 
     Waits for transactions that are open below an end.
     """
     await consumer.start()
     try:
         consumer.assign(list(ends))
-        await consumer.seek_to_beginning(*ends)
+        for tp in ends:
+            consumer.seek(tp, starts[tp])
         open_ends = dict(ends)
         while open_ends:
             for batch in (await next_batches(consumer, open_ends.keys(), FETCH_S, MOST_RECORDS)).values():
