@@ -58,6 +58,6 @@ def test_the_kinds_are_those_that_are_asked_for():
             "registry-down",
             "mysql-down",
         ),
-        *("mysql-kill", "pinot-down", "poller-kill", "worker-disk-full", "network-cut", POISON),
+        *("mysql-kill", "pinot-down", "poller-kill", "worker-disk-full", "workers-scale", "network-cut", POISON),
     }
     assert all(fault.__doc__ and fault.weight >= 1 for fault in FAULTS.values())

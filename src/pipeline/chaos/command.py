@@ -63,6 +63,7 @@ def chaos(
     worker-kill, worker-term      SIGKILL, SIGTERM of a worker
     worker-freeze                 SIGSTOP for twice the session timeout, then SIGCONT
     worker-disk-full              a worker cannot write to any file
+    workers-scale                 all workers but one or a few stop for 10 to 20 s
     network-cut                   between the last worker and one broker: refused, or silent
     broker-kill, controller-kill  SIGKILL of each broker in turn, of the active controller
     broker-down                   a broker, each in turn, is away for 15 to 30 s

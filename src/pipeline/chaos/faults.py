@@ -215,6 +215,31 @@ class MysqlDown(Outage):
     shortest_s, longest_s = 20.0, 40.0
 
 
+class WorkersScale(Fault):
+    """The group shrinks to one worker or a few, and grows again, in order; a lone worker is left alone."""
+
+    name = "workers-scale"
+
+    def lasts_s(self, scene: Scene, planned: Planned) -> float:
+        """10 to 20 seconds."""
+        return 10.0 + 10.0 * planned.chance
+
+    @asynccontextmanager
+    async def strike(self, scene: Scene, planned: Planned) -> AsyncIterator[str]:
+        """Stop all workers but the first ones, at least one; start them on leaving."""
+        leaving = scene.workers[1 + int(planned.chance * (len(scene.workers) - 1)) :]
+        await asyncio.to_thread(scene.stack.stop, *leaving)
+        try:
+            yield f"{len(scene.workers)} to {len(scene.workers) - len(leaving)} workers and back"
+        finally:
+            await asyncio.to_thread(scene.stack.start, *leaving)
+
+    async def healed(self, scene: Scene) -> None:
+        """Wait for all of them."""
+        for name in scene.workers:
+            await scene.pid(name)
+
+
 class WorkerFreeze(Fault):
     """SIGSTOP for twice the session timeout, then SIGCONT: the zombie, whose partitions others have by then."""
 
@@ -308,6 +333,7 @@ FAULTS: dict[str, type[Fault]] = {
         WorkerTerm,
         WorkerFreeze,
         WorkerDiskFull,
+        WorkersScale,
         NetworkCut,
         BrokerKill,
         BrokerDown,
