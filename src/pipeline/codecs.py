@@ -59,7 +59,7 @@ class Handover:
     dropped if nobody has asked for them: never more than twice as many are kept, and a batch.
     """
 
-    def __init__(self, most: int = 8_192) -> None:
+    def __init__(self, most: int = 50_000) -> None:
         self._most = most
         self._young: dict[bytes | None, Record] = {}
         self._old: dict[bytes | None, Record] = {}
