@@ -9,7 +9,7 @@ from faust.types.transports import TransportT
 from mode import ServiceT
 
 from pipeline.tables.store import StateTable
-from pipeline.topics import Topic
+from pipeline.topics import Kind, Topic
 from pipeline.transport import collector
 from pipeline.transport.consumer import BatchSchema, BatchTransport
 from pipeline.transport.metrics import Counted
@@ -46,6 +46,7 @@ class BatchApp(faust.App):
         self.batches_in_work = 0
         self.batches_done = 0
         self.processors: dict[str, Counted] = {}
+        self.own_topics: set[str] = set()
         super().__init__(*args, **kwargs)
 
     async def on_start(self) -> None:
@@ -73,7 +74,9 @@ class BatchApp(faust.App):
             listener()
 
     def batch_topic(self, topic: Topic) -> Any:
-        """The topic as a channel of batches."""
+        """The topic as a channel of batches. What the workers write themselves is taken up before new events."""
+        if topic.kind is not Kind.EVENT:
+            self.own_topics.add(topic.name)
         return self.topic(topic.name, schema=BatchSchema())
 
     def state_table(self, name: str, source: Topic, partitions: int) -> StateTable:

@@ -20,26 +20,31 @@ COLUMNS = attrgetter("offset", "timestamp", "key", "value")
 
 
 async def next_batches(
-    consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition], timeout_s: float, most: int
+    consumer: AIOKafkaConsumer,
+    partitions: Collection[TopicPartition],
+    timeout_s: float,
+    most: int,
+    first: Collection[str] = (),
 ) -> dict[TopicPartition, RecordBatch]:
     """{partition: what has been fetched of it}, of these partitions; waits up to `timeout_s` for something to come.
 
-    It ends with the Kafka record batch that brings it to `most` records in all. Raises what aiokafka's `getmany` would.
+    It ends with the Kafka record batch that brings it to `most` records in all; partitions take turns, those of the
+    topics `first` before all others. Raises what aiokafka's `getmany` would.
     """
     if consumer._closed or consumer._fetcher._closed:
         raise ConsumerStoppedError()
     with consumer._subscription.fetch_context():
-        return await _fetched(consumer._fetcher, partitions, timeout_s, most)
+        return await _fetched(consumer._fetcher, partitions, timeout_s, most, first)
 
 
 async def _fetched(
-    fetcher: Fetcher, partitions: Collection[TopicPartition], timeout_s: float, most: int
+    fetcher: Fetcher, partitions: Collection[TopicPartition], timeout_s: float, most: int, first: Collection[str]
 ) -> dict[TopicPartition, RecordBatch]:
     deadline = asyncio.get_running_loop().time() + timeout_s
     while True:
         if fetcher._subscriptions.reassignment_in_progress:
             await fetcher._subscriptions.wait_for_assignment()
-        taken = _taken(fetcher, partitions, most)
+        taken = _taken(fetcher, partitions, most, first)
         left_s = deadline - asyncio.get_running_loop().time()
         if taken or left_s <= 0:
             return taken
@@ -51,9 +56,11 @@ async def _fetched(
         waiter.result()
 
 
-def _taken(fetcher: Fetcher, partitions: Collection[TopicPartition], most: int) -> dict[TopicPartition, RecordBatch]:
+def _taken(
+    fetcher: Fetcher, partitions: Collection[TopicPartition], most: int, first: Collection[str]
+) -> dict[TopicPartition, RecordBatch]:
     taken: dict[TopicPartition, RecordBatch] = {}
-    for tp in list(fetcher._records):
+    for tp in sorted(fetcher._records, key=lambda tp: tp.topic not in first):  # else in the order of their arrival
         if tp not in partitions:
             if not fetcher._subscriptions.is_assigned(tp):
                 del fetcher._records[tp]
