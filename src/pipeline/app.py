@@ -31,7 +31,8 @@ from pipeline.transport.references import References
 from pipeline.transport.standby import Standby
 from pipeline.transport.transactions import ExactlyOnceOutbox
 
-BUFFERED_BATCHES = 4
+BUFFERED_BATCHES = 1
+"""Events that wait for an agent: each more makes all later ones wait for another round trip to the brokers."""
 
 
 def new_app(settings: Settings) -> BatchApp:

@@ -63,7 +63,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         if not self.consumer.flow_active:
             return {}
         partitions = consumer.assignment() if active_partitions is None else active_partitions
-        first = self.consumer.app.own_topics
+        first = cast(BatchConsumer, self.consumer).app.own_topics
         return await next_batches(consumer, partitions, timeout or 0.0, max_records or 1, first)
 
 
