@@ -64,7 +64,10 @@ USED: list[tuple[Any, list[str]]] = [
     (driver.AIOKafkaConsumerThread, ["_ensure_consumer", "call_thread", "thread_loop"]),
     (TableManager, ["_recovery", "_tables_finalized", "_tables_registered"]),
     (Recovery, ["signal_recovery_start", "_wait", "_set_recovery_started", "on_recovery_completed", "_generation_id"]),
-    (AIOKafkaConsumer, ["_isolation_level", "_fetcher", "_subscription", "_coordinator", "_closed"]),
+    (
+        AIOKafkaConsumer,
+        ["_isolation_level", "_fetch_max_wait_ms", "_fetcher", "_subscription", "_coordinator", "_closed"],
+    ),
     (
         fetcher.Fetcher,
         ["_records", "_wait_consume_future", "_create_fetch_waiter", "_notify", "_subscriptions", "_closed"],
