@@ -200,6 +200,25 @@ async def test_a_commit_waits_for_the_batches_in_hand_and_the_next_ones_wait_for
     ]
 
 
+async def test_what_agents_bring_while_the_worker_stops_opens_no_transaction(producer: Producer) -> None:
+    outbox = await started(producer, 60.0)
+    outbox._next_commit_s = asyncio.get_running_loop().time() + 60
+    await outbox.deliver([row(b"1")], batch(0))
+    stopping = asyncio.create_task(outbox.on_stop())
+    late = asyncio.create_task(outbox.deliver([row(b"2")], batch(1)))
+    await stopping
+    await asyncio.sleep(0.01)
+    assert not late.done()
+    late.cancel()
+    assert producer.log == [
+        "begin",
+        ("out", 0, [b"1"]),
+        ("group", {TopicPartition("source", 3): 1}),
+        "commit",
+        "stop",
+    ]
+
+
 async def test_a_fenced_worker_is_told_and_ends(producer: Producer) -> None:
     outbox = await started(producer, 0.01)
     await outbox.deliver([], batch(0))

@@ -46,6 +46,7 @@ class ExactlyOnceOutbox(AtLeastOnceOutbox):
         self._changed = asyncio.Condition()
         self._delivering = 0
         self._committing = False
+        self._stopping = False
         self.is_open = False
         self._positions: dict[TopicPartition, int] = {}
         self._last_positions: dict[TopicPartition, int] = {}
@@ -61,7 +62,12 @@ class ExactlyOnceOutbox(AtLeastOnceOutbox):
         await self._transactional.start()
 
     async def on_stop(self) -> None:
-        """Commit what is whole and disconnect; a transaction that is left open is aborted by the brokers in time."""
+        """Commit what is whole and disconnect; a transaction that is left open is aborted by the brokers in time.
+
+        Agents are stopped later: what they still bring waits until they are, and is done again elsewhere. A transaction
+        begun for it would stay open, and whoever takes over would wait for its end.
+        """
+        self._stopping = True
         try:
             await asyncio.wait_for(self.commit(), CLOSE_S)
         except Exception as error:
@@ -118,7 +124,7 @@ class ExactlyOnceOutbox(AtLeastOnceOutbox):
     async def _delivery(self) -> AsyncIterator[None]:
         """Keep commits out of a batch; what is broken off in the middle is never committed."""
         async with self._changed:
-            await self._changed.wait_for(lambda: not self._committing)
+            await self._changed.wait_for(lambda: not (self._committing or self._stopping))
             self._check()
             if not self.is_open:
                 await self._transactional.begin_transaction()
