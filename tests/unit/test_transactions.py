@@ -200,9 +200,9 @@ async def test_a_commit_waits_for_the_batches_in_hand_and_the_next_ones_wait_for
     ]
 
 
-async def test_what_agents_bring_while_the_worker_stops_opens_no_transaction(producer: Producer) -> None:
-    outbox = await started(producer, 60.0)
-    outbox._next_commit_s = asyncio.get_running_loop().time() + 60
+async def test_what_agents_bring_while_the_worker_stops_opens_no_transaction(
+    outbox: Outbox, producer: Producer
+) -> None:
     await outbox.deliver([row(b"1")], batch(0))
     stopping = asyncio.create_task(outbox.on_stop())
     late = asyncio.create_task(outbox.deliver([row(b"2")], batch(1)))

@@ -162,14 +162,14 @@ class PinotDown(ProcessKill):
 
 
 class Outage(Fault):
-    """A part of the stack is stopped, and started again later."""
+    """Parts of the stack are stopped, in order, and started again later."""
 
     part: str
     shortest_s: float
     longest_s: float
 
     def __init__(self) -> None:
-        self._struck = ""
+        self._struck: list[str] = []
 
     def lasts_s(self, scene: Scene, planned: Planned) -> float:
         """Between the shortest and the longest."""
@@ -177,21 +177,26 @@ class Outage(Fault):
 
     @asynccontextmanager
     async def strike(self, scene: Scene, planned: Planned) -> AsyncIterator[str]:
-        """Stop the part, in order; start it on leaving."""
-        part = self._struck = await self.target(scene, planned)
-        await asyncio.to_thread(scene.stack.stop, part)
+        """Stop the parts; start them on leaving."""
+        parts = self._struck = await self.targets(scene, planned)
+        await asyncio.to_thread(scene.stack.stop, *parts)
         try:
-            yield f"{part} for {self.lasts_s(scene, planned):.0f} s"
+            yield f"{', '.join(parts)} for {self.lasts_s(scene, planned):.0f} s"
         finally:
-            await asyncio.to_thread(scene.stack.start, part)
+            await asyncio.to_thread(scene.stack.start, *parts)
+
+    async def targets(self, scene: Scene, planned: Planned) -> list[str]:
+        """The names of all parts that are stopped."""
+        return [await self.target(scene, planned)]
 
     async def target(self, scene: Scene, planned: Planned) -> str:
-        """The name of the part."""
+        """The name of the part, where it is one."""
         return self.part
 
     async def healed(self, scene: Scene) -> None:
-        """Wait for its process."""
-        await scene.pid(self._struck)
+        """Wait for their processes."""
+        for part in self._struck:
+            await scene.pid(part)
 
 
 class BrokerDown(EachBroker, Outage):
@@ -215,29 +220,15 @@ class MysqlDown(Outage):
     shortest_s, longest_s = 20.0, 40.0
 
 
-class WorkersScale(Fault):
+class WorkersScale(Outage):
     """The group shrinks to one worker or a few, and grows again, in order; a lone worker is left alone."""
 
     name = "workers-scale"
+    shortest_s, longest_s = 10.0, 20.0
 
-    def lasts_s(self, scene: Scene, planned: Planned) -> float:
-        """10 to 20 seconds."""
-        return 10.0 + 10.0 * planned.chance
-
-    @asynccontextmanager
-    async def strike(self, scene: Scene, planned: Planned) -> AsyncIterator[str]:
-        """Stop all workers but the first ones, at least one; start them on leaving."""
-        leaving = scene.workers[1 + int(planned.chance * (len(scene.workers) - 1)) :]
-        await asyncio.to_thread(scene.stack.stop, *leaving)
-        try:
-            yield f"{len(scene.workers)} to {len(scene.workers) - len(leaving)} workers and back"
-        finally:
-            await asyncio.to_thread(scene.stack.start, *leaving)
-
-    async def healed(self, scene: Scene) -> None:
-        """Wait for all of them."""
-        for name in scene.workers:
-            await scene.pid(name)
+    async def targets(self, scene: Scene, planned: Planned) -> list[str]:
+        """All workers but the first ones, at least one."""
+        return scene.workers[1 + int(planned.chance * (len(scene.workers) - 1)) :]
 
 
 class WorkerFreeze(Fault):
