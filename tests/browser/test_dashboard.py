@@ -2,6 +2,9 @@
 
 import asyncio
 import itertools
+import random
+import re
+import statistics
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -9,6 +12,7 @@ from dataclasses import replace
 from threading import Thread
 from typing import Any
 
+import httpx
 import pytest
 from pages import Page, chromium, until
 from selenium.webdriver import Chrome
@@ -16,6 +20,7 @@ from sqlalchemy import text
 from werkzeug.serving import make_server
 
 from conftest import Application
+from pipeline import kafka, topics
 from pipeline.dashboard.app import create_app
 from pipeline.dashboard.choices import Filters
 from pipeline.dashboard.formats import Formats
@@ -23,6 +28,7 @@ from pipeline.dashboard.numbers import numbers
 from pipeline.dashboard.queries import PinotSource
 from pipeline.dashboard.snapshot import Cell, Data, Poller, Sale, Session, Window
 from pipeline.errors import QueryError
+from pipeline.registry import Registry
 from pipeline.serving.pinot import client
 from pipeline.settings import load
 from pipeline.sources.database import engine
@@ -118,6 +124,16 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
     driver = chromium(tmp_path_factory.mktemp("chromium"))
     yield driver
     driver.quit()
+
+
+@pytest.fixture(autouse=True)
+def picture(driver: Chrome, request: pytest.FixtureRequest) -> Iterator[None]:
+    """What the page looked like when the test was over, good or bad: build/screenshots/TEST.png."""
+    yield
+    folder = request.config.rootpath / "build" / "screenshots"
+    folder.mkdir(parents=True, exist_ok=True)
+    name = re.sub(r"[^\w.-]+", "-", request.node.name.removeprefix("test_")).strip("-")
+    driver.get_screenshot_as_file(str(folder / f"{name}.png"))
 
 
 @pytest.fixture
@@ -442,6 +458,83 @@ def test_on_the_real_cluster_the_page_shows_what_pinot_has(driver: Chrome, appli
         assert {top[:2]: top[2] for top in shown.top_products}.items() <= products.items()
         assert [top[2] for top in shown.top_products] == sorted(products.values(), reverse=True)[:10]
     application.stack.start("poller", "generator")
+
+
+def test_an_event_is_on_the_page_within_two_seconds(driver: Chrome, application: Application) -> None:
+    application.verified(resume=False)  # at rest, one view more is one more on the page
+    page = Page(driver, application.url + "/?period=all")
+    until(lambda: page.text("kpi-pageviews").replace(",", "").isdigit(), 20, "the views so far")
+    took_s = asyncio.run(seconds_to_the_page(page, application, 9))
+    application.stack.start("poller", "generator")
+    assert statistics.median(took_s) < 2, took_s
+    assert max(took_s) < 5, took_s
+
+
+def test_on_the_real_cluster_pinot_goes_and_comes_back(driver: Chrome, application: Application) -> None:
+    application.stack.start("poller", "generator")
+    page = Page(driver, application.url + "/?period=all&region=North")
+    until(lambda: page.text("chip-state") == "Live", 60)
+    application.stack.stop("pinot")
+    until(lambda: page.text("chip-state") == "Pinot unreachable", 30)
+    kept = page.kpis()
+    assert "The page shows the last good data." in page.text("banner")
+    assert all(any(c.isdigit() for c in kpi) for kpi in kept)
+    driver.get(application.url + "/health")
+    until(lambda: light(driver, "Pinot") == "red", 60, "Pinot's light is red")
+    application.stack.start("pinot")
+    page = Page(driver, application.url + "/?period=all&region=North")
+    until(lambda: page.text("chip-state") == "Live", 120)
+    until(lambda: page.kpis() != kept, 60, "new numbers")
+    driver.get(application.url + "/health")
+    until(lambda: light(driver, "Pinot") == "green", 60, "Pinot's light is green")
+
+
+def test_on_the_real_cluster_every_page_works(driver: Chrome, application: Application) -> None:
+    application.stack.start("poller", "generator")
+    page = Page(driver, application.url + "/", dark=True)
+    until(lambda: page.text("chip-state") == "Live", 60)
+    page.pick("period", "All")
+    page.choose("groups", "Fashion")
+    until(lambda: page.figure("sales_by_group")["data"][0]["y"] == ["Fashion"], what="one product group")
+    page.click("pause")
+    until(lambda: page.text("chip-state") == "Paused")
+    again = Page(driver, driver.current_url, dark=True)
+    until(lambda: again.figure("sales_by_group")["data"][0]["y"] == ["Fashion"], what="the linked filter")
+    assert again.violations() == []
+    driver.get(application.url + "/health")
+    until(lambda: "Topics" in driver.find_element("tag name", "main").text, 60, "the first report")
+    for part in ("Brokers", "Topics", "Registry", "Poller", "Pinot", "Dashboard"):
+        until(lambda part=part: light(driver, part) == "green", 60, part)
+    assert again.violations() == []
+    driver.get(application.url + "/queries/best_selling_products")
+    assert len(driver.find_elements("css selector", "tbody tr")) > 3
+    csv = httpx.get(application.url + "/queries/best_selling_products.csv", trust_env=False)
+    assert (csv.status_code, csv.headers["content-type"].split(";")[0]) == (200, "text/csv")
+    assert len(csv.text.splitlines()) > 4
+    assert again.violations() == []
+    assert again.complaints() == []
+
+
+def light(driver: Chrome, part: str) -> str:
+    """The colour of a part's light on the health page, by its name."""
+    return str(driver.find_element("xpath", f"//h2[starts-with(., '{part}')]/span[@class='state']").text)
+
+
+async def seconds_to_the_page(page: Page, application: Application, views: int) -> list[float]:
+    """Seconds from before a view is sent, at no particular moment, until the page shows one more; `views` times."""
+    settings, moments = application.settings, random.Random(3)
+    encode = await Registry(settings.registry_url).encoder(topics.PAGEVIEW)
+    view = encode({"viewtime": 1, "userid": "User_1", "pageid": "Page_20"})
+    found = []
+    async with kafka.producer(settings, linger_ms=0) as producer:
+        for _ in range(views):
+            one_more = count(int(page.text("kpi-pageviews").replace(",", "")) + 1)
+            await asyncio.sleep(moments.uniform(0.5, 2))
+            began = time.monotonic()
+            await producer.send_and_wait(topics.PAGEVIEW.name, view, b"User_1", timestamp_ms=now_ms())
+            await asyncio.to_thread(until, lambda more=one_more: page.text("kpi-pageviews") == more, 20, "one more")
+            found.append(time.monotonic() - began)
+    return found
 
 
 def added_up(cells: Iterable[Cell], key: Callable[[Cell], Any]) -> dict[Any, int]:

@@ -63,11 +63,13 @@ def test_counts_are_not_money() -> None:
 
 @pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES)
 def test_a_name_keeps_its_colour_under_every_filter(theme: Theme) -> None:
-    everything = all_figures(theme)["sales_by_region"]["data"][0]
+    everything = all_figures(theme)["sales_by_group"]["data"][0]
     colours = dict(zip(everything["y"], everything["marker"]["color"], strict=True))
-    only_south = all_figures(theme, filters(None, None, [], ["South"]))["sales_by_region"]["data"][0]
-    assert only_south["marker"]["color"] == [colours["South"]] == [theme.names["South"]]
-    assert theme.colour("Zone 51") == theme.colour("Zone 51") in theme.others
+    only_fashion = all_figures(theme, filters(None, None, ["Fashion"], []))
+    assert only_fashion["sales_by_group"]["data"][0]["marker"]["color"] == [colours["Fashion"]]
+    assert set(only_fashion["top_products"]["data"][0]["marker"]["color"]) == {colours["Fashion"]}
+    assert colours["Fashion"] == theme.names["Fashion"]
+    assert theme.colour("Garden") == theme.colour("Garden") in theme.others
 
 
 def test_bars_keep_place_and_thickness_when_few_are_left() -> None:

@@ -56,6 +56,8 @@ def test_workers_are_judged_by_the_seconds_that_they_are_behind(records: int, ra
         ("Poller", replace(GOOD, poller=None), AMBER),
         ("Dead letters", replace(GOOD, dead_letters=Letters(2, (Letter("t", 0, 1, NEXT - 9, "no"),))), AMBER),
         ("Dead letters", replace(GOOD, dead_letters=Letters(2, (Letter("t", 0, 1, NEXT - 3_600_000, "no"),))), GREEN),
+        ("Late records", replace(GOOD, late_records=Letters(2, (Letter("t", 0, 1, NEXT - 9, "late"),))), GREEN),
+        ("Late records", replace(GOOD, problems={"late_records": "away"}), AMBER),
     ],
 )
 def test_what_is_wrong_has_its_light(part: str, status: Status, state: str) -> None:

@@ -126,5 +126,24 @@ def test_a_slow_source_gets_a_rest() -> None:
     assert len(began) <= 6
 
 
+def test_the_next_snapshot_is_announced() -> None:
+    asked = threading.Semaphore(0)
+
+    def source() -> Data:
+        asked.release()
+        return shop()
+
+    poller = Poller(source, 1000.0)
+    assert poller.due_in_s() == 0
+    poller.start()
+    assert asked.acquire(timeout=5)
+    deadline = time.monotonic() + 5
+    while not poller.due_in_s():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert 990 < poller.due_in_s() <= 1000
+    poller.stop()
+
+
 def test_pollers_can_be_told_apart() -> None:
     assert Poller(shop, 1.0).epoch != Poller(shop, 1.0).epoch

@@ -33,6 +33,7 @@ from pipeline.status.view import as_json, command, show
 GOOD_TOPIC = TopicStatus(5, 2, 2, 0, 0, 7)
 SUBJECT = SubjectStatus(1, 4, "BACKWARD")
 LETTER = Letter("PageView", 1, 42, 1_700_000_000_000, "null key")
+LATE = Letter("PageView", 2, 7, 1_690_000_000_000, "1.500 s after per_hour had closed its window")
 
 
 def all_topics(**changed):
@@ -51,6 +52,7 @@ def everything():
         schemas=all_subjects(),
         pinot={"sales": PinotTable(12, 1_700_000_000_000)},
         dead_letters=Letters(1, (LETTER,)),
+        late_records=Letters(2, (LATE,)),
         poller=PollerStatus(99, 2, 1_700_000_000_000),
     )
 
@@ -101,6 +103,22 @@ def test_a_letter_that_cannot_be_read_is_still_a_letter():
     assert "cannot be read" in parts.letter(decode, b"?").reason
 
 
+def test_a_late_record_says_how_late():
+    decode = Decoder("late_record")
+    decode.learn(1, schema("late_record"))
+    fields = {
+        "topic": "PageView",
+        "partition": 2,
+        "offset": 7,
+        "aggregate": "per_hour",
+        "event_time_ms": 1_690_000_000_000,
+        "window_start_ms": 1_689_998_400_000,
+        "window_end_ms": 1_690_002_000_000,
+        "late_by_ms": 1_500,
+    }
+    assert parts.letter(decode, Encoder("late_record", 1)(fields)) == LATE
+
+
 @pytest.fixture
 def answers(monkeypatch):
     """Every part answers at once; a test may replace some."""
@@ -111,9 +129,13 @@ def answers(monkeypatch):
         "groups": status.groups,
         "schemas": status.schemas,
         "pinot": status.pinot,
-        "letters": status.dead_letters,
         "poller": status.poller,
     }
+
+    async def letters(settings, topic):
+        return status.late_records if topic is topics.LATE_RECORDS else status.dead_letters
+
+    monkeypatch.setattr(parts, "collect_letters", letters)
     for name, value in values.items():
 
         async def answer(settings, value=value):
@@ -175,6 +197,7 @@ def test_the_json_has_the_agreed_shape():
     assert found["pinot"] == {"sales": 12}
     assert found["dead_letters"]["count"] == 1
     assert found["dead_letters"]["latest"][0]["reason"] == "null key"
+    assert found["late_records"]["count"] == 2
     assert found["poller"] == {"last_id": 99, "missing": 2, "at_ms": 1_700_000_000_000}
 
 
@@ -191,6 +214,8 @@ def test_people_see_everything():
         "TOTAL_PAGEVIEW_BY_PAGEGROUP_TUMBLING_WINDOW",
         "127.0.0.1:9093",
         "null key",
+        "Late records: 2",
+        "1.500 s after per_hour",
         "sale_id 99",
         "2023-11-14 22:13:20",
         "everything is up",

@@ -1,8 +1,9 @@
 """Connects the page with the poller: one gated callback on the server, and a few small ones in the browser.
 
 A tick is gated by `running`: while one is under way the interval stands still, so that a slow answer slows the page
-down instead of starving it. The browser's clock (`assets/clock.js`) shows the ages between ticks, notices a server that
-has gone away, and starts the tick again.
+down instead of starving it. At the quickest pace the next tick comes just after the poller's next snapshot is due: a
+page that asked at a time of its own would be late by up to a second more. The browser's clock (`assets/clock.js`)
+shows the ages between ticks, notices a server that has gone away, and starts the tick again.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,10 +19,7 @@ from pipeline.dashboard.numbers import PANELS
 from pipeline.dashboard.snapshot import Poller, freshness
 from pipeline.dashboard.views import Key, Update, Views, Windows, update
 from pipeline.settings import Settings
-from pipeline.timebase import now_ms
-
-CROSS_FILTERS = {"sales_by_group": "groups", "sales_by_region": "regions", "pageviews_by_region": "regions"}
-"""{chart: the filter that a click on one of its bars sets or clears}."""
+from pipeline.timebase import SECOND_MS, now_ms
 
 
 def refresh_limit_s(settings: Settings) -> float:
@@ -71,6 +69,7 @@ class Ticks:
             "freshness": {
                 **asdict(fresh),
                 "server_ms": now,
+                "due_in_ms": round(self._poller.due_in_s() * SECOND_MS),
                 "newest_ms": dict(snapshot.data.newest_ms) if snapshot.data is not None else {},
             },
             "seen": list(key) if key != old_key else no_update,
@@ -179,13 +178,5 @@ def _register_browser(app: Dash) -> None:
         ClientsideFunction("pipeline", "pace"),
         Output("tick", "interval"),
         Input("pace", "data"),
+        Input("freshness", "data"),
     )
-    for panel, control in CROSS_FILTERS.items():
-        add(
-            ClientsideFunction("pipeline", "cross"),
-            Output(control, "data", allow_duplicate=True),
-            Output(f"figure-{panel}", "clickData"),
-            Input(f"figure-{panel}", "clickData"),
-            State(control, "data"),
-            prevent_initial_call=True,
-        )

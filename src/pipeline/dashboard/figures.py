@@ -7,6 +7,7 @@ from pipeline.dashboard.formats import Formats
 from pipeline.dashboard.numbers import Breakdown, Numbers
 from pipeline.dashboard.snapshot import Cells, Session
 from pipeline.dashboard.theme import FONT, Theme
+from pipeline.timebase import MINUTE_MS
 
 Figure = dict[str, Any]
 MIN_WINDOWS = 12
@@ -14,6 +15,7 @@ GRAPH_HEIGHT = 300
 BAR_HEIGHT = 20
 CHARACTER_WIDTH = 8
 WINDOWS_SHOWN = 8
+LABELS = 4
 SESSIONS_SHOWN = 30
 FIGURES = (
     "trend",
@@ -39,11 +41,12 @@ def figures(
 ) -> dict[str, Figure]:
     """All figures by panel. What has not ended at `now_ms` is hatched; `empty` replaces blank charts."""
     money, count = formats.money, formats.count
-    products = tuple((f"{product}", cents) for product, _, cents in numbers.top_products)
+    products = tuple((product, cents) for product, _, cents in numbers.top_products)
+    group_of = {product: group for product, group, _ in numbers.top_products}
     found = {
         "trend": trend(numbers.trend, theme, formats, size_ms, now_ms // size_ms * size_ms, empty),
-        "top_products": bars(products, theme, money, empty, slots=10, scale=100),
-        "sales_by_group": bars(numbers.sales_by_group, theme, money, empty, slots=5, scale=100),
+        "top_products": bars(products, theme, money, empty, slots=10, scale=100, group_of=group_of.get),
+        "sales_by_group": bars(numbers.sales_by_group, theme, money, empty, slots=5, scale=100, group_of=str),
         "sales_by_region": bars(numbers.sales_by_region, theme, money, empty, slots=9, scale=100),
         "pageviews_by_region": bars(numbers.pageviews_by_region, theme, count, empty, slots=9),
         "tumbling": windows(numbers.tumbling, theme, formats, size_ms, now_ms, empty),
@@ -138,7 +141,7 @@ def windows(cells: Cells, theme: Theme, formats: Formats, size_ms: int, now_ms: 
         return _empty(layout, empty, theme)
     values = {(cell.group, cell.start_ms): cell.value for cell in cells}
     spans = {start: formats.span(start, start + size_ms) for start in starts}
-    labels = [f"{formats.moment(start):%H:%M}" for start in starts]
+    labelled = starts[:: -(-len(starts) // LABELS)]
     traces = []
     for group in sorted({cell.group for cell in cells}):
         found = [values.get((group, start), 0) for start in starts]
@@ -161,20 +164,26 @@ def windows(cells: Cells, theme: Theme, formats: Formats, size_ms: int, now_ms: 
             }
         )
     layout |= {
-        "margin": {"l": 44, "r": 8, "t": 8, "b": 64},
+        "margin": {"l": 44, "r": 8, "t": 8, "b": 88},
         "barmode": "stack",
         "showlegend": True,
         "legend": {
             "orientation": "h",
             "x": 0,
-            "y": -0.14,
-            "yanchor": "top",
+            "yref": "container",
+            "y": 0,
+            "yanchor": "bottom",
             "itemclick": False,
             "itemdoubleclick": False,
         },
         "bargap": 0.18,
         "dragmode": False,
-        "xaxis": {"type": "category", "tickvals": traces[0]["x"], "ticktext": labels, "nticks": 6, "fixedrange": True},
+        "xaxis": {
+            "type": "category",
+            "tickvals": [formats.axis(start) for start in labelled],
+            "ticktext": [f"{formats.moment(start):%H:%M}" for start in labelled],
+            "fixedrange": True,
+        },
         "yaxis": {
             "rangemode": "tozero",
             "tickformat": "~s",
@@ -222,8 +231,11 @@ def sessions(found: Sequence[Session], theme: Theme, formats: Formats, gap_ms: i
         "dragmode": False,
         "xaxis": {
             "type": "date",
-            "tickformat": "%H:%M",
-            "nticks": 5,
+            "tickformatstops": [
+                {"dtickrange": [None, MINUTE_MS - 1], "value": "%H:%M:%S"},
+                {"dtickrange": [MINUTE_MS, None], "value": "%H:%M"},
+            ],
+            "nticks": 4,
             "fixedrange": True,
             "gridcolor": theme.css["grid"],
         },
@@ -252,9 +264,17 @@ def _pattern(still_open: Sequence[bool], theme: Theme) -> Figure:
 
 
 def bars(
-    rows: Breakdown, theme: Theme, label: Callable[[int], str], empty: str, *, slots: int, scale: int = 1
+    rows: Breakdown,
+    theme: Theme,
+    label: Callable[[int], str],
+    empty: str,
+    *,
+    slots: int,
+    scale: int = 1,
+    group_of: Callable[[str], str | None] | None = None,
 ) -> Figure:
-    """Horizontal bars, the largest on top, each in its name's colour, its value in a column at the right.
+    """Horizontal bars, the largest on top, its value in a column at the right; in the colours of their product groups
+    where `group_of` tells them, else all in one.
 
     There is room for `slots` bars, so that they keep their place and thickness when a filter leaves fewer.
     """
@@ -262,6 +282,7 @@ def bars(
     if not rows:
         return _empty(layout, empty, theme)
     upwards = rows[::-1]
+    accent = theme.css["accent"]
     slots = max(slots, len(rows))
     values_width = 16 + CHARACTER_WIDTH * max(len(label(value)) for _, value in rows)
     layout |= {
@@ -299,7 +320,10 @@ def bars(
         "y": [name for name, _ in upwards],
         "x": [value / scale for _, value in upwards],
         "customdata": [f"{name}<br><b>{label(value)}</b>" for name, value in upwards],
-        "marker": {"color": [theme.colour(name) for name, _ in upwards], "cornerradius": 3},
+        "marker": {
+            "color": [theme.colour(group_of(name) or name) if group_of else accent for name, _ in upwards],
+            "cornerradius": 3,
+        },
         "hovertemplate": "%{customdata}<extra></extra>",
     }
     return {"data": [trace], "layout": layout}

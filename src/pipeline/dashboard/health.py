@@ -83,6 +83,7 @@ def lights(report: Report, settings: Settings, page: Freshness) -> list[Light]:
         _poller(report, settings),
         _plain("Pinot", "pinot", status, f"{len(status.pinot)} tables answer"),
         _letters(report),
+        _late(report),
         _page(page),
     ]
 
@@ -144,6 +145,15 @@ def _letters(report: Report) -> Light:
     recent = any(report.at_ms - letter.timestamp_ms < LETTER_RECENT_MS for letter in letters.latest)
     said = f"{letters.count:,} records could not be used"
     return Light("Dead letters", AMBER if recent else GREEN, said + (", some in the last hour" if recent else ""))
+
+
+def _late(report: Report) -> Light:
+    problem = report.status.problems.get("late_records")
+    if problem:
+        return Light("Late records", AMBER, problem)
+    count = report.status.late_records.count
+    said = f"{count:,} windows had closed when their record came; it is not in them" if count else "none"
+    return Light("Late records", GREEN, said)
 
 
 def _page(page: Freshness) -> Light:

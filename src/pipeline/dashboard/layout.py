@@ -20,7 +20,7 @@ KPIS = {
 }
 CHARTS = {
     "trend": ("Flash sales over time", "per window; hatched: still open"),
-    "top_products": ("Top products", "by sales"),
+    "top_products": ("Top products", "by sales, in the colour of their group"),
     "sales_by_group": ("Flash sales by product group", "click a bar to filter"),
     "sales_by_region": ("Flash sales by region", "region of the sale; click to filter"),
     "pageviews_by_region": ("Page views by region", "where known; click to filter"),
@@ -37,6 +37,8 @@ SOURCES = {
     "sessions": "pageviews",
 }
 """{panel: the source that its age is taken from}, "sales" for the others."""
+CROSS_FILTERS = {"sales_by_group": "groups", "sales_by_region": "regions", "pageviews_by_region": "regions"}
+"""{chart: the filter that a click on one of its bars sets or clears}."""
 PACES = {1000: "1 s", 5000: "5 s", 15000: "15 s"}
 LATEST = ("Time", "Product", "Group", "Region", "Pieces", "Amount")
 BLANK = {
@@ -122,10 +124,9 @@ def _header(prefix: str) -> Any:
                         className="ages",
                         children=[
                             html.Span("Waiting for the first answer", id="chip-event"),
-                            html.Span(id="chip-refresh"),
+                            html.Span([html.Span(id="chip-refresh"), html.Span(id="latency", className="latency")]),
                         ],
                     ),
-                    html.Span("Event to paint –", id="latency", className="latency"),  # noqa: RUF001
                     _control("pace", "segments", "Refresh every", list(PACES.items())),
                     html.Button("Pause", id="pause", className="button", type="button"),
                     html.Button("Theme: auto", id="theme", className="button", type="button"),
@@ -181,6 +182,10 @@ def _source(panel: str) -> dict[str, Any]:
     return {"data-source": SOURCES.get(panel, "sales")}
 
 
+def _filtering(panel: str) -> dict[str, Any]:
+    return {"data-filter": CROSS_FILTERS[panel]} if panel in CROSS_FILTERS else {}
+
+
 def _labelled(text: str) -> dict[str, Any]:
     return {"aria-label": text}
 
@@ -198,12 +203,17 @@ def _kpis() -> Any:
                 className="card kpi",
                 children=[
                     html.H2(title),
-                    html.P("–", id=f"kpi-{panel}", className="value"),  # noqa: RUF001
+                    html.Div(
+                        [
+                            html.P("–", id=f"kpi-{panel}", className="value"),  # noqa: RUF001
+                            html.Div(id=f"spark-{panel}", className="spark"),
+                        ],
+                        className="figure",
+                    ),
                     html.P(
                         [html.Span(id=f"change-{panel}", className="change"), html.Span(id=f"hint-{panel}")],
                         className="hint",
                     ),
-                    html.Div(id=f"spark-{panel}", className=f"spark {panel}"),
                     _note(panel, subtitle),
                 ],
             )
@@ -241,6 +251,7 @@ def _chart(panel: str, title: str, subtitle: str) -> Any:
                 className="graph",
                 role="img",
                 **_labelled(f"Bar chart: {title}"),
+                **_filtering(panel),
             ),
         ],
     )

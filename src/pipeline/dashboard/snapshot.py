@@ -196,6 +196,11 @@ class Poller:
         self._stopped = Event()
         self._lock = Lock()
         self._thread: Thread | None = None
+        self._due_s = 0.0
+
+    def due_in_s(self) -> float:
+        """Seconds until the next snapshot is expected, 0 when it is late."""
+        return max(0.0, self._due_s - time.monotonic())
 
     def start(self) -> None:
         """Start the thread unless it runs already; call it after a fork, not before."""
@@ -233,4 +238,6 @@ class Poller:
             began = time.monotonic()
             self.refresh()
             took_s = time.monotonic() - began
-            self._stopped.wait(max(self._interval_s - took_s, min(took_s, 10 * self._interval_s)))
+            rest_s = max(self._interval_s - took_s, min(took_s, 10 * self._interval_s))
+            self._due_s = time.monotonic() + rest_s + took_s
+            self._stopped.wait(rest_s)

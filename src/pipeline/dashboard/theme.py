@@ -1,4 +1,4 @@
-"""Colours of the page and its figures, light and dark; names keep their colour whatever else is shown."""
+"""Colours of the page and its figures, light and dark; product groups keep their colour whatever else is shown."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,13 +17,12 @@ class Theme:
     others: tuple[str, ...]
 
     def colour(self, name: str) -> str:
-        """The colour of a product group or region; an unknown name gets one that depends on nothing but the name."""
+        """The colour of a product group; an unknown name gets one that depends on nothing but the name."""
         return self.names.get(name) or self.others[crc32(name.encode()) % len(self.others)]
 
 
-# Product groups: Okabe and Ito's colours. Regions: Paul Tol's "muted" scheme, which has nine. Both are made for
-# colour-blind readers; tones were shifted to at least 3:1 against the card (WCAG 1.4.11), and no bar relies on its
-# colour alone: each is labelled.
+# Product groups: Okabe and Ito's colours, made for colour-blind readers; tones were shifted to at least 3:1 against the
+# card (WCAG 1.4.11), and no bar relies on its colour alone: each is labelled.
 LIGHT = Theme(
     "light",
     {
@@ -47,15 +46,6 @@ LIGHT = Theme(
         "Furniture": "#d55e00",
         "Dry Grocery": "#009067",
         "Other": "#7a8391",
-        "Central": "#332288",
-        "North": "#3d93bd",
-        "North-East": "#2f9689",
-        "Eastern": "#117733",
-        "South-East": "#7f7f26",
-        "South": "#b08a1e",
-        "South-West": "#cc6677",
-        "Western": "#882255",
-        "North-West": "#aa4499",
     },
     ("#4a6fa5", "#a5634a", "#4a8f6b", "#8f4a8a"),
 )
@@ -82,15 +72,6 @@ DARK = Theme(
         "Furniture": "#f28e2b",
         "Dry Grocery": "#2fbf8f",
         "Other": "#9aa4b2",
-        "Central": "#8b83e0",
-        "North": "#88ccee",
-        "North-East": "#44aa99",
-        "Eastern": "#3f9f5f",
-        "South-East": "#a8a83f",
-        "South": "#ddcc77",
-        "South-West": "#d97b89",
-        "Western": "#c0568c",
-        "North-West": "#c673ba",
     },
     ("#7fa3d6", "#d69a7f", "#7fc4a1", "#c48abf"),
 )

@@ -105,7 +105,7 @@ def change(found: Change, label: Callable[[int], str], unit: str, formats: Forma
     """The change in words: what the last hour had, and how much more or less than the hour before."""
     now = f"{label(found.now)} {unit}".strip()
     if not found.before:
-        return {"change": "", "direction": "none", "hint": f"{now} in the last 60 min", "spark": list(found.spark)}
+        return {"change": "", "direction": "none", "hint": f"{now} in 60 min", "spark": list(found.spark)}
     share = (found.now - found.before) / found.before
     direction = "flat" if abs(share) < NEGLIGIBLE else "up" if share > 0 else "down"
     arrow = {"up": "\N{BLACK UP-POINTING TRIANGLE} ", "down": "\N{BLACK DOWN-POINTING TRIANGLE} ", "flat": ""}[
@@ -114,7 +114,7 @@ def change(found: Change, label: Callable[[int], str], unit: str, formats: Forma
     return {
         "change": arrow + formats.percent(share, signed=True),
         "direction": direction,
-        "hint": f"{now} in the last 60 min, {label(found.before)} before",
+        "hint": f"{now} in 60 min, {label(found.before)} before",
         "spark": list(found.spark),
     }
 

@@ -31,7 +31,8 @@ async def collect(settings: Settings) -> Status:
         groups = ask("groups", parts.collect_groups(settings), {})
         schemas = ask("schemas", parts.collect_schemas(settings), {})
         pinot = ask("pinot", parts.collect_pinot(settings), {})
-        letters = ask("dead_letters", parts.collect_letters(settings), Letters())
+        letters = ask("dead_letters", parts.collect_letters(settings, topics.DEAD_LETTERS), Letters())
+        late = ask("late_records", parts.collect_letters(settings, topics.LATE_RECORDS), Letters())
         poller = ask("poller", parts.collect_poller(settings), None)
     for part, sentence in (
         ("topics", topic_problem(found.result())),
@@ -47,6 +48,7 @@ async def collect(settings: Settings) -> Status:
         schemas.result(),
         pinot.result(),
         letters.result(),
+        late.result(),
         poller.result(),
         dict(sorted(problems.items())),
     )

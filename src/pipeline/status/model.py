@@ -59,7 +59,7 @@ class PinotTable:
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One dead letter: where the record lies and why it could not be used."""
+    """One record that was not counted: where it lies, its time (epoch ms), and why."""
 
     topic: str
     partition: int
@@ -70,7 +70,7 @@ class Letter:
 
 @dataclass(frozen=True, slots=True)
 class Letters:
-    """Distinct dead letters, and the latest few, newest first."""
+    """Distinct records that were not counted, and the latest few, newest first."""
 
     count: int = 0
     latest: tuple[Letter, ...] = ()
@@ -95,6 +95,7 @@ class Status:
     schemas: dict[str, SubjectStatus] = field(default_factory=dict)
     pinot: dict[str, PinotTable] = field(default_factory=dict)
     dead_letters: Letters = field(default_factory=Letters)
+    late_records: Letters = field(default_factory=Letters)
     poller: PollerStatus | None = None
     problems: dict[str, str] = field(default_factory=dict)
 

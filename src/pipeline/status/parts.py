@@ -5,7 +5,6 @@ from typing import Any
 
 import httpx
 
-from pipeline import topics
 from pipeline.codecs import Decoder, Record, key_text
 from pipeline.errors import BadRecord, PipelineError
 from pipeline.kafka import READ_UNCOMMITTED, TopicState, admin_client, topic_states
@@ -24,10 +23,12 @@ from pipeline.status.model import (
     SubjectStatus,
     TopicStatus,
 )
+from pipeline.timebase import SECOND_MS
+from pipeline.topics import Topic
 
 LATEST_LETTERS = 5
 MOST_LETTERS = 20_000
-"""Offsets of the dead-letter topic that are read back, per partition."""
+"""Offsets of a topic of letters that are read back, per partition."""
 
 
 async def collect_brokers(settings: Settings) -> tuple[Broker, ...]:
@@ -138,29 +139,33 @@ def pinot_table(answer: dict[str, Any]) -> PinotTable:
     return PinotTable(int(answer["resultTable"]["rows"][0][0]), fresh or None)
 
 
-async def collect_letters(settings: Settings) -> Letters:
-    """Distinct dead letters; a letter that is sent again after a crash has the same key and counts once."""
-    name = topics.DEAD_LETTERS.name
-    bounds = await offsets(settings, [name])
+async def collect_letters(settings: Settings, topic: Topic) -> Letters:
+    """Distinct letters of a topic; a letter that is sent again after a crash has the same key and counts once."""
+    bounds = await offsets(settings, [topic.name])
     start = {tp.partition: end - MOST_LETTERS for tp, (_, end) in bounds.items()}
     values: dict[str, tuple[int, bytes]] = {}
-    async for batch in read_batches(settings, name, start=start):
+    async for batch in read_batches(settings, topic.name, start=start):
         for record in batch:
             if record.key and record.value is not None:
                 values[key_text(record.key)] = (record.timestamp, record.value)
     latest = [value for _, value in sorted(values.values(), key=lambda pair: pair[0])[-LATEST_LETTERS:]][::-1]
-    decode = Decoder(topics.DEAD_LETTERS.schema or "")
+    decode = Decoder(topic.schema or "")
     await Registry(settings.registry_url).prepare(decode, latest)
     return Letters(len(values), tuple(letter(decode, value) for value in latest))
 
 
 def letter(decode: Decoder, value: bytes) -> Letter:
-    """A decoded dead letter; one that cannot be read says so in its reason."""
+    """A decoded dead letter or late record; one that cannot be read says so in its reason."""
     try:
         fields: Record = decode(value)
     except BadRecord as error:
         return Letter("", -1, -1, 0, f"the letter itself cannot be read: {error}")
-    return Letter(fields["topic"], fields["partition"], fields["offset"], fields["timestamp_ms"], fields["reason"])
+    if "late_by_ms" in fields:
+        reason = f"{fields['late_by_ms'] / SECOND_MS:,.3f} s after {fields['aggregate']} had closed its window"
+        at_ms = fields["event_time_ms"]
+    else:
+        reason, at_ms = fields["reason"], fields["timestamp_ms"]
+    return Letter(fields["topic"], fields["partition"], fields["offset"], at_ms, reason)
 
 
 async def collect_poller(settings: Settings) -> PollerStatus | None:

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline import settings as configuration
-from pipeline.status import Status, collect
+from pipeline.status import Letters, Status, collect
 from pipeline.timebase import format_ms, now_ms
 
 PLAIN_WIDTH = 120
@@ -32,6 +32,7 @@ def as_json(status: Status) -> dict[str, Any]:
         "pinot": {name: table.rows for name, table in status.pinot.items()},
         "pinot_fresh_ms": {name: table.fresh_ms for name, table in status.pinot.items()},
         "dead_letters": asdict(status.dead_letters),
+        "late_records": asdict(status.late_records),
         "poller": None if status.poller is None else asdict(status.poller),
     }
 
@@ -90,10 +91,10 @@ def pinot_tables(status: Status) -> Table:
     return table
 
 
-def letters_table(status: Status) -> Table:
-    """The latest dead letters."""
-    table = _table(f"Dead letters: {status.dead_letters.count}", "topic", "#partition", "#offset", "reason")
-    for letter in status.dead_letters.latest:
+def letters_table(title: str, letters: Letters) -> Table:
+    """The latest letters of a kind."""
+    table = _table(f"{title}: {letters.count}", "topic", "#partition", "#offset", "reason")
+    for letter in letters.latest:
         table.add_row(letter.topic, str(letter.partition), str(letter.offset), letter.reason)
     return table
 
@@ -106,12 +107,15 @@ def show(status: Status, console: Console) -> None:
         (status.groups, groups_table),
         (status.schemas, schemas_table),
         (status.pinot, pinot_tables),
-        (status.dead_letters.latest, letters_table),
     ):
         if rows:
             console.print(table(status))
-    if not status.dead_letters.count and "dead_letters" not in status.problems:
-        console.print("Dead letters: none")
+    for part, title, letters in (
+        ("dead_letters", "Dead letters", status.dead_letters),
+        ("late_records", "Late records", status.late_records),
+    ):
+        if part not in status.problems:
+            console.print(letters_table(title, letters) if letters.count else f"{title}: none")
     if "poller" not in status.problems:
         console.print(poller_line(status))
     parts_of: dict[str, list[str]] = {}
@@ -136,7 +140,7 @@ def poller_line(status: Status) -> str:
 @click.command("status")
 @click.option("--json", "json_output", is_flag=True, help="Print one JSON object.")
 def command(json_output: bool) -> None:
-    """Show brokers, topics, groups and lag, schemas, Pinot tables, dead letters; exit 1 when something is wrong."""
+    """Show brokers, topics, groups and lag, schemas, Pinot tables, letters; exit 1 when something is wrong."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what is down is reported as a sentence
     status = asyncio.run(collect(configuration.settings()))
     if json_output:

@@ -15,10 +15,6 @@
     return Math.floor(s / 86400) + " d";
   }
 
-  function clock(ms) {
-    return new Date(ms).toISOString().slice(11, 19) + " UTC";
-  }
-
   function revive() {
     // Dash leaves the tick disabled when a request gets no answer at all: start it again
     if (performance.now() - revivedAt > LOST_AFTER_S * 1000) {
@@ -29,8 +25,7 @@
 
   function eventAge(fresh, elapsed) {
     if (fresh.event_age_s === null) return "No events yet";
-    const at = clock(fresh.server_ms - fresh.event_age_s * 1000);
-    return "Newest event " + at + ", " + age(fresh.event_age_s + elapsed) + " ago";
+    return "Newest event " + age(fresh.event_age_s + elapsed) + " ago";
   }
 
   function refreshAge(fresh, elapsed) {

@@ -2,6 +2,7 @@
 // What the browser paints by itself: KPIs, sparklines, latest sales, ages, tables behind charts, and the page's address.
 (function () {
   const SVG = "http://www.w3.org/2000/svg";
+  const QUICKEST_MS = 1000;
   const LISTS = { group: "groups", region: "regions" };
   let newest = {}; // newest event by source, epoch ms
   let skew = 0; // the server's clock less ours, ms
@@ -15,16 +16,18 @@
     if (!node) return;
     const top = Math.max(...values, 1), step = 100 / Math.max(values.length - 1, 1);
     const points = values.map((v, i) => (i * step).toFixed(1) + "," + (27 - (24 * v) / top).toFixed(1)).join(" ");
-    let line = node.querySelector("polyline");
+    let line = node.querySelector("polyline"), area = node.querySelector("polygon");
     if (!line) {
       const svg = document.createElementNS(SVG, "svg");
       svg.setAttribute("viewBox", "0 0 100 30");
       svg.setAttribute("preserveAspectRatio", "none");
       svg.setAttribute("aria-hidden", "true");
+      area = svg.appendChild(document.createElementNS(SVG, "polygon"));
       line = svg.appendChild(document.createElementNS(SVG, "polyline"));
       node.appendChild(svg);
     }
     line.setAttribute("points", values.length > 1 ? points : "");
+    area.setAttribute("points", values.length > 1 ? "0,30 " + points + " 100,30" : "");
   }
 
   function rows(body, wanted) {
@@ -47,7 +50,7 @@
       latencies.push(Math.max(0, fresh.server_ms - event + performance.now() - began));
       if (latencies.length > 15) latencies.shift();
       const middle = [...latencies].sort((a, b) => a - b)[latencies.length >> 1];
-      put(find("latency"), "Event to paint " + (middle / 1000).toFixed(1) + " s");
+      put(find("latency"), "event to paint " + (middle / 1000).toFixed(1) + " s");
     }));
   }
 
@@ -185,16 +188,35 @@
     return [defaults.period, null, null, [], []];
   }
 
-  function cross(click, chosen) {
-    const same = window.dash_clientside.no_update;
-    if (!click || !click.points.length) return [same, same];
-    const name = click.points[0].y;
-    chosen = chosen || [];
-    // the click is forgotten, or the next one on the same bar would be none
-    return [chosen.includes(name) ? chosen.filter((one) => one !== name) : [...chosen, name], null];
+  // a click on a bar, its name or its value; Plotly's own clicks get lost when it redraws before the button is up
+  let pressed = null;
+  function barUnder(event) {
+    const graph = event.target.closest(".graph[data-filter]"), plot = graph && graph.querySelector(".js-plotly-plot");
+    if (!plot || !plot.data.length) return null;
+    const box = plot.querySelector(".nsewdrag").getBoundingClientRect(), [low, high] = plot.layout.yaxis.range;
+    const name = plot.data[0].y[Math.round(high - ((event.clientY - box.top) / box.height) * (high - low))];
+    return name === undefined ? null : { filter: graph.dataset.filter, name, x: event.clientX, y: event.clientY };
   }
 
-  const pace = (ms) => ms || 1000;
+  document.addEventListener("pointerdown", (event) => {
+    pressed = event.button === 0 ? barUnder(event) : null;
+  }, true);
+  document.addEventListener("pointercancel", () => { pressed = null; }, true);
+  document.addEventListener("pointerup", (event) => {
+    if (!pressed || !current || Math.hypot(event.clientX - pressed.x, event.clientY - pressed.y) > 8) return;
+    const chosen = current[pressed.filter], name = pressed.name;
+    const data = chosen.includes(name) ? chosen.filter((one) => one !== name) : [...chosen, name];
+    window.dash_clientside.set_props(pressed.filter, { data });
+    pressed = null;
+  }, true);
+
+  // at the quickest pace just after the server's next snapshot, and not all viewers at the same moment
+  function pace(ms, fresh) {
+    if (ms && ms > QUICKEST_MS) return ms;
+    const due = fresh && typeof fresh.due_in_ms === "number" ? fresh.due_in_ms + 30 + 70 * Math.random() : QUICKEST_MS;
+    return Math.round(Math.min(Math.max(due, 200), QUICKEST_MS));
+  }
+
   const own = (window.dash_clientside = window.dash_clientside || {});
-  own.pipeline = Object.assign(own.pipeline || {}, { panels, view, clear, cross, pace });
+  own.pipeline = Object.assign(own.pipeline || {}, { panels, view, clear, pace });
 })();
