@@ -15,10 +15,10 @@ from rich.console import Console
 from pipeline import kafka, reading
 from pipeline.admin import create_topics
 from pipeline.codecs import HEADER
-from pipeline.demo import terminated_like_interrupted
 from pipeline.registry import Registry
 from pipeline.settings import Settings, load
 from pipeline.stack.cluster import Stack
+from pipeline.stack.interrupts import terminated_like_interrupted
 from pipeline.stack.ports import FREE_PORTS
 from pipeline.topics import Topic
 

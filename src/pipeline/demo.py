@@ -1,13 +1,9 @@
 """`pipeline demo`: everything on this machine, from nothing to the live page, and an end that leaves nothing behind."""
 
 import asyncio
-import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
 
 import click
 import httpx
@@ -20,6 +16,7 @@ from pipeline.provision import provision
 from pipeline.reading import end_offsets
 from pipeline.settings import Settings
 from pipeline.stack.cluster import Program, Stack, Stage
+from pipeline.stack.interrupts import terminated_like_interrupted
 from pipeline.stack.program import log_file
 
 SOURCES = ("generator", "poller")
@@ -182,18 +179,3 @@ def _stop(stack: Stack, was_running: bool, console: Console) -> None:
     else:
         stack.down(console=console)
     console.print(f"stopped after {time.monotonic() - began:.1f} s", highlight=False)
-
-
-@contextmanager
-def terminated_like_interrupted() -> Iterator[None]:
-    """SIGTERM and SIGHUP clean up as Ctrl-C does."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

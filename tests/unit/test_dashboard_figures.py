@@ -5,8 +5,9 @@ import pytest
 from dashboard_data import H22, H23, NEXT, NOW, filters, numbers_of, shop
 
 from pipeline.dashboard.choices import Filters
-from pipeline.dashboard.figures import FIGURES, Figure, bars, figures, trend
+from pipeline.dashboard.figures import Figure, bars, figures, trend
 from pipeline.dashboard.formats import Formats
+from pipeline.dashboard.numbers import FIGURES
 from pipeline.dashboard.theme import DARK, LIGHT, THEMES, Theme
 from pipeline.timebase import HOUR_MS
 

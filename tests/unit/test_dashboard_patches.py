@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.dashboard.choices import Filters
-from pipeline.dashboard.figures import FIGURES as PANELS
 from pipeline.dashboard.figures import figures
 from pipeline.dashboard.formats import Formats
+from pipeline.dashboard.numbers import FIGURES as PANELS
 from pipeline.dashboard.patches import changes, patch
 from pipeline.dashboard.snapshot import Data
 from pipeline.dashboard.theme import LIGHT

@@ -24,12 +24,12 @@ from pipeline.chaos.report import ChaosReport, Struck
 from pipeline.chaos.sales import SalesWriter
 from pipeline.chaos.scene import Options, Scene, keep_file, scene
 from pipeline.chaos.schedule import Planned, schedule
-from pipeline.demo import terminated_like_interrupted
 from pipeline.errors import ChaosError, StackError
 from pipeline.provision import provision
 from pipeline.sources.database import engine
 from pipeline.sources.feed import stored_position
 from pipeline.sources.models import FlashSale
+from pipeline.stack.interrupts import terminated_like_interrupted
 from pipeline.stack.say import say
 
 log = logging.getLogger(__name__)

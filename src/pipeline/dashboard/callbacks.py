@@ -14,8 +14,7 @@ from dash import ClientsideFunction, Dash, Input, Output, State, no_update
 from dash.exceptions import PreventUpdate
 
 from pipeline.dashboard.choices import Choices
-from pipeline.dashboard.figures import FIGURES
-from pipeline.dashboard.numbers import PANELS
+from pipeline.dashboard.numbers import FIGURES, PANELS
 from pipeline.dashboard.snapshot import Poller, freshness
 from pipeline.dashboard.views import Key, Update, Views, Windows, update
 from pipeline.settings import Settings

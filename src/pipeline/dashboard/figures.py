@@ -17,16 +17,6 @@ CHARACTER_WIDTH = 8
 WINDOWS_SHOWN = 8
 LABELS = 4
 SESSIONS_SHOWN = 30
-FIGURES = (
-    "trend",
-    "top_products",
-    "sales_by_group",
-    "sales_by_region",
-    "pageviews_by_region",
-    "tumbling",
-    "hopping",
-    "sessions",
-)
 
 
 def figures(

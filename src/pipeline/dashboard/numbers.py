@@ -17,10 +17,7 @@ TOP_PRODUCTS = 10
 SALES_SHOWN = 12
 MEMO_PER_WINDOW = 32
 
-PANELS = (
-    "pageviews",
-    "sales",
-    "users",
+FIGURES = (
     "trend",
     "top_products",
     "sales_by_group",
@@ -29,8 +26,8 @@ PANELS = (
     "tumbling",
     "hopping",
     "sessions",
-    "latest",
 )
+PANELS = ("pageviews", "sales", "users", *FIGURES, "latest")
 NOT_FILTERED = {
     "pageviews": ("product group",),
     "pageviews_by_region": ("product group",),

@@ -1,17 +1,14 @@
 """`pipeline stack up | down | status`."""
 
 import json
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
 
 import click
 from rich.console import Console
 
 from pipeline.settings import settings
 from pipeline.stack.cluster import Stack
+from pipeline.stack.interrupts import terminated_like_interrupted
 from pipeline.stack.parts import PARTS
 from pipeline.stack.say import say
 from pipeline.stack.view import status_table
@@ -35,7 +32,7 @@ def up(fresh: bool, without: tuple[str, ...]) -> None:
     console = Console()
     began = time.monotonic()
     cluster = Stack(settings(), without)
-    with _terminated_like_interrupted():
+    with terminated_like_interrupted():
         endpoints = cluster.up(fresh=fresh, console=console)
     for name, value in endpoints.items():
         say(console, f"  {name:<21} {value}")
@@ -71,18 +68,3 @@ def status(as_json: bool) -> None:
         Console().print(status_table(parts))
     else:
         click.echo(f"the stack in {cluster.folder.path} is not running")
-
-
-@contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    """SIGTERM and SIGHUP clean up as Ctrl-C does."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
