@@ -29,9 +29,16 @@ DRAIN_S = 3.0
 @click.option("--seconds", type=click.FloatRange(1), help="Stop the sources after this long, verify, and end.")
 @click.option("--rate", type=click.FloatRange(0.1), help="Page views and sales a second each; users a third of it.")
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Number of worker processes.")
+@click.option(
+    "--history",
+    type=click.FloatRange(0),
+    default=24.0,
+    show_default=True,
+    help="Hours of the past that a first start begins with.",
+)
 @click.option("--fresh", is_flag=True, help="Wipe the state of the data folder first.")
 @click.option("--keep", is_flag=True, help="Leave all but the sources running at the end; see `pipeline stack down`.")
-def demo(seconds: float | None, rate: float | None, workers: int, fresh: bool, keep: bool) -> None:
+def demo(seconds: float | None, rate: float | None, workers: int, history: float, fresh: bool, keep: bool) -> None:
     """Start everything: cluster, topics, database, Pinot tables, generators, poller, workers and the dashboard.
 
     Prints the page's address. Ctrl-C stops all of it; the data stay for the next start. With --seconds the results
@@ -46,7 +53,7 @@ def demo(seconds: float | None, rate: float | None, workers: int, fresh: bool, k
     try:
         with terminated_like_interrupted():
             stack.up(fresh=fresh, console=console)
-            ok = Demo(stack, console, workers, rate).run(seconds)
+            ok = Demo(stack, console, workers, rate, history).run(seconds)
     except KeyboardInterrupt:
         console.print("stopping")
     finally:
@@ -58,12 +65,12 @@ def demo(seconds: float | None, rate: float | None, workers: int, fresh: bool, k
 class Demo:
     """The application's processes under the stack's supervisor."""
 
-    def __init__(self, stack: Stack, console: Console, workers: int, rate: float | None) -> None:
+    def __init__(self, stack: Stack, console: Console, workers: int, rate: float | None, history: float) -> None:
         self._stack = stack
         self._console = console
         update = {} if rate is None else {"pageview_rate": rate, "sale_rate": rate, "user_rate": rate / 3}
         self.settings = stack.settings.model_copy(update=update)
-        self._programs = programs(self.settings, workers)
+        self._programs = programs(self.settings, workers, history)
 
     def run(self, seconds: float | None) -> bool:
         """Run for so long, or until interrupted; whether the results were right, as far as they were verified."""
@@ -122,8 +129,11 @@ class Demo:
         return report.ok
 
 
-def programs(settings: Settings, workers: int) -> list[Program]:
-    """The application's processes: poller, workers, generators and the dashboard."""
+def programs(settings: Settings, workers: int, history: float = 0.0) -> list[Program]:
+    """The application's processes: poller, workers, generators and the dashboard.
+
+    The generators begin with `history` hours of the past where there are no events yet.
+    """
     env = settings.as_environment()
 
     def program(name: str, *arguments: str, stop_wait_s: int = 8) -> Program:
@@ -133,7 +143,7 @@ def programs(settings: Settings, workers: int) -> list[Program]:
     return [
         program("poller", "poll"),
         *(program(f"worker-{number}", "worker") for number in range(1, workers + 1)),
-        program("generator", "generate"),
+        program("generator", "generate", "--history", str(history)),
         program("dashboard", "dashboard", stop_wait_s=5),
     ]
 

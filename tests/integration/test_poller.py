@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from pipeline import reading, topics
 from pipeline.provision import provision
 from pipeline.settings import Settings, load
+from pipeline.sources.commands import run_generators
 from pipeline.sources.database import engine
 from pipeline.stack.cluster import Stack
 from pipeline.stack.ports import FREE_PORTS
+from pipeline.timebase import HOUR_MS, now_ms
 
 INSERT = "INSERT INTO flash_sales (product_id, region_id, sale_price, quantity, sale_datetime) VALUES "
 ROW = "('P10', 'Region_1', 2.50, 2, '2024-05-01 10:00:00')"
@@ -163,3 +166,42 @@ def test_an_incompatible_change_stops_the_poller_with_a_sentence(
     assert sentence in poller.said()
     assert "Traceback" not in poller.said()
     assert len(sent(settings)) == before + 1
+
+
+def test_generators_begin_with_the_past_where_there_is_none(settings: Settings) -> None:
+    sql(settings, "DELETE FROM flash_sales")
+    rates = {"pageviews": 50.0, "sales": 50.0}
+    began_ms = now_ms()
+    asyncio.run(run_generators(settings, rates, 200, 1, history=2))
+    assert all(began_ms - 2 * HOUR_MS <= ms < began_ms for ms in times_of_views(settings))
+    assert len(times_of_views(settings)) == 200
+    sold = times_of_sales(settings)
+    assert sold == sorted(sold)
+    assert len(sold) == 200
+    assert sold[0] > began_ms - 2 * HOUR_MS - 1000
+    assert sold[-1] < began_ms
+    asyncio.run(run_generators(settings, rates, 20, 1, history=2))
+    assert sum(ms >= began_ms for ms in times_of_views(settings)) == 20
+    assert len(times_of_sales(settings)) == 220
+    assert min(times_of_sales(settings)[200:]) >= began_ms - 1000
+
+
+def times_of_views(settings: Settings) -> list[int]:
+    async def read() -> list[int]:
+        return [record.timestamp async for record in reading.read_topic(settings, topics.PAGEVIEW.name)]
+
+    return asyncio.run(read())
+
+
+def times_of_sales(settings: Settings) -> list[int]:
+    """Epoch milliseconds of the sales, in the order of their ids."""
+
+    async def read() -> list[int]:
+        database = engine(settings)
+        async with database.connect() as connection:
+            rows = await connection.execute(text("SELECT sale_datetime FROM flash_sales ORDER BY sale_id"))
+            found = [int(row[0].replace(tzinfo=UTC).timestamp() * 1000) for row in rows]
+        await database.dispose()
+        return found
+
+    return asyncio.run(read())

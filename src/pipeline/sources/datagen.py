@@ -7,7 +7,7 @@ event time of both topics.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import count, islice
 from random import Random
@@ -17,8 +17,10 @@ from aiokafka.errors import KafkaError
 from pipeline.codecs import Encoder, Record
 from pipeline.errors import RegistryError, SourceError, StackError
 from pipeline.kafka import describe_topics
+from pipeline.reading import end_offsets
 from pipeline.registry import Registry, is_registry_outage
 from pipeline.settings import Settings
+from pipeline.sources.history import BATCH
 from pipeline.sources.runtime import Pacer, retrying, until_stopped, wait
 from pipeline.sources.sender import Sender
 from pipeline.timebase import now_ms
@@ -91,10 +93,18 @@ USER_GENERATOR = Generator("users", USERS, users)
 
 
 async def run(
-    settings: Settings, generator: Generator, stop: asyncio.Event, *, rate: float, seed: int, limit: int | None = None
+    settings: Settings,
+    generator: Generator,
+    stop: asyncio.Event,
+    *,
+    rate: float,
+    seed: int,
+    limit: int | None = None,
+    past_ms: Iterable[int] = (),
 ) -> int:
     """Send at `rate` a second (0: as fast as possible) until `stop`, or until `limit` records are acknowledged.
 
+    Before that, where the topic is empty, a record for each of `past_ms`, as of that time, ascending.
     Returns the number of records that the brokers acknowledged. Rides out outages of brokers and registry; raises
     RegistryError when the registry refuses the schema, SourceError when the topic does not exist.
     """
@@ -110,7 +120,10 @@ async def run(
             async with sender:
                 if not await describe_topics(settings, [generator.topic.name]):
                     raise SourceError(f"topic {generator.topic.name} does not exist: run `pipeline provision` first")
-                await _pace(sender, encode, generator, stop, rate, islice(generator.records(seed), limit))
+                records = islice(generator.records(seed), limit)
+                if not sum((await end_offsets(settings, [generator.topic.name])).values()):
+                    await _send_past(sender, encode, generator, stop, iter(past_ms), records)
+                await _pace(sender, encode, generator, stop, rate, records)
         except (KafkaError, StackError):
             if not stop.is_set():
                 raise
@@ -133,6 +146,23 @@ async def _encoder(settings: Settings, topic: Topic, stop: asyncio.Event) -> Enc
         if not stop.is_set():
             raise
     return None
+
+
+async def _send_past(
+    sender: Sender,
+    encode: Encoder,
+    generator: Generator,
+    stop: asyncio.Event,
+    past_ms: Iterator[int],
+    records: Iterator[Record],
+) -> None:
+    """One record for each of the times, until either ends or `stop` is set."""
+    key = generator.topic.key
+    while not stop.is_set() and (times := list(islice(past_ms, BATCH))):
+        for at_ms, record in zip(times, records, strict=False):
+            await sender.send(generator.topic.name, record[key].encode(), encode(record), at_ms)
+        await sender.settle()
+    log.info("%s: %d of the past sent", generator.name, sender.acknowledged)
 
 
 async def _pace(

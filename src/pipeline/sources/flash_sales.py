@@ -3,20 +3,21 @@
 import logging
 import time
 from asyncio import Event, sleep
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
-from itertools import islice
+from itertools import chain, islice
 from random import Random
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pipeline.errors import SourceError
 from pipeline.settings import Settings
 from pipeline.sources.database import address, engine, is_outage, reason
+from pipeline.sources.history import BATCH
 from pipeline.sources.models import FlashSale
 from pipeline.sources.runtime import Pacer, retrying, until_stopped, wait
 from pipeline.timebase import now_ms, to_datetime
@@ -62,9 +63,18 @@ def datetime_column(ms: int) -> datetime:
     return to_datetime(ms).replace(microsecond=0, tzinfo=None)
 
 
-async def run(settings: Settings, stop: Event, *, rate: float, seed: int, limit: int | None = None) -> int:
+async def run(
+    settings: Settings,
+    stop: Event,
+    *,
+    rate: float,
+    seed: int,
+    limit: int | None = None,
+    past_ms: Iterable[int] = (),
+) -> int:
     """Insert at `rate` rows a second (0: as fast as possible) until `stop`, or until `limit` rows are in.
 
+    Before that, where the table is empty, a row for each of `past_ms`, as of that time, ascending.
     Rows that are due in the same tick share a transaction. Rides out outages of the database: a transaction whose
     fate is not known is written again, so that it may be in twice. Returns the number of rows that the database
     confirmed. Raises SourceError when the database refuses, for instance a wrong password or a missing table.
@@ -75,9 +85,10 @@ async def run(settings: Settings, stop: Event, *, rate: float, seed: int, limit:
         nonlocal written
         database = engine(settings)
         rows = islice(sales(seed), limit)
-        pacer = Pacer(rate, time.monotonic())
-        told_s, told = time.monotonic(), 0
         try:
+            written += await _write_past(settings, database, rows, iter(past_ms), stop)
+            pacer = Pacer(rate, time.monotonic())
+            told_s, told = time.monotonic(), written
             while not stop.is_set():
                 due = pacer.take(time.monotonic())
                 batch = [{**row, "sale_datetime": datetime_column(now_ms())} for row in islice(rows, due)]
@@ -97,6 +108,36 @@ async def run(settings: Settings, stop: Event, *, rate: float, seed: int, limit:
 
     await until_stopped(work(), stop)
     return written
+
+
+async def _write_past(
+    settings: Settings, database: AsyncEngine, rows: Iterator[Row], past_ms: Iterator[int], stop: Event
+) -> int:
+    """A row for each of the times, until either ends or `stop` is set; the number of rows that are in."""
+    first = next(past_ms, None)
+    if first is None or await _any(settings, database, stop):
+        return 0
+    written, past_ms = 0, chain((first,), past_ms)
+    while not stop.is_set() and (times := list(islice(past_ms, BATCH))):
+        batch = [{**row, "sale_datetime": datetime_column(ms)} for ms, row in zip(times, rows, strict=False)]
+        if not batch or not await _insert(settings, database, batch, stop):
+            break
+        written += len(batch)
+    log.info("flash sales: %d of the past written", written)
+    return written
+
+
+async def _any(settings: Settings, database: AsyncEngine, stop: Event) -> bool:
+    """Whether there is a sale already, trying on while the database is away; True when stopped meanwhile."""
+    try:
+        async for attempt in retrying(log, address(settings), stop, retry_on=is_outage, reason=reason):
+            with attempt:
+                async with database.connect() as connection:
+                    return (await connection.execute(select(FlashSale.sale_id).limit(1))).first() is not None
+    except (SQLAlchemyError, OSError) as error:
+        if not (stop.is_set() and is_outage(error)):
+            raise SourceError(f"flash sales cannot be read from {address(settings)}: {reason(error)}") from error
+    return True
 
 
 async def _insert(settings: Settings, database: AsyncEngine, batch: list[Row], stop: Event) -> bool:
