@@ -75,21 +75,22 @@ def evaluate(samples: list[Sample], records: int) -> Measurement:
 
 @dataclass
 class Usage:
-    """CPU seconds and memory of a process and its children, from /proc; what a dead child used is kept."""
+    """CPU seconds and memory of processes and their children, from /proc; what a dead child used is kept."""
 
-    pid: int
+    pids: tuple[int, ...]
     _cpu: dict[int, float] = field(default_factory=dict)
 
     def now(self) -> tuple[float, int]:
         """(CPU seconds so far, resident bytes now)."""
         rss = 0
-        with suppress(psutil.NoSuchProcess):
-            process = psutil.Process(self.pid)
-            for one in (process, *process.children(recursive=True)):
-                with suppress(psutil.NoSuchProcess):
-                    times = one.cpu_times()
-                    self._cpu[one.pid] = times.user + times.system
-                    rss += one.memory_info().rss
+        for pid in self.pids:
+            with suppress(psutil.NoSuchProcess):
+                process = psutil.Process(pid)
+                for one in (process, *process.children(recursive=True)):
+                    with suppress(psutil.NoSuchProcess):
+                        times = one.cpu_times()
+                        self._cpu[one.pid] = times.user + times.system
+                        rss += one.memory_info().rss
         return sum(self._cpu.values()), rss
 
 

@@ -42,7 +42,7 @@ class BenchError(PipelineError):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be measured. `guarantee` is at_least_once, exactly_once or both."""
+    """What is to be measured. `guarantee` is at_least_once, exactly_once or both; `workers` are processes of ours."""
 
     workloads: tuple[str, ...]
     programs: tuple[str, ...]
@@ -55,6 +55,7 @@ class Plan:
     groups: int
     hours: int
     prefix: tuple[str, ...] = ()
+    workers: int = 1
 
     def guarantees(self, program: Program) -> list[str]:
         """Those of the program that were asked for."""
@@ -196,13 +197,19 @@ class Bench:
         arguments, environment = command(program, config, self.settings, self.console)
         arguments = [*self.plan.prefix, *arguments]
         log = Path(folder, "log")
-        with log.open("wb") as out:
-            began = time.perf_counter()
-            child = subprocess.Popen(arguments, env=environment, stdout=out, stderr=out, start_new_session=True)
+        children: list[subprocess.Popen[bytes]] = []
         try:
-            yield Process(child, began, log)
+            with log.open("wb") as out:
+                began = time.perf_counter()
+                for number in range(self.plan.workers):
+                    own = environment | {"PIPELINE_WORKER_ID": f"bench-{number}"}
+                    children.append(
+                        subprocess.Popen(arguments, env=own, stdout=out, stderr=out, start_new_session=True)
+                    )
+            yield Process(children, began, log)
         finally:
-            stop(child)
+            for child in children:
+                stop(child)
 
     async def _watch(
         self,
@@ -215,7 +222,7 @@ class Bench:
     ) -> list[Sample]:
         """Samples from the start until the output is complete and right."""
         samples: list[Sample] = []
-        usage, changed_s, judged = Usage(process.child.pid), 0.0, -1
+        usage, changed_s, judged = Usage(tuple(child.pid for child in process.children)), 0.0, -1
         async with Probe(self.settings, group, inputs, outputs) as probe:
             while True:
                 sample = await probe.sample(process.began, usage)
@@ -230,8 +237,9 @@ class Bench:
                     judged = sample.output
                     self.console.print(f"not complete yet: {wrong[0]}", style="dim", markup=False)
                     changed_s = time.perf_counter() - process.began
-                if process.child.poll() is not None:
-                    raise BenchError(f"{process.child.args!r} ended with {process.child.returncode}: {process.tail()}")
+                for child in process.children:
+                    if child.poll() is not None:
+                        raise BenchError(f"{child.args!r} ended with {child.returncode}: {process.tail()}")
                 if quiet_s > STALLED_S:
                     wrong = await verdict.wrong()
                     raise BenchError(
@@ -245,7 +253,7 @@ class Bench:
 class Process:
     """A running program; `began` is when it was started, on the performance counter."""
 
-    child: "subprocess.Popen[bytes]"
+    children: "list[subprocess.Popen[bytes]]"
     began: float
     log: Path
 
