@@ -62,6 +62,13 @@ def test_counts_are_not_money() -> None:
     assert [note["text"] for note in figure["layout"]["annotations"]] == ["7", "16"]
 
 
+def test_a_long_name_leaves_room_for_its_bar() -> None:
+    figure = bars((("Smartphone Accessories", 2), ("Desks", 1)), LIGHT, count, EMPTY, slots=2)
+    assert figure["layout"]["yaxis"]["ticktext"] == ["Desks", "Smartphone Acces\N{HORIZONTAL ELLIPSIS}"]
+    assert figure["data"][0]["y"] == ["Desks", "Smartphone Accessories"]
+    assert figure["data"][0]["customdata"][1].startswith("Smartphone Accessories<br>")
+
+
 @pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES)
 def test_a_name_keeps_its_colour_under_every_filter(theme: Theme) -> None:
     everything = all_figures(theme)["sales_by_group"]["data"][0]

@@ -16,6 +16,7 @@ BAR_HEIGHT = 20
 CHARACTER_WIDTH = 8
 WINDOWS_SHOWN = 8
 LABELS = 4
+NAME_SHOWN = 17
 SESSIONS_SHOWN = 30
 
 
@@ -285,6 +286,8 @@ def bars(
             "type": "category",
             "categoryorder": "array",
             "categoryarray": [name for name, _ in upwards],
+            "tickvals": [name for name, _ in upwards],
+            "ticktext": [_short(name) for name, _ in upwards],
             "range": [len(rows) - slots - 0.5, len(rows) - 0.5],
             "ticklabelstandoff": 8,
             "automargin": True,
@@ -317,6 +320,11 @@ def bars(
         "hovertemplate": "%{customdata}<extra></extra>",
     }
     return {"data": [trace], "layout": layout}
+
+
+def _short(name: str) -> str:
+    """A name that leaves room for its bar on a phone; the table and the hover text have the whole."""
+    return name if len(name) <= NAME_SHOWN else f"{name[: NAME_SHOWN - 1].rstrip()}\N{HORIZONTAL ELLIPSIS}"
 
 
 def _layout(theme: Theme) -> Figure:
