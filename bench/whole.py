@@ -85,11 +85,11 @@ class Whole:
     async def wrong(self) -> list[str]:
         """What differs between the output topics and the recomputation from the sources."""
         settings, registry = self._settings, self._registry
-        cuts = await verification._ends(settings, verification.SOURCE_STAGE)
-        sources, _, enriched = await verification._sources(settings, registry, cuts)
+        cuts = await verification.ends_of(settings, verification.SOURCE_STAGE)
+        sources, _, enriched = await verification.read_sources(settings, registry, cuts)
         rows, _ = expected(settings, sources, cuts)
         wrong = [f"{enriched} enriched rows differ"] if enriched else []
         for topic in topics.OUTPUTS:
-            found = last_rows(topic.name, await verification._rows(settings, registry, topic))
+            found = last_rows(topic.name, await verification.decoded_rows(settings, registry, topic))
             wrong += differences(rows[topic.name], rows[topic.name], found)
         return wrong[:5]

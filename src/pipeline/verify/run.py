@@ -96,11 +96,13 @@ async def verify(settings: Settings, timeout_s: float) -> Report:
     """Verify everything; raises VerifyError when the workers do not catch up within `timeout_s` seconds."""
     deadline = time.monotonic() + timeout_s
     registry = Registry(settings.registry_url)
-    low_cuts = await _ends(settings, SOURCE_STAGE)
+    low_cuts = await ends_of(settings, SOURCE_STAGE)
     await _caught_up(settings, low_cuts, deadline)
     for stage in LATER_STAGES:
-        await _caught_up(settings, await _ends(settings, stage), deadline)
-    found = {topic.name: last_rows(topic.name, await _rows(settings, registry, topic)) for topic in topics.OUTPUTS}
+        await _caught_up(settings, await ends_of(settings, stage), deadline)
+    found = {
+        topic.name: last_rows(topic.name, await decoded_rows(settings, registry, topic)) for topic in topics.OUTPUTS
+    }
     all_letters = await _dead_letters(settings, registry)
     letters = {letter for letter in all_letters if letter[0] in low_cuts}
     bounds = await _bounds(settings, registry, low_cuts, deadline)
@@ -124,18 +126,19 @@ async def verify(settings: Settings, timeout_s: float) -> Report:
 
 async def _bounds(settings: Settings, registry: Registry, low_cuts: dict[str, Cut], deadline: float) -> Bounds:
     """Read the sources as they are now, wait until they have been enriched, and recompute at both cuts."""
-    high_cuts = await _ends(settings, SOURCE_STAGE)
+    high_cuts = await ends_of(settings, SOURCE_STAGE)
     await _caught_up(settings, high_cuts, deadline)
-    await _caught_up(settings, await _ends(settings, LATER_STAGES[0]), deadline)
-    sources, reads, enriched_differences = await _sources(settings, registry, high_cuts)
+    await _caught_up(settings, await ends_of(settings, LATER_STAGES[0]), deadline)
+    sources, reads, enriched_differences = await read_sources(settings, registry, high_cuts)
     low, late = expected(settings, sources, low_cuts)
     high = low if low_cuts == high_cuts else expected(settings, sources, high_cuts)[0]
     return Bounds(low, high, late, reads, sources, enriched_differences)
 
 
-async def _sources(
+async def read_sources(
     settings: Settings, registry: Registry, cuts: dict[str, Cut]
 ) -> tuple[Sources, dict[str, Read], int]:
+    """What lies in the source topics before `cuts`, how it was read, and how many enriched rows are wrong."""
     reads = {
         topic.name: await source_side.read(settings, registry, topic, table=topic is topics.USERS, cut=cuts[topic.name])
         for topic in SOURCE_STAGE
@@ -157,7 +160,7 @@ async def _sources(
     return sources, reads, check_views(sources, pages, regions) + check_sales(sources, products, regions)
 
 
-async def _ends(settings: Settings, stage: Iterable[Topic]) -> dict[str, Cut]:
+async def ends_of(settings: Settings, stage: Iterable[Topic]) -> dict[str, Cut]:
     """End offsets, exclusive: {topic: {partition: offset}}."""
     cuts: dict[str, Cut] = {topic.name: {} for topic in stage}
     for tp, end in (await reading.end_offsets(settings, cuts, isolation_level=READ_COMMITTED)).items():
@@ -191,7 +194,8 @@ async def _behind(settings: Settings, cuts: dict[str, Cut]) -> dict[str, int]:
     return dict(behind)
 
 
-async def _rows(settings: Settings, registry: Registry, topic: Topic) -> list[Record]:
+async def decoded_rows(settings: Settings, registry: Registry, topic: Topic) -> list[Record]:
+    """All committed rows of a topic, in the order of their partitions' offsets."""
     assert topic.schema is not None
     decode = Decoder(topic.schema)
     rows: list[Record] = []
@@ -206,7 +210,7 @@ async def _rows(settings: Settings, registry: Registry, topic: Topic) -> list[Re
 
 
 async def _dead_letters(settings: Settings, registry: Registry) -> set[tuple[str, int, int]]:
-    rows = await _rows(settings, registry, topics.DEAD_LETTERS)
+    rows = await decoded_rows(settings, registry, topics.DEAD_LETTERS)
     return {(row["topic"], row["partition"], row["offset"]) for row in rows}
 
 
@@ -223,7 +227,7 @@ async def _compare_pinot(
     waiting = list(outputs)
     while True:
         tables = {name: last_rows(name, await asyncio.to_thread(_select_all, pinot, name)) for name in waiting}
-        if await _ends(settings, SOURCE_STAGE) != low_cuts:
+        if await ends_of(settings, SOURCE_STAGE) != low_cuts:
             bounds = await _bounds(settings, registry, low_cuts, deadline)
         wrong = {name: differences(bounds.low[name], bounds.high[name], table) for name, table in tables.items()}
         for name, table in tables.items():
