@@ -9,8 +9,8 @@ from dashboard_data import filters as filtered
 
 from pipeline.dashboard.choices import PERIODS, Choices, Filters
 from pipeline.dashboard.formats import Formats
-from pipeline.dashboard.numbers import Change, notes
-from pipeline.dashboard.snapshot import Data
+from pipeline.dashboard.numbers import Change, notes, numbers
+from pipeline.dashboard.snapshot import Data, Session
 from pipeline.timebase import DAY_MS, HOUR_MS
 
 DATES = [(None, None), ("2024-10-04", "2024-10-04"), ("2024-10-05", None), (None, "2024-10-05"), ("2030-01-01", None)]
@@ -149,6 +149,13 @@ def test_windows_by_page_group_follow_the_dates_alone() -> None:
     assert [s.value for s in found.sessions] == [13]
     told = notes(filtered(None, None, ["Fashion"], ["South"]))
     assert {told[p] for p in ("tumbling", "hopping", "sessions")} == {"not filtered by product group or region"}
+
+
+def test_a_session_is_shown_where_any_part_of_it_lies_in_the_period() -> None:
+    ended, long, late = Session("A", H22, NEXT - 1, 1), Session("B", H22, NEXT, 2), Session("C", NEXT + HOUR_MS, NOW, 3)
+    data = replace(shop(), sessions=(ended, long, late))
+    assert numbers(data, Filters(), (NEXT, NEXT + HOUR_MS)).sessions == (long,)
+    assert numbers(data, Filters(), (NEXT, None)).sessions == (long, late)
 
 
 def test_panels_say_which_chosen_filters_do_not_apply() -> None:

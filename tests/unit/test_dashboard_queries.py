@@ -127,18 +127,28 @@ def test_windows_that_did_not_change_are_the_same_objects() -> None:
     assert after[1] is not before[1]
 
 
-def test_minutes_are_read_whole_at_first_and_then_at_the_tail() -> None:
-    minute = 60_000
-    cube = Cube(tuple(Cell("", "N", NEXT - n * minute, n) for n in range(1, 130)))
+MINUTE = 60_000
+WHOLE, TAIL = (NEXT - 119 * MINUTE, NEXT + MINUTE), (NEXT - 4 * MINUTE, NEXT + MINUTE)
+
+
+def test_minutes_are_read_whole_until_they_stand_still_and_then_at_the_tail() -> None:
+    cube = Cube(tuple(Cell("", "N", NEXT - n * MINUTE, n) for n in range(1, 130)))
     cache = MinuteCache(cube.fetch)
     assert len(cache.refresh(NEXT, 0.0)) == 120
-    assert len(cache.refresh(NEXT + minute, 10.0)) == 119
-    cache.refresh(NEXT + minute, 301.0)
-    assert cube.reads == [
-        (NEXT - 120 * minute, NEXT),
-        (NEXT - 4 * minute, NEXT + minute),
-        (NEXT - 119 * minute, NEXT + minute),
-    ]
+    for now_s in (10.0, 20.0, 30.0, 311.0):
+        assert len(cache.refresh(NEXT + MINUTE, now_s)) == 119
+    assert cube.reads == [(NEXT - 120 * MINUTE, NEXT), WHOLE, TAIL, TAIL, WHOLE]
+
+
+def test_minutes_that_workers_catch_up_with_are_not_missed() -> None:
+    past = tuple(Cell("", "N", NEXT - n * MINUTE, 1) for n in range(60, 100))
+    caught_up = tuple(Cell("", "N", NEXT - n * MINUTE, 1) for n in range(100))
+    cube = Cube(())
+    cache = MinuteCache(cube.fetch)
+    for now_s, rows in ((0.0, ()), (10.0, past), (20.0, past), (30.0, caught_up), (40.0, caught_up), (50.0, caught_up)):
+        cube.rows = rows
+        assert len(cache.refresh(NEXT + MINUTE, now_s)) == len(rows)
+    assert cube.reads == [WHOLE] * 5 + [TAIL]
 
 
 def test_what_is_slow_is_asked_now_and_then() -> None:

@@ -48,24 +48,34 @@ def by_window(cells: Cells) -> dict[int, Cells]:
 
 
 class MinuteCache:
-    """Cells by minute of the last two hours; between whole reads only the last few minutes are asked for again."""
+    """Cells by minute of the last two hours; between whole reads only the last few minutes are asked for again.
+
+    While older minutes still change, or the last few have nothing, workers may be catching up: every read is whole.
+    """
 
     def __init__(self, fetch: Callable[[int, int], Cells]) -> None:
         self._fetch = fetch
         self._cells: Cells = ()
-        self._read_s: float | None = None
+        self._read_s = 0.0
+        self._settled = False
 
     def refresh(self, minute_ms: int, now_s: float) -> Cells:
         """Cells of [minute_ms - two hours, minute_ms); `now_s` is a monotonic clock."""
         begin_ms = minute_ms - KEPT_MS
-        whole = self._read_s is None or now_s - self._read_s >= WHOLE_EVERY_S
-        from_ms = begin_ms if whole else minute_ms - TAIL_MINUTES * MINUTE_MS
-        fresh = self._fetch(from_ms, minute_ms)
-        kept = () if whole else tuple(c for c in self._cells if begin_ms <= c.start_ms < from_ms)
-        self._cells = tuple(sorted((*kept, *fresh)))
-        if whole:
-            self._read_s = now_s
+        tail_ms = minute_ms - TAIL_MINUTES * MINUTE_MS
+        known = _between(self._cells, begin_ms, tail_ms)
+        if self._settled and now_s - self._read_s < WHOLE_EVERY_S:
+            self._cells = tuple(sorted((*known, *self._fetch(tail_ms, minute_ms))))
+            return self._cells
+        self._cells = tuple(sorted(self._fetch(begin_ms, minute_ms)))
+        is_live = any(cell.start_ms >= tail_ms for cell in self._cells)
+        self._settled = is_live and bool(known) and known == _between(self._cells, begin_ms, tail_ms)
+        self._read_s = now_s
         return self._cells
+
+
+def _between(cells: Cells, from_ms: int, to_ms: int) -> Cells:
+    return tuple(cell for cell in cells if from_ms <= cell.start_ms < to_ms)
 
 
 class Paced:

@@ -68,7 +68,10 @@ class Numbers:
 
 
 def numbers(data: Data, filters: Filters, bounds: Bounds = (0, None)) -> Numbers:
-    """Apply the filters; `bounds` are those of the filters' period, [from, to) of window starts."""
+    """Apply the filters; `bounds` are those of the filters' period, [from, to) of window starts.
+
+    A session is shown where any part of it lies within.
+    """
     sums = [_window_sums(window, filters) for window in _within_windows(data.sales_cube, bounds)]
     return Numbers(
         pageviews=sum(_pageviews(data, filters, bounds).values()),
@@ -82,7 +85,7 @@ def numbers(data: Data, filters: Filters, bounds: Bounds = (0, None)) -> Numbers
         sales_by_region=_breakdown(_sales(data, filters, bounds, "region")),
         tumbling=tuple(_within(data.pageviews_tumbling, bounds)),
         hopping=tuple(_within(data.pageviews_hopping, bounds)),
-        sessions=tuple(s for s in data.sessions if _inside(s.start_ms, bounds)),
+        sessions=tuple(s for s in data.sessions if _overlaps(s, bounds)),
         latest=tuple(_latest(data.latest_sales, filters, bounds))[:SALES_SHOWN],
     )
 
@@ -238,6 +241,11 @@ def _within(cells: Iterable[Cell], bounds: Bounds) -> Iterator[Cell]:
 
 def _within_windows(windows: Iterable[Window], bounds: Bounds) -> Iterator[Window]:
     return (window for window in windows if _inside(window.start_ms, bounds))
+
+
+def _overlaps(session: Session, bounds: Bounds) -> bool:
+    begin_ms, end_ms = bounds
+    return session.end_ms >= begin_ms and (end_ms is None or session.start_ms < end_ms)
 
 
 def _inside(ms: int, bounds: Bounds) -> bool:
