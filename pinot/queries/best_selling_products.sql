@@ -3,8 +3,8 @@
 -- :rows integer 1..100: Rows.
 SELECT product_name,
        product_group,
-       SUM(sales_amount_cents) AS sales_cents,
-       SUM(quantity) AS pieces,
+       CAST(SUM(sales_amount_cents) AS LONG) AS sales_cents,
+       CAST(SUM(quantity) AS LONG) AS pieces,
        AVG(discount) AS average_discount
 FROM EXTENDED_FLASHSALES_STREAM
 WHERE event_time_ms >= ago('PT1H' /*:period*/)

@@ -86,6 +86,10 @@ class Formats:
         sign = "-" if cents < 0 else ""
         return f"{sign}{self.symbol}{self.count(whole)}{STYLES[self.style].decimal}{part:02d}"
 
+    def whole_money(self, cents: int) -> str:
+        """123456 -> "$1,235": to the nearest whole unit, halves to the even one, where room is short."""
+        return f"{'-' if cents < 0 else ''}{self.symbol}{self.count(round(abs(cents) / 100))}"
+
     def percent(self, share: float, *, signed: bool = False) -> str:
         """0.1234 -> "12.3%"; signed: "+12.3%", with a real minus sign."""
         text = f"{abs(share) * 100:,.1f}".replace(",", "\0").replace(".", STYLES[self.style].decimal)

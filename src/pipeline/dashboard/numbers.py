@@ -134,7 +134,7 @@ def _change(recent: Recent, cells: Sequence[Cell]) -> Change:
 def _user_spark(recent: Recent, filters: Filters) -> tuple[int, ...]:
     sums: dict[int, int] = defaultdict(int)
     for cell in recent.users_by_bucket:
-        if _wanted(cell.region, filters.regions):
+        if cell.region in (filters.regions or ("",)):
             sums[cell.start_ms] += cell.value
     return tuple(value for _, value in sorted(sums.items()))
 

@@ -87,8 +87,12 @@ SELECT region_name AS region_name, DISTINCTCOUNT(userid) AS n
 FROM EXTENDED_PAGEVIEWS_STREAM WHERE {_SPAN} AND region_name <> '' GROUP BY region_name LIMIT {LIMIT}"""
 
 ACTIVE_USERS_BY_BUCKET = f"""
+SELECT {_WINDOW} AS start_ms, DISTINCTCOUNT(userid) AS n
+FROM EXTENDED_PAGEVIEWS_STREAM WHERE {_SPAN} GROUP BY {_WINDOW} LIMIT {LIMIT}"""
+
+ACTIVE_USERS_BY_BUCKET_AND_REGION = f"""
 SELECT {_WINDOW} AS start_ms, region_name AS region_name, DISTINCTCOUNT(userid) AS n
-FROM EXTENDED_PAGEVIEWS_STREAM WHERE {_SPAN} GROUP BY {_WINDOW}, region_name LIMIT {LIMIT}"""
+FROM EXTENDED_PAGEVIEWS_STREAM WHERE {_SPAN} AND region_name <> '' GROUP BY {_WINDOW}, region_name LIMIT {LIMIT}"""
 
 LATEST = f"""
 SELECT event_time_ms AS event_time_ms, sale_id AS sale_id, product_name AS product_name,
@@ -108,7 +112,14 @@ EVERY_TICK = (
     LATEST,
 )
 ON_CHANGE = (PAGEVIEW_CUBE, SALES_CUBE)
-NOW_AND_THEN = (PAGEVIEW_MINUTES, SALES_MINUTES, ACTIVE_USERS, ACTIVE_USERS_BY_REGION, ACTIVE_USERS_BY_BUCKET)
+NOW_AND_THEN = (
+    PAGEVIEW_MINUTES,
+    SALES_MINUTES,
+    ACTIVE_USERS,
+    ACTIVE_USERS_BY_REGION,
+    ACTIVE_USERS_BY_BUCKET,
+    ACTIVE_USERS_BY_BUCKET_AND_REGION,
+)
 ALL = (*EVERY_TICK, *ON_CHANGE, *NOW_AND_THEN)
 
 Row = Mapping[str, Any]
@@ -200,7 +211,7 @@ class PinotSource:
             self._sales_minutes.refresh(minute_ms, monotonic()),
             self._users(minute_ms - HOUR_MS, minute_ms),
             self._users(minute_ms - KEPT_MS, minute_ms - HOUR_MS),
-            cells(self._rows(ACTIVE_USERS_BY_BUCKET, span)),
+            cells([*self._rows(ACTIVE_USERS_BY_BUCKET, span), *self._rows(ACTIVE_USERS_BY_BUCKET_AND_REGION, span)]),
         )
 
     def _users(self, from_ms: int, to_ms: int) -> tuple[tuple[str, int], ...]:

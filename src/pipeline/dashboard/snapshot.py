@@ -82,7 +82,7 @@ class Sale(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Recent:
     """The last two hours by minute, up to the last whole minute; `users` and `users_before` are distinct viewers of
-    the last and the last but one sixty minutes by region, under "" those of all.
+    the last and the last but one sixty minutes by region, under "" those of all; `users_by_bucket` likewise by time.
     """
 
     minute_ms: int = 0

@@ -92,7 +92,7 @@ def kpis(found: Numbers, formats: Formats, waiting: bool) -> dict[str, dict[str,
     """Totals with the last sixty minutes against the sixty before."""
     totals = {
         "pageviews": (formats.count(found.pageviews), formats.count, "views"),
-        "sales": (formats.money(found.sales_cents), formats.money, ""),
+        "sales": (formats.money(found.sales_cents), formats.whole_money, ""),
         "users": (formats.count(found.users), formats.count, "active"),
     }
     return {
