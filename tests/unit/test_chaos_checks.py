@@ -12,7 +12,7 @@ from pipeline.chaos.checks import (
     check_none,
     check_sales,
     compare_origins,
-    median_of_quarters,
+    medians_of_quarters,
 )
 from pipeline.chaos.ledger import Ledger, SalesLedger, fingerprint
 
@@ -206,6 +206,6 @@ def test_anything_found_where_nothing_may_be_is_no_ok():
 
 
 def test_quarters():
-    assert median_of_quarters([]) is None
-    assert median_of_quarters([3.0]) == (3.0, 3.0)
-    assert median_of_quarters([1, 2, 3, 5, 5, 5, 9, 11.0]) == (1.5, 10.0)
+    assert medians_of_quarters([]) == []
+    assert medians_of_quarters([3.0]) == [3.0]
+    assert medians_of_quarters([1, 2, 3, 5, 5, 5, 9, 11.0]) == [1.5, 4, 5, 10]

@@ -121,8 +121,11 @@ def test_figures_by_kind():
     assert kinds["broker-kill"]["recovery_max_s"] is None
 
 
+LIVES = [[(0.0, 90.0), (6.0, 190.0)], [(float(10 + n), mb) for n, mb in enumerate([100.0] * 4 + [150.0] * 4)]]
+
+
 def report(**checks):
-    made = ChaosReport(7, "exactly_once", faults=FAULTS, rss_mb={"worker-1": [100.0] * 4 + [150.0] * 4})
+    made = ChaosReport(7, "exactly_once", faults=FAULTS, rss_mb={"worker-1": LIVES})
     made.checks = {name: Check(ok, {}) for name, ok in checks.items()}
     return made
 
@@ -137,8 +140,12 @@ def test_the_json_has_what_was_promised():
     made = report(a=True).as_json()
     assert made["faults"][0]["kind"] == "worker-kill"
     assert {"kind", "at_s", "detail", "lasted_s", "recovery_s", "pause_s"} <= made["faults"][0].keys()
-    assert made["rss_mb"]["worker-1"]["first_quarter_median"] == 100
-    assert made["rss_mb"]["worker-1"]["last_quarter_median"] == 150
+    assert made["rss_mb"]["worker-1"] == {
+        "lives": 2,
+        "longest_life_s": 7,
+        "quarters": [100, 100, 150, 150],
+        "max": 190,
+    }
     assert {"seed", "by_kind", "checks", "events"} <= made.keys()
 
 
@@ -146,5 +153,5 @@ def test_the_markdown_has_the_table():
     text = markdown(report(a=True, b=False))
     assert "| worker-kill | 3 | 4.0 s | 5.0 s | - | 9.5 s | 4.0 s |" in text
     assert "| b | FAILED |" in text
-    assert "| worker-1 | 100.0 MB | 150.0 MB | 150.0 MB |" in text
+    assert "| worker-1 | 7 s | 100.0, 100.0, 150.0, 150.0 | 190.0 MB |" in text
     assert "THERE ARE DIFFERENCES" in text

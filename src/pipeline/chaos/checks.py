@@ -1,9 +1,10 @@
 """Whether what was found is what has to be: pure, on data that `inspection.py` reads."""
 
-from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from statistics import median
 from typing import Any
 
 from pipeline.chaos.ledger import Ledger, Place, SalesLedger, fingerprint
@@ -180,15 +181,7 @@ def check_none(found: Mapping[str, Any]) -> Check:
     return Check(not found, dict(found))
 
 
-def median_of_quarters(samples: "array[float] | list[float]") -> tuple[float, float] | None:
-    """Medians of the first and the last quarter; None without samples."""
-    if not samples:
-        return None
-    quarter = max(1, len(samples) // 4)
-    return _median(samples[:quarter]), _median(samples[-quarter:])
-
-
-def _median(values: Iterable[float]) -> float:
-    ordered = sorted(values)
-    middle = len(ordered) // 2
-    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+def medians_of_quarters(samples: Sequence[float]) -> list[float]:
+    """The median of each quarter of the samples, in their order; fewer than four where there are fewer samples."""
+    cuts = [len(samples) * n // 4 for n in range(5)]
+    return [median(samples[low:high]) for low, high in pairwise(cuts) if low < high]

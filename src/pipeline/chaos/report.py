@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.chaos.checks import Check, median_of_quarters
+from pipeline.chaos.checks import Check, medians_of_quarters
 
 HEADINGS = (
     *("fault", "count", "recovery, median", "recovery, longest", "after the heal, longest"),
@@ -62,7 +62,10 @@ def _of(values: list[float | None], function: Any) -> float | None:
 
 @dataclass(slots=True)
 class ChaosReport:
-    """The result of a run. `rss_mb` is {worker: samples in MB}, `restarts` {process: times it was started anew}."""
+    """The result of a run; `restarts` is {process: times it was started anew}.
+
+    `rss_mb` is {worker: for each of its lives, from start to end, (seconds of a clock, MB) every few seconds}.
+    """
 
     seed: int
     guarantee: str
@@ -72,7 +75,7 @@ class ChaosReport:
     poisoned: int = 0
     faults: list[Struck] = field(default_factory=list)
     checks: dict[str, Check] = field(default_factory=dict)
-    rss_mb: dict[str, list[float]] = field(default_factory=dict)
+    rss_mb: dict[str, list[list[tuple[float, float]]]] = field(default_factory=dict)
     restarts: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -96,20 +99,20 @@ class ChaosReport:
             ],
             "by_kind": by_kind(self.faults),
             "checks": {name: {"ok": check.ok, "found": check.found} for name, check in self.checks.items()},
-            "rss_mb": {name: self._memory(samples) for name, samples in self.rss_mb.items()},
+            "rss_mb": {name: memory(lives) for name, lives in self.rss_mb.items()},
             "restarts": self.restarts,
         }
 
-    @staticmethod
-    def _memory(samples: list[float]) -> dict[str, float | int | None]:
-        quarters = median_of_quarters(samples)
-        first, last = quarters if quarters else (None, None)
-        return {
-            "samples": len(samples),
-            "first_quarter_median": None if first is None else round(first, 1),
-            "last_quarter_median": None if last is None else round(last, 1),
-            "max": round(max(samples), 1) if samples else None,
-        }
+
+def memory(lives: list[list[tuple[float, float]]]) -> dict[str, Any]:
+    """The medians of the quarters of a worker's longest life, and the most of all: growth shows within one life."""
+    longest = max(lives, key=len)
+    return {
+        "lives": len(lives),
+        "longest_life_s": round(longest[-1][0] - longest[0][0]),
+        "quarters": [round(mb, 1) for mb in medians_of_quarters([mb for _, mb in longest])],
+        "max": round(max(mb for life in lives for _, mb in life), 1),
+    }
 
 
 def rows(report: ChaosReport) -> list[tuple[str, ...]]:
@@ -122,6 +125,10 @@ def rows(report: ChaosReport) -> list[tuple[str, ...]]:
         )
         for kind, of in by_kind(report.faults).items()
     ]
+
+
+def _quarters(of: dict[str, Any]) -> str:
+    return ", ".join(map(str, of["quarters"]))
 
 
 def _seconds(value: float | int | None) -> str:
@@ -143,11 +150,13 @@ def markdown(report: ChaosReport) -> str:
         "|---|---|",
         *(f"| {name} | {'ok' if check.ok else 'FAILED'} |" for name, check in report.checks.items()),
     ]
-    memory = report.as_json()["rss_mb"]
-    if memory:
-        lines += ["", "| worker | memory, first quarter | last quarter | most |", "|---|---:|---:|---:|"]
-        columns = ("first_quarter_median", "last_quarter_median", "max")
-        lines += [f"| {name} | " + " | ".join(f"{of[c]} MB" for c in columns) + " |" for name, of in memory.items()]
+    of_workers = report.as_json()["rss_mb"]
+    if of_workers:
+        lines += ["", "| worker | longest life | memory by its quarters, MB | most |", "|---|---:|---:|---:|"]
+        lines += [
+            f"| {name} | {of['longest_life_s']} s | {_quarters(of)} | {of['max']} MB |"
+            for name, of in of_workers.items()
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -164,7 +173,7 @@ def show(report: ChaosReport, console: Console) -> None:
         console.print(f"{mark}[/] {name:<18}", "" if check.ok else check.found, highlight=False)
     for name, of in report.as_json()["rss_mb"].items():
         console.print(
-            f"{name}: {of['first_quarter_median']} MB in the first quarter, {of['last_quarter_median']} MB in the last",
+            f"{name}: longest life {of['longest_life_s']} s, by its quarters {_quarters(of)} MB, most {of['max']} MB",
             highlight=False,
         )
     console.print(

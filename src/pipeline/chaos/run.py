@@ -254,8 +254,11 @@ class Run:
                     before = self._pids.get(part.name)
                     if part.pid and before not in (None, part.pid):
                         self.report.restarts[part.name] = self.report.restarts.get(part.name, 0) + 1
+                    if part.pid and part.name in self._scene.workers:
+                        lives = self.report.rss_mb.setdefault(part.name, [])
+                        if before != part.pid:
+                            lives.append([])
+                        lives[-1].append((time.monotonic(), part.memory_bytes / 1e6))
                     if part.pid:
                         self._pids[part.name] = part.pid
-                    if part.pid and part.name in self._scene.workers:
-                        self.report.rss_mb.setdefault(part.name, []).append(part.memory_bytes / 1e6)
             await asyncio.sleep(MEMORY_EVERY_S)
