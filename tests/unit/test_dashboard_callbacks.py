@@ -184,7 +184,7 @@ def test_a_chosen_name_stays_among_the_options(page: Page) -> None:
 
 def test_banner_speaks_only_when_pinot_is_unreachable() -> None:
     assert [banner_text(state, "x", True) for state in ("live", "stale", "starting")] == ["", "", ""]
-    assert banner_text("unreachable", None, False) == "Pinot does not answer. There are no data to show yet."
+    assert banner_text("unreachable", None, False) == "No new data from Pinot. There are no data to show yet."
 
 
 def test_viewers_share_views_and_the_cache_is_bounded() -> None:

@@ -126,6 +126,22 @@ def test_a_slow_source_gets_a_rest() -> None:
     assert len(began) <= 6
 
 
+def test_fewer_events_than_before_are_not_believed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock_s, answers = [100.0], iter([shop(), Data(), dataclasses.replace(shop(), users_by_region=()), shop(1)])
+    monkeypatch.setattr("pipeline.dashboard.snapshot.time.monotonic", lambda: clock_s[0])
+    poller = Poller(lambda: next(answers), 1.0, clock_ms=lambda: T0)
+    good = poller.refresh()
+    for _ in range(2):
+        kept = poller.refresh()
+        assert (kept.data, kept.version) == (good.data, good.version)
+        assert "fewer events than before" in str(kept.error)
+    assert poller.refresh().data == shop(1)
+    answers = iter([Data(), Data()])
+    assert poller.refresh().data == shop(1)
+    clock_s[0] += 61
+    assert poller.refresh() == Snapshot(3, Data(), T0, T0)
+
+
 def test_the_next_snapshot_is_announced() -> None:
     asked = threading.Semaphore(0)
 

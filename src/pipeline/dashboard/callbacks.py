@@ -80,7 +80,7 @@ def banner_text(state: str, error: str | None, has_data: bool) -> str:
     if state != "unreachable":
         return ""
     shown = "The page shows the last good data." if has_data else "There are no data to show yet."
-    return f"Pinot does not answer. {shown} {error or ''}".strip()
+    return f"No new data from Pinot. {shown} {error or ''}".strip()
 
 
 def _key(seen: Sequence[Any] | None) -> Key | None:

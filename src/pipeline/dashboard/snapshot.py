@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from threading import Event, Lock, Thread
 from typing import NamedTuple
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, QueryError
 from pipeline.timebase import SECOND_MS, now_ms
 
 log = logging.getLogger(__name__)
+
+LESS_FOR_S = 60.0
 
 
 class Cell(NamedTuple):
@@ -116,6 +118,13 @@ class Data:
     newest_ms: tuple[tuple[str, int], ...] = ()
 
     @property
+    def totals(self) -> tuple[int, int, int]:
+        """Page views, sales in cents, users: none of them ever falls while all rows are there."""
+        parts = (self.pageviews_by_group, self.sales_by_group, self.users_by_region)
+        views, cents, users = (sum(cell.value for cell in cells) for cells in parts)
+        return views, cents, users
+
+    @property
     def newest_event_ms(self) -> int | None:
         """The largest event time of all, None without events."""
         return max((ms for _, ms in self.newest_ms), default=None)
@@ -181,7 +190,9 @@ def freshness(snapshot: Snapshot, now_ms: int, refresh_limit_s: float, stale_aft
 class Poller:
     """Calls `source` every `interval_s` in one thread and publishes the result; readers never wait.
 
-    A source that takes longer than the interval is given as long a rest as it took. `refreshes` counts how often
+    A source that takes longer than the interval is given as long a rest as it took. Pinot that starts or stops answers
+    with a part of its rows: data whose totals are less than before count as a failure, until they have been less for
+    LESS_FOR_S seconds. `refreshes` counts how often
     the source was asked; `epoch` tells the snapshots of this process from those of another, whose versions began at 0
     too.
     """
@@ -197,6 +208,7 @@ class Poller:
         self._lock = Lock()
         self._thread: Thread | None = None
         self._due_s = 0.0
+        self._less_since_s: float | None = None
 
     def due_in_s(self) -> float:
         """Seconds until the next snapshot is expected, 0 when it is late."""
@@ -220,13 +232,26 @@ class Poller:
         """Ask once, and publish what came of it."""
         self.refreshes += 1
         try:
-            self.current = self.current.refreshed(self._source(), self._clock_ms())
+            self.current = self.current.refreshed(self._believed(self._source()), self._clock_ms())
         except PipelineError as error:
             self._fail(str(error))
         except Exception as error:  # the thread must outlive anything, or every viewer's page would silently freeze
             log.exception("the dashboard's refresh failed")
             self._fail(f"{type(error).__name__}: {error}")
         return self.current
+
+    def _believed(self, data: Data) -> Data:
+        known = self.current.data
+        if known is None or all(new >= old for new, old in zip(data.totals, known.totals, strict=True)):
+            self._less_since_s = None
+            return data
+        now_s = time.monotonic()
+        if self._less_since_s is None:
+            self._less_since_s = now_s
+        if now_s - self._less_since_s < LESS_FOR_S:
+            raise QueryError("Pinot has fewer events than before: it is starting or stopping, or data were deleted")
+        self._less_since_s = None
+        return data
 
     def _fail(self, error: str) -> None:
         if self.current.error != error:
