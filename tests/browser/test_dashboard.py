@@ -210,6 +210,26 @@ def test_zoom_survives_updates(driver: Chrome, served: Served) -> None:
     assert page.figure("trend")["layout"]["xaxis"]["range"] == zoomed
 
 
+def test_hover_survives_updates(driver: Chrome, served: Served) -> None:
+    page = Page(driver, served.url)
+    page.figure("sales_by_region")
+    script = """
+        const box = document.querySelector('#figure-sales_by_region .nsewdrag').getBoundingClientRect();
+        return [box.x + 10, box.y + box.height / 2];
+    """
+    x, y = driver.execute_script(script)
+
+    def told() -> str:
+        return driver.find_element("css selector", "#figure-sales_by_region .hoverlayer").text
+
+    driver.execute_cdp_cmd("Input.dispatchMouseEvent", {"type": "mouseMoved", "x": x, "y": y})
+    region = until(lambda: "$" in told() and told().split()[0], 5, "what the bar says")
+    for _ in range(3):
+        before = page.text("kpi-sales")
+        until(lambda before=before: page.text("kpi-sales") != before, 5)
+        until(lambda: told().split()[:1] == [region], 2, "the same bar")
+
+
 def test_pause_stops_the_page_and_resume_lets_it_go_on(driver: Chrome, served: Served) -> None:
     page = Page(driver, served.url)
     until(lambda: page.text("chip-state") == "Live")
