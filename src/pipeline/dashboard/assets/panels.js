@@ -213,8 +213,8 @@
   // at the quickest pace just after the server's next snapshot, and not all viewers at the same moment
   function pace(ms, fresh) {
     if (ms && ms > QUICKEST_MS) return ms;
-    const due = fresh && typeof fresh.due_in_ms === "number" ? fresh.due_in_ms + 30 + 70 * Math.random() : QUICKEST_MS;
-    return Math.round(Math.min(Math.max(due, 200), QUICKEST_MS));
+    if (!fresh || !fresh.due_in_ms) return QUICKEST_MS / 2; // late, nobody knows how much
+    return Math.round(Math.min(Math.max(fresh.due_in_ms + 30 + 70 * Math.random(), 200), QUICKEST_MS));
   }
 
   const own = (window.dash_clientside = window.dash_clientside || {});
