@@ -20,7 +20,7 @@ QUERIES = {
 PINOT_TYPES = {"string": "STRING", "long": "LONG", "int": "INT", "double": "DOUBLE", "boolean": "BOOLEAN"}
 KEYWORDS = """
     select from where group by order limit as and or not is null case when then else end desc asc true false
-    sum count max min avg ago lastwithtime datetimeconvert distinctcount
+    sum count max min avg cast ago lastwithtime datetimeconvert distinctcount
 """
 WORDS = set(KEYWORDS.split())
 
