@@ -64,6 +64,7 @@ log = logging.getLogger(__name__)
 
 BATCH_ROWS = 5_000
 LOG_EVERY_S = 10.0
+ALTERED_S = 1.0
 BULK: tuple[tuple[type[Base], Topic], ...] = ((Product, PRODUCT), (Region, REGION), (Page, PAGES))
 
 MODELS: tuple[type[Base], ...] = (FlashSale, *(model for model, _ in BULK))
@@ -225,7 +226,11 @@ class Poller:
         found = await self._read(database, [COLUMNS])
         if found == self._columns or self._stop.is_set():
             return
-        if wrong := differences([model.metadata.tables[model.__tablename__] for model in MODELS], found):
+        tables = [model.metadata.tables[model.__tablename__] for model in MODELS]
+        if differences(tables, found):  # a table that is being altered is away for a moment: look again
+            await wait(self._stop, ALTERED_S)
+            found = await self._read(database, [COLUMNS])
+        if not self._stop.is_set() and (wrong := differences(tables, found)):
             raise SourceError(
                 f"database {address(self._settings)}: {'; '.join(wrong)}. Rows cannot be carried without loss: change "
                 "the table back, or pipeline.sources.models and the Avro schema with it"
