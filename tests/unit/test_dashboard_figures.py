@@ -132,6 +132,7 @@ def test_windows_that_have_not_ended_are_hatched() -> None:
 def test_formats_are_the_viewers() -> None:
     formats = Formats("1.234,56", "Asia/Tokyo", "EUR")
     assert formats.money(123_456) == "€1.234,56"
+    assert [formats.whole_money(cents) for cents in (123_456, 123_449, -99)] == ["€1.235", "€1.234", "-€1"]
     assert formats.count(1_234_567) == "1.234.567"
     assert formats.percent(0.1234, signed=True) == "+12,3%"
     assert formats.percent(-0.5, signed=True) == "\N{MINUS SIGN}50,0%"

@@ -192,9 +192,8 @@ class Poller:
 
     A source that takes longer than the interval is given as long a rest as it took. Pinot that starts or stops answers
     with a part of its rows: data whose totals are less than before count as a failure, until they have been less for
-    LESS_FOR_S seconds. `refreshes` counts how often
-    the source was asked; `epoch` tells the snapshots of this process from those of another, whose versions began at 0
-    too.
+    LESS_FOR_S seconds. `refreshes` counts how often the source was asked; `epoch` tells the snapshots of this process
+    from those of another, whose versions began at 0 too.
     """
 
     def __init__(self, source: Callable[[], Data], interval_s: float, clock_ms: Callable[[], int] = now_ms) -> None:

@@ -68,7 +68,7 @@ async def run_generators(
     with stop_on_signals() as stop:
 
         async def one(kind: str, rate: float) -> str:
-            past_ms = past(began_ms, history, rate, f"{kind}/{seed}")
+            past_ms = past(began_ms, history, rate, f"{kind}/{seed}") if history else ()
             try:
                 if kind == "sales":
                     done = await flash_sales.run(settings, stop, rate=rate, seed=seed, limit=count, past_ms=past_ms)

@@ -20,7 +20,7 @@ from pipeline.kafka import describe_topics
 from pipeline.reading import end_offsets
 from pipeline.registry import Registry, is_registry_outage
 from pipeline.settings import Settings
-from pipeline.sources.history import BATCH
+from pipeline.sources.history import in_batches
 from pipeline.sources.runtime import Pacer, retrying, until_stopped, wait
 from pipeline.sources.sender import Sender
 from pipeline.timebase import now_ms
@@ -121,8 +121,8 @@ async def run(
                 if not await describe_topics(settings, [generator.topic.name]):
                     raise SourceError(f"topic {generator.topic.name} does not exist: run `pipeline provision` first")
                 records = islice(generator.records(seed), limit)
-                if not sum((await end_offsets(settings, [generator.topic.name])).values()):
-                    await _send_past(sender, encode, generator, stop, iter(past_ms), records)
+                if past_ms and not any((await end_offsets(settings, [generator.topic.name])).values()):
+                    await _send_past(sender, encode, generator, stop, past_ms, records)
                 await _pace(sender, encode, generator, stop, rate, records)
         except (KafkaError, StackError):
             if not stop.is_set():
@@ -153,12 +153,14 @@ async def _send_past(
     encode: Encoder,
     generator: Generator,
     stop: asyncio.Event,
-    past_ms: Iterator[int],
+    past_ms: Iterable[int],
     records: Iterator[Record],
 ) -> None:
     """One record for each of the times, until either ends or `stop` is set."""
     key = generator.topic.key
-    while not stop.is_set() and (times := list(islice(past_ms, BATCH))):
+    for times in in_batches(past_ms):
+        if stop.is_set():
+            break
         for at_ms, record in zip(times, records, strict=False):
             await sender.send(generator.topic.name, record[key].encode(), encode(record), at_ms)
         await sender.settle()

@@ -3,21 +3,21 @@
 import logging
 import time
 from asyncio import Event, sleep
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
-from itertools import chain, islice
+from itertools import islice
 from random import Random
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import CursorResult, insert, select
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pipeline.errors import SourceError
 from pipeline.settings import Settings
 from pipeline.sources.database import address, engine, is_outage, reason
-from pipeline.sources.history import BATCH
+from pipeline.sources.history import in_batches
 from pipeline.sources.models import FlashSale
 from pipeline.sources.runtime import Pacer, retrying, until_stopped, wait
 from pipeline.timebase import now_ms, to_datetime
@@ -25,6 +25,7 @@ from pipeline.timebase import now_ms, to_datetime
 log = logging.getLogger(__name__)
 
 Row = dict[str, Any]
+Result = CursorResult[Any]
 
 CENT = Decimal("0.01")
 DISCOUNT_CENTS = (500, 7_000)
@@ -86,7 +87,8 @@ async def run(
         database = engine(settings)
         rows = islice(sales(seed), limit)
         try:
-            written += await _write_past(settings, database, rows, iter(past_ms), stop)
+            if past_ms and await _is_empty(settings, database, stop):
+                written += await _write_past(settings, database, rows, past_ms, stop)
             pacer = Pacer(rate, time.monotonic())
             told_s, told = time.monotonic(), written
             while not stop.is_set():
@@ -111,14 +113,13 @@ async def run(
 
 
 async def _write_past(
-    settings: Settings, database: AsyncEngine, rows: Iterator[Row], past_ms: Iterator[int], stop: Event
+    settings: Settings, database: AsyncEngine, rows: Iterator[Row], past_ms: Iterable[int], stop: Event
 ) -> int:
     """A row for each of the times, until either ends or `stop` is set; the number of rows that are in."""
-    first = next(past_ms, None)
-    if first is None or await _any(settings, database, stop):
-        return 0
-    written, past_ms = 0, chain((first,), past_ms)
-    while not stop.is_set() and (times := list(islice(past_ms, BATCH))):
+    written = 0
+    for times in in_batches(past_ms):
+        if stop.is_set():
+            break
         batch = [{**row, "sale_datetime": datetime_column(ms)} for ms, row in zip(times, rows, strict=False)]
         if not batch or not await _insert(settings, database, batch, stop):
             break
@@ -127,28 +128,29 @@ async def _write_past(
     return written
 
 
-async def _any(settings: Settings, database: AsyncEngine, stop: Event) -> bool:
-    """Whether there is a sale already, trying on while the database is away; True when stopped meanwhile."""
-    try:
-        async for attempt in retrying(log, address(settings), stop, retry_on=is_outage, reason=reason):
-            with attempt:
-                async with database.connect() as connection:
-                    return (await connection.execute(select(FlashSale.sale_id).limit(1))).first() is not None
-    except (SQLAlchemyError, OSError) as error:
-        if not (stop.is_set() and is_outage(error)):
-            raise SourceError(f"flash sales cannot be read from {address(settings)}: {reason(error)}") from error
-    return True
+async def _is_empty(settings: Settings, database: AsyncEngine, stop: Event) -> bool:
+    """Whether there is no sale yet; False when stopped before the database told."""
+    first = select(FlashSale.sale_id).limit(1)
+    found = await _asked(settings, database, lambda connection: connection.execute(first), stop)
+    return found is not None and found.first() is None
 
 
 async def _insert(settings: Settings, database: AsyncEngine, batch: list[Row], stop: Event) -> bool:
-    """Insert a batch in one transaction, trying on while the database is away; False when stopped before it was in."""
+    """Insert a batch in one transaction; False when stopped before it was in."""
+    rows = insert(FlashSale)
+    return await _asked(settings, database, lambda connection: connection.execute(rows, batch), stop) is not None
+
+
+async def _asked(
+    settings: Settings, database: AsyncEngine, ask: Callable[[AsyncConnection], Awaitable[Result]], stop: Event
+) -> Result | None:
+    """The answer within a transaction, trying on while the database is away; None when stopped before."""
     try:
         async for attempt in retrying(log, address(settings), stop, retry_on=is_outage, reason=reason):
             with attempt:
                 async with database.begin() as connection:
-                    await connection.execute(insert(FlashSale), batch)
-                return True
+                    return await ask(connection)
     except (SQLAlchemyError, OSError) as error:
         if not (stop.is_set() and is_outage(error)):
             raise SourceError(f"flash sales cannot be written to {address(settings)}: {reason(error)}") from error
-    return False
+    return None

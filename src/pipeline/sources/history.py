@@ -1,6 +1,7 @@
 """Times of events before a first start, so that a new page has a day to show and an hour to compare with."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from math import pi, sin
 from random import Random
 
@@ -28,3 +29,10 @@ def past(now_ms: int, hours: float, rate: float, seed: str) -> Iterator[int]:
     at_ms = now_ms - hours * HOUR_MS
     while (at_ms := at_ms + random.expovariate(now_rate * rhythm(int(at_ms))) * SECOND_MS) < now_ms:
         yield int(at_ms)
+
+
+def in_batches(times_ms: Iterable[int]) -> Iterator[list[int]]:
+    """The same times in lists of BATCH at most."""
+    left = iter(times_ms)
+    while batch := list(islice(left, BATCH)):
+        yield batch
