@@ -84,6 +84,14 @@ class Handover:
         found = [young.pop(value, None) or old.pop(value, None) for value in values]
         return None if None in found else found  # type: ignore[return-value]
 
+    def __len__(self) -> int:
+        """How many records wait to be taken."""
+        return len(self._young) + len(self._old)
+
+    def clear(self) -> None:
+        """Drop what waits."""
+        self._young, self._old = {}, {}
+
 
 class Encoder:
     """Writes records of one schema under the id that the registry gave it.
@@ -173,13 +181,15 @@ class Decoder:
         """Ask again about ids that the registry did not know: it may have learned them since."""
         self._refused.clear()
 
+    def handed_over(self, values: Sequence[bytes | None]) -> list[Record] | None:
+        """The records of a batch that this process itself has written; None when it has not, or not all of them."""
+        return None if self.handover is None else self.handover.take(values)
+
     def together(self, values: Sequence[bytes | None]) -> list[Record] | None:
         """The records of a whole batch, read in one go, which is faster than one by one.
 
         None unless all of them are good and written under one schema id: then each has to be looked at by itself.
         """
-        if self.handover is not None and (handed := self.handover.take(values)) is not None:
-            return handed
         header = values[0][: HEADER.size] if values and values[0] else b""
         found = self._marked.get(header)
         if found is None:

@@ -8,6 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from pipeline import topics
+from pipeline.agents.aggregation import Fold
 from pipeline.agents.letters import KEPT_BYTES
 from pipeline.agents.processor import MAX_VALUE_BYTES
 from pipeline.codecs import Record
@@ -240,6 +241,19 @@ async def test_what_became_of_the_records_is_a_metric(application: LocalApplicat
 
     assert (count("pageviews", "consumed"), count("pageviews", "bad")) == (2, 1)
     assert (count("pageview_fold", "consumed"), count("pageview_fold", "null_groups")) == (1, 1)
+
+
+async def test_rows_that_are_folded_one_by_one_do_not_pile_up(application: LocalApplication) -> None:
+    """Each row is handed over to its fold, which has to take it out however few come at a time."""
+    await put(application, topics.USERS, "User_1", USER, 1)
+    for number in range(3):
+        await put(application, topics.PAGEVIEW, "User_1", VIEW, number)
+        await put(application, topics.FLASH_SALES, "1", SALE, number)
+    for name in ("pageview_fold", "flashsale_fold"):
+        fold = application.app.processors[name]
+        assert isinstance(fold, Fold)
+        assert fold._decode.handover is not None
+        assert (fold.counts["consumed"], len(fold._decode.handover)) == (3, 0)
 
 
 async def test_changelogs_are_compacted_soon(application: LocalApplication) -> None:

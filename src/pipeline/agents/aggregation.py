@@ -66,6 +66,7 @@ class Fold(AvroProcessor):
         """Partitions have come or gone: read markers and rows afresh."""
         self._folds.clear()
         self._active_at.clear()
+        self.drop_handed_over()
 
     def process(self, batch: RecordBatch) -> list[Outgoing]:
         """Changelog records, then one partial per touched (group, window)."""
