@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from functools import partial
+from itertools import repeat
 
 from bench.peers.configuration import Configuration, configuration
 from bench.topics import LETTERS, counts_topic, enriched_topic
@@ -16,7 +17,7 @@ from pipeline.registry import Registry
 from pipeline.settings import Settings, settings
 from pipeline.tables.aggregate import Aggregate
 from pipeline.tables.functions import Count
-from pipeline.tables.joins import Lookup, left_join
+from pipeline.tables.lookup import Lookup, looked_up
 from pipeline.tables.windows import Hopping, Session, Tumbling, Window
 from pipeline.topics import Kind, Topic
 from pipeline.topology import Aggregation, TableJoin, Topology
@@ -38,21 +39,21 @@ class PageEnricher(AvroProcessor):
     def process(self, batch: RecordBatch) -> list[Outgoing]:
         """One enriched record per good view, in the view's partition."""
         out: list[Outgoing] = []
-        pages, partition = self._pages, batch.partition
         places, views = self.decoded(batch, out)
-        rows = [
-            {
-                **view,
-                **left_join(view["pageid"], pages, ("page_group", "page_name")),
-                "event_time_ms": batch.timestamps[place],
-                "origin_partition": partition,
-                "origin_offset": batch.offsets[place],
-            }
-            for place, view in zip(places, views, strict=True)
-        ]
-        for place, row, value in zip(places, rows, self._encode.many(rows), strict=True):
-            out.append(Outgoing(self._output, batch.keys[place] or b"", value, row["event_time_ms"], partition))
-        return out
+        pageids = [view["pageid"] for view in views]
+        times_ms = [batch.timestamps[place] for place in places]
+        columns = {
+            **{name: [view[name] for view in views] for name in ("userid", "viewtime")},
+            "pageid": pageids,
+            "page_group": looked_up(pageids, self._pages, "page_group"),
+            "page_name": looked_up(pageids, self._pages, "page_name"),
+            "event_time_ms": times_ms,
+            "origin_partition": [batch.partition] * len(views),
+            "origin_offset": [batch.offsets[place] for place in places],
+        }
+        values = self._encode.columns(columns, len(views))
+        keys = [batch.keys[place] or b"" for place in places]
+        return out + list(map(Outgoing, repeat(self._output), keys, values, times_ms, repeat(batch.partition)))
 
 
 def window(config: Configuration) -> Window:

@@ -25,7 +25,7 @@ class FlatWriter:
     """Writes records of one flat schema. What it answers with None is for fastavro to see to."""
 
     def __init__(self, fields: Sequence[tuple[str, Write]]) -> None:
-        self._fields = [(name, write, COLUMNS.get(write) or _one_by_one(write)) for name, write in fields]
+        self._fields = [(name, write, _column(write)) for name, write in fields]
 
     @classmethod
     def of(cls, schema: Mapping[str, Any]) -> "FlatWriter | None":
@@ -41,11 +41,11 @@ class FlatWriter:
         except MISFITS:
             return None
 
-    def many(self, header: bytes, records: Sequence[Mapping[str, Any]]) -> list[bytes] | None:
-        """The binary forms of records, each behind the header, a column at a time; None where one does not fit."""
+    def columns(self, header: bytes, columns: Mapping[str, Sequence[Any]], count: int) -> list[bytes] | None:
+        """The binary forms of `count` records, given as columns, each behind the header; None where one misfits."""
         try:
-            columns = [column([record[name] for record in records]) for name, _, column in self._fields]
-            return list(map(b"".join, zip(repeat(header, len(records)), *columns, strict=True)))
+            written = [write(columns[name]) for name, _, write in self._fields]
+            return list(map(b"".join, zip(repeat(header, count), *written, strict=True)))
         except MISFITS:
             return None
 
@@ -57,16 +57,31 @@ def _writer(kind: Any) -> Write | None:
         return NullableStrings().__getitem__
     if isinstance(kind, list):
         write = PRIMITIVES.get(kind[1]) if len(kind) == 2 and kind[0] == "null" and isinstance(kind[1], str) else None
-        return None if write is None else _nullable(write)
+        return None if write is None else Nullable(write)
     return PRIMITIVES.get(kind) if isinstance(kind, str) else None
 
 
-def _one_by_one(write: Write) -> WriteColumn:
-    return lambda column: map(write, column)
+def _column(write: Write) -> WriteColumn:
+    if isinstance(write, Nullable):
+        return write.column
+    return COLUMNS.get(write) or (lambda column: list(map(write, column)))
 
 
-def _nullable(write: Write) -> Write:
-    return lambda value: b"\0" if value is None else b"\2" + write(value)
+class Nullable:
+    """A primitive or null."""
+
+    def __init__(self, write: Write) -> None:
+        self._write, self._column = write, _column(write)
+
+    def __call__(self, value: Any) -> bytes:
+        """The binary form of one value; raises as that of the primitive does."""
+        return b"\0" if value is None else b"\2" + self._write(value)
+
+    def column(self, values: Sequence[Any]) -> Iterable[bytes]:
+        """The binary forms of a column."""
+        if None in values:
+            return list(map(self, values))
+        return [b"\2" + written for written in self._column(values)]
 
 
 class Strings(dict[str, bytes]):
@@ -114,25 +129,26 @@ def long(number: int) -> bytes:
     return SHORT[rest] if rest < 1 << 14 else LOW_BITS[rest & 0x3FFF] + HIGH_BITS[rest >> 14]
 
 
-def longs(column: Sequence[int]) -> Iterable[bytes]:
-    """A column of longs; raises TypeError or ValueError when one of them is none."""
+def longs(column: Sequence[int], lowest: int = -(1 << 63), end: int = 1 << 63) -> Iterable[bytes]:
+    """A column of numbers in [lowest, end); raises TypeError or ValueError when one of them is none."""
     if set(map(type, column)) != {int}:
         raise TypeError(column)
     least, greatest = min(column), max(column)
+    if least < lowest or greatest >= end:
+        raise ValueError(column)
+    if least == greatest:
+        return [long(least)] * len(column)
     if least >= 0 and greatest < 1 << 13:
         return [SHORT[number << 1] for number in column]
     if least >= 1 << 13 and greatest < 1 << 62:
         low, high = LOW_BITS, HIGH_BITS
         return [low[(number << 1) & 0x3FFF] + high[number >> 13] for number in column]
-    return map(long, column)
+    return list(map(long, column))
 
 
 def ints(column: Sequence[int]) -> Iterable[bytes]:
     """A column of ints; raises TypeError or ValueError when one of them is none."""
-    written = longs(column)
-    if min(column) < -(1 << 31) or max(column) >= 1 << 31:
-        raise ValueError(column)
-    return written
+    return longs(column, -(1 << 31), 1 << 31)
 
 
 def _int(number: int) -> bytes:

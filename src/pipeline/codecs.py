@@ -27,6 +27,7 @@ MARK = os.urandom(12)
 MARK_FIELD = "__mark__"
 
 Record = dict[str, Any]
+Columns = Mapping[str, Sequence[Any]]
 
 
 @cache
@@ -53,36 +54,31 @@ def schema_id(value: bytes | None) -> int | None:
 
 
 class Handover:
-    """Records by their written form, from who writes them to who reads them back in the same process, each once.
+    """Fields of records by the records' written form, from who writes them to who reads them in the same process.
 
-    Reading the bytes would give the same records: this only spares it. Once `most` have come, those before them are
-    dropped if nobody has asked for them: never more than twice as many are kept, and a batch.
+    Reading the bytes would give the same: this only spares it. Each record is handed over once. When `most` have come,
+    those before them are dropped if nobody has asked for them: never more than twice as many are kept, and a batch.
     """
 
-    def __init__(self, most: int = 50_000) -> None:
+    def __init__(self, names: Sequence[str], most: int = 50_000) -> None:
+        self.names = tuple(names)
         self._most = most
-        self._young: dict[bytes | None, Record] = {}
-        self._old: dict[bytes | None, Record] = {}
+        self._young: dict[bytes | None, tuple[Any, ...]] = {}
+        self._old: dict[bytes | None, tuple[Any, ...]] = {}
 
-    def put(self, value: bytes, record: Record) -> None:
-        """Keep a record until it is taken."""
+    def put(self, values: Sequence[bytes], columns: Columns) -> None:
+        """Keep records, given as columns, until they are taken."""
         if len(self._young) >= self._most:
             self._old, self._young = self._young, {}
-        self._young[value] = record
+        self._young.update(zip(values, zip(*map(columns.__getitem__, self.names), strict=True), strict=True))
 
-    def put_many(self, values: Sequence[bytes], records: Sequence[Record]) -> None:
-        """Keep records until they are taken."""
-        if len(self._young) >= self._most:
-            self._old, self._young = self._young, {}
-        self._young.update(zip(values, records, strict=True))
-
-    def take(self, values: Sequence[bytes | None]) -> list[Record] | None:
-        """The records of all these values, which are no longer kept then; None when one is not known."""
+    def take(self, values: Sequence[bytes | None]) -> Columns | None:
+        """The fields of all these records, which are no longer kept then; None when one record is not known."""
         young, old = self._young, self._old
         if not (young or old):
             return None
         found = [young.pop(value, None) or old.pop(value, None) for value in values]
-        return None if None in found else found  # type: ignore[return-value]
+        return None if None in found else dict(zip(self.names, zip(*found, strict=True), strict=True))
 
     def __len__(self) -> int:
         """How many records wait to be taken."""
@@ -103,6 +99,7 @@ class Encoder:
     handover: Handover | None = None
 
     def __init__(self, given: Schema, registered_id: int | None = None) -> None:
+        self._names = fields(given)
         self._schema = fastavro.parse_schema(schema(given))
         self._flat = FlatWriter.of(schema(given))
         self._header = b""
@@ -120,7 +117,7 @@ class Encoder:
         if self._flat is not None and (written := self._flat(record)) is not None:
             value = self._header + written
             if self.handover is not None:
-                self.handover.put(value, record)
+                self.handover.put([value], {name: [record[name]] for name in self.handover.names})
             return value
         out = BytesIO()
         out.write(self._header)
@@ -129,11 +126,19 @@ class Encoder:
 
     def many(self, records: Sequence[Record]) -> list[bytes]:
         """The wire formats of records, made together, which is faster; raises as for a single one."""
-        written = self._flat.many(self._header, records) if self._flat is not None and self._header else None
-        if written is None:
+        try:
+            columns = {name: [record[name] for record in records] for name in self._names}
+        except KeyError:  # a default
             return [self(record) for record in records]
+        return self.columns(columns, len(records))
+
+    def columns(self, columns: Columns, count: int) -> list[bytes]:
+        """The wire formats of `count` records that are given as columns; raises as for a single one."""
+        written = self._flat.columns(self._header, columns, count) if self._flat is not None and self._header else None
+        if written is None:
+            return [self(dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
         if self.handover is not None:
-            self.handover.put_many(written, records)
+            self.handover.put(written, columns)
         return written
 
 
@@ -181,8 +186,8 @@ class Decoder:
         """Ask again about ids that the registry did not know: it may have learned them since."""
         self._refused.clear()
 
-    def handed_over(self, values: Sequence[bytes | None]) -> list[Record] | None:
-        """The records of a batch that this process itself has written; None when it has not, or not all of them."""
+    def handed_over(self, values: Sequence[bytes | None]) -> Columns | None:
+        """The fields of records that this process itself has written; None when it has not, or not all of them."""
         return None if self.handover is None else self.handover.take(values)
 
     def together(self, values: Sequence[bytes | None]) -> list[Record] | None:

@@ -33,7 +33,7 @@ def forgetful_open(self: WindowFold, *args: Any) -> list[Any]:
 
 def every_row(self: PartitionFold, rows: Rows, split: int, out: Folded) -> Rows:
     """Rows whose origin is known are new ones, too."""
-    return Rows(rows.offsets[split:], rows.times_ms[split:], rows.records[split:], rows.origins[split:])
+    return rows.between(split, len(rows.offsets))
 
 
 PartitionFold.__init__ = forgetful_init  # type: ignore[method-assign]

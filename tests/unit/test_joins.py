@@ -4,7 +4,8 @@ import pytest
 from joining import keyed
 
 from pipeline.errors import SettingError
-from pipeline.tables.joins import JoinedRow, JoinKind, Side, StreamTableJoin, inner_join, left_join
+from pipeline.tables.joins import JoinedRow, JoinKind, Side, StreamTableJoin
+from pipeline.tables.lookup import inner_join, left_join
 
 TABLE = {"k": {"a": 1, "b": None, "c": 3}}
 

@@ -5,8 +5,9 @@ from aggregations import Pipeline, rows
 from pipeline.tables.aggregate import Aggregate
 from pipeline.tables.fold import PartitionFold
 from pipeline.tables.functions import Count, LatestByOffset
-from pipeline.tables.merge import PartitionMerge
+from pipeline.tables.merge import PartitionMerge, SessionMerge
 from pipeline.tables.partials import Late, Progress, Rows, SessionPartial
+from pipeline.tables.sessions import SessionFold
 from pipeline.tables.state import State
 from pipeline.tables.windows import Session
 
@@ -204,3 +205,26 @@ def test_sessions_that_fall_apart_go_out_again_although_they_have_not_changed() 
     merge.merge([SessionPartial("a", "x", o, 0, [part], [], 0) for o, part in enumerate(parts)], 0, 2)
     results = merge.merge([SessionPartial("a", "x", 1, 1, [[90, 90, 1]], [[12, 12]], 90)], 3, 3)
     assert [(r.start_ms, r.end_ms, r.state) for r in results] == [(0, 24, None), (0, 4, 2), (20, 24, 3), (90, 90, 1)]
+
+
+def test_what_is_kept_of_a_session_does_not_grow_with_its_events_and_goes_when_it_closes() -> None:
+    p = Pipeline(Session(10, grace_ms=0))
+    one_by_one(p, *range(0, 2_000, 5))
+    fold, merge = p.fold._folds["a"], p.merge._merges["a"]
+    assert isinstance(fold, SessionFold)
+    assert isinstance(merge, SessionMerge)
+    assert (len(fold._open_sessions), len(merge._open)) == (1, 1)
+    for offset, time_ms in enumerate((5_000, 6_000, 7_000), 400):
+        p.feed(rows([(time_ms, "other")], offset))
+    assert [key for key, _ in p.fold_state.items() if "x" in key] == []
+    assert [key for key, _ in p.merge_state.items() if "x" in key] == []
+    assert (len(fold._open_sessions), len(merge._open)) == (1, 1)
+
+
+def test_a_session_older_than_those_known_closes_in_its_own_time() -> None:
+    p = Pipeline(Session(10, grace_ms=50))
+    p.feed(rows([(100, "x"), (60, "x"), (80, "other")]))
+    p.feed(rows([(121, "other")], 3))  # closes the one of 60
+    p.feed(rows([(122, "other")], 4))
+    merged = p.merge_state.get(("a", "x"))
+    assert [part[:2] for _, _, parts in merged[0] for part in parts] == [[100, 100]]

@@ -9,7 +9,7 @@ import orjson
 
 from pipeline.agents.letters import DeadLetters, LateLetters
 from pipeline.agents.processor import AvroProcessor, Schemas
-from pipeline.codecs import Encoder, fields
+from pipeline.codecs import Columns, Encoder, Handover, fields
 from pipeline.records import Outgoing, RecordBatch
 from pipeline.tables.aggregate import Aggregate, Row
 from pipeline.tables.fold import PartitionFold
@@ -21,6 +21,7 @@ from pipeline.tables.windows import Session, Unwindowed
 from pipeline.timebase import format_ms
 from pipeline.topics import Topic
 
+ORIGIN = ("origin_partition", "origin_offset")
 KINDS: dict[str, type[Sent]] = {kind.__name__: kind for kind in (Partial, SessionPartial, Watermark)}
 
 
@@ -55,7 +56,7 @@ class Fold(AvroProcessor):
         self._joined = joined
         assert topic.schema is not None
         self._active_at: dict[int, float] = {}
-        self._has_origin = "origin_offset" in fields(topic.schema)
+        self._has_origin = set(ORIGIN) <= set(fields(topic.schema))
         self._partitions = partitions
         self._aggregates = aggregates
         self._partials = partials
@@ -66,7 +67,8 @@ class Fold(AvroProcessor):
         """Partitions have come or gone: read markers and rows afresh."""
         self._folds.clear()
         self._active_at.clear()
-        self.drop_handed_over()
+        if self._decode.handover is not None:
+            self._decode.handover.clear()  # another worker may read it now
 
     def process(self, batch: RecordBatch) -> list[Outgoing]:
         """Changelog records, then one partial per touched (group, window)."""
@@ -81,16 +83,35 @@ class Fold(AvroProcessor):
         partials = [self._partial(partial) for partial in folded.partials]
         return changes + letters + partials + self._watermarks(folded.watermark)
 
+    def take_over_from(self, encoder: Encoder) -> None:
+        """Take what this process itself has written as it was, without reading it back; the columns that are used."""
+        if self.topic.event_time is None or not self._has_origin:
+            return
+        used = {name for a in self._aggregates for name in (a.group_by, a.function.column) if name is not None}
+        keys = {key for key, _ in self._joined.values()}
+        names = {self.topic.event_time, *ORIGIN, *keys, *used} - set(self._joined)
+        encoder.handover = self._decode.handover = Handover(sorted(names))
+
     def _rows(self, batch: RecordBatch, letters: list[Outgoing]) -> Rows:
         """The good records; where the topic's rows do not tell their origin, they are their own."""
+        if (columns := self._handed_over(batch)) is not None:
+            origins = list(zip(*(columns[name] for name in ORIGIN), strict=True))
+            return Rows(batch.offsets, columns[self.topic.event_time or ""], (), origins, self._joined, columns)
         records, places, times_ms = self.timed(batch, letters)
         whole = len(places) == len(batch)
         offsets = batch.offsets if whole else [batch.offsets[place] for place in places]
         if self._has_origin:
-            origins = [(record["origin_partition"], record["origin_offset"]) for record in records]
+            origins = [tuple(record[name] for name in ORIGIN) for record in records]
         else:
             origins = list(zip(repeat(batch.partition), offsets, strict=False))
         return Rows(offsets, times_ms, records, origins, self._joined)
+
+    def _handed_over(self, batch: RecordBatch) -> Columns | None:
+        """The batch's columns, when this process has written all of it; then it is good."""
+        columns = self._decode.handed_over(batch.values)
+        if columns is not None:
+            self.counts["consumed"] += len(batch)
+        return columns
 
     def _fold(self, partition: int) -> PartitionFold:
         if partition not in self._folds:

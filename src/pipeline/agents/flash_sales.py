@@ -1,15 +1,17 @@
 """Flash sales joined with products and regions: one enriched row out per sale in."""
 
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any
+from itertools import repeat
 
 from pipeline.agents.letters import DeadLetters
 from pipeline.agents.processor import AvroProcessor, Schemas
-from pipeline.codecs import Encoder, Record
-from pipeline.errors import BadRecord
+from pipeline.codecs import Encoder
 from pipeline.records import Outgoing, RecordBatch
-from pipeline.tables.joins import Lookup, left_join
+from pipeline.tables.lookup import Lookup, looked_up
 from pipeline.topics import EXTENDED_FLASHSALES, FLASH_SALES
+
+AS_THEY_ARE = ("sale_id", "customer_id", "province_id", "product_id", "region_id", "quantity")
+DECIMALS = ("discount", "original_price", "sale_price")
 
 
 def amount_cents(price: Decimal | None, quantity: int | None) -> int | None:
@@ -37,32 +39,24 @@ class SaleEnricher(AvroProcessor):
     def process(self, batch: RecordBatch) -> list[Outgoing]:
         """One enriched record per good sale, in the sale's own partition."""
         out: list[Outgoing] = []
-        for index, sale in zip(*self.decoded(batch, out), strict=True):
-            try:
-                row = self._row(sale, batch, index)
-            except BadRecord as error:
-                out.append(self.dead_letter(batch, index, error))
-                continue
-            key = batch.keys[index] or b""
-            out.append(
-                Outgoing(EXTENDED_FLASHSALES.name, key, self._encode(row), row["event_time_ms"], batch.partition)
-            )
-        return out
-
-    def _row(self, sale: Record, batch: RecordBatch, index: int) -> dict[str, Any]:
-        time_ms = self.event_time_ms(batch, index, sale)
-        cents = amount_cents(sale["sale_price"], sale["quantity"])
-        return {
-            **sale,
-            "discount": _double(sale["discount"]),
-            "original_price": _double(sale["original_price"]),
-            "sale_price": _double(sale["sale_price"]),
-            "sale_datetime": time_ms,
-            **left_join(sale["product_id"], self._products, ("product_group", "product_name")),
-            **left_join(sale["region_id"], self._regions, ("region_name",)),
-            "sales_amount": None if cents is None else cents / 100,
+        sales, places, times_ms = self.timed(batch, out)
+        products = [sale["product_id"] for sale in sales]
+        regions = [sale["region_id"] for sale in sales]
+        cents = [amount_cents(sale["sale_price"], sale["quantity"]) for sale in sales]
+        columns = {
+            **{name: [sale[name] for sale in sales] for name in AS_THEY_ARE},
+            **{name: [_double(sale[name]) for sale in sales] for name in DECIMALS},
+            "sale_datetime": times_ms,
+            "product_group": looked_up(products, self._products, "product_group"),
+            "product_name": looked_up(products, self._products, "product_name"),
+            "region_name": looked_up(regions, self._regions, "region_name"),
+            "sales_amount": [None if amount is None else amount / 100 for amount in cents],
             "sales_amount_cents": cents,
-            "event_time_ms": time_ms,
-            "origin_partition": batch.partition,
-            "origin_offset": batch.offsets[index],
+            "event_time_ms": times_ms,
+            "origin_partition": [batch.partition] * len(sales),
+            "origin_offset": [batch.offsets[place] for place in places],
         }
+        values = self._encode.columns(columns, len(sales))
+        keys = [batch.keys[place] or b"" for place in places]
+        name = repeat(EXTENDED_FLASHSALES.name)
+        return out + list(map(Outgoing, name, keys, values, times_ms, repeat(batch.partition)))

@@ -1,15 +1,14 @@
 """Page views joined with pages, users and regions: one enriched row out per view in."""
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Sequence
 from itertools import repeat
-from typing import Any
 
 from pipeline.agents.letters import DeadLetters
 from pipeline.agents.processor import AvroProcessor, Schemas
 from pipeline.codecs import Encoder, Record
 from pipeline.records import Outgoing, RecordBatch
-from pipeline.tables.joins import Lookup
+from pipeline.tables.lookup import Lookup, looked_up
 from pipeline.tables.store import StateTable
 from pipeline.topics import EXTENDED_PAGEVIEWS, PAGEVIEW, PAGEVIEW_BY_USER
 from pipeline.transport.outbox import partition_for
@@ -17,7 +16,6 @@ from pipeline.transport.outbox import partition_for
 ORIGIN = struct.Struct(">iq")
 NO_USER = (-1, None, None)
 KEPT_HOMES = 1_000_000
-NO_ROW: dict[str, Any] = {}
 
 
 class PageviewJoin:
@@ -31,36 +29,36 @@ class PageviewJoin:
 
     def enrich(
         self,
-        views: Iterable[Record],
-        origin_partitions: Iterable[int],
-        origin_offsets: Iterable[int],
-        times_ms: Iterable[int],
+        views: Sequence[Record],
+        origin_partitions: Sequence[int],
+        origin_offsets: Sequence[int],
+        times_ms: Sequence[int],
         partition: int,
     ) -> list[Outgoing]:
         """The enriched rows of views, in the partition where their users lie; columns of equal length."""
-        users, pages, regions = self._users.rows(partition), self._pages, self._regions
-        rows: list[Record] = []
-        columns = zip(views, origin_partitions, origin_offsets, times_ms, strict=False)
-        for view, origin_partition, origin_offset, time_ms in columns:
-            _, regionid, gender = users.get((view["userid"],)) or NO_USER
-            page = pages.get(view["pageid"], NO_ROW)
-            region = NO_ROW if regionid is None else regions.get(regionid, NO_ROW)
-            row = {
-                **view,
-                "page_group": page.get("page_group"),
-                "page_name": page.get("page_name"),
-                "regionid": regionid,
-                "gender": gender,
-                "region_name": region.get("region_name"),
-                "event_time_ms": time_ms,
-                "origin_partition": origin_partition,
-                "origin_offset": origin_offset,
-            }
-            rows.append(row)
-        return [
-            Outgoing(EXTENDED_PAGEVIEWS.name, row["userid"].encode(), value, row["event_time_ms"], partition)
-            for row, value in zip(rows, self._encode.many(rows), strict=True)
-        ]
+        if not views:
+            return []
+        userids = [view["userid"] for view in views]
+        pageids = [view["pageid"] for view in views]
+        users = self._users.rows(partition)
+        _, regionids, genders = zip(*[users.get((userid,)) or NO_USER for userid in userids], strict=True)
+        columns = {
+            "userid": userids,
+            "pageid": pageids,
+            "viewtime": [view["viewtime"] for view in views],
+            "page_group": looked_up(pageids, self._pages, "page_group"),
+            "page_name": looked_up(pageids, self._pages, "page_name"),
+            "regionid": regionids,
+            "gender": genders,
+            "region_name": looked_up(regionids, self._regions, "region_name"),
+            "event_time_ms": times_ms,
+            "origin_partition": origin_partitions,
+            "origin_offset": origin_offsets,
+        }
+        values = self._encode.columns(columns, len(views))
+        keys = [userid.encode() for userid in userids]
+        name = repeat(EXTENDED_PAGEVIEWS.name)
+        return list(map(Outgoing, name, keys, values, times_ms, repeat(partition)))
 
 
 class PageviewEnricher(AvroProcessor):
@@ -83,7 +81,7 @@ class PageviewEnricher(AvroProcessor):
             at_home = [number for number, home in enumerate(homes) if home == partition]
             places, views = [places[number] for number in at_home], [views[number] for number in at_home]
         offsets, times_ms = [batch.offsets[place] for place in places], [batch.timestamps[place] for place in places]
-        return out + self._join.enrich(views, repeat(partition), offsets, times_ms, partition)
+        return out + self._join.enrich(views, [partition] * len(views), offsets, times_ms, partition)
 
     @staticmethod
     def _rekeyed(batch: RecordBatch, place: int, view: Record, home: int) -> Outgoing:

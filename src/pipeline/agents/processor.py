@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from pipeline.agents.letters import DeadLetters
-from pipeline.codecs import Decoder, Encoder, Handover, Record
+from pipeline.codecs import Decoder, Record
 from pipeline.errors import BadRecord
 from pipeline.records import Outgoing, RecordBatch
 from pipeline.timebase import to_ms
@@ -58,15 +58,6 @@ class AvroProcessor:
         self._tombstones = tombstones
         self._decode = Decoder(topic.schema)
 
-    def take_over_from(self, encoder: Encoder) -> None:
-        """Take records that this process itself has written as they were, without reading them back."""
-        encoder.handover = self._decode.handover = Handover()
-
-    def drop_handed_over(self) -> None:
-        """Forget records that wait to be taken over: another worker may read them now."""
-        if self._decode.handover is not None:
-            self._decode.handover.clear()
-
     async def prepare(self, batch: RecordBatch) -> None:
         """Learn the schema ids that the batch uses."""
         await self._registry.prepare(self._decode, batch.values)
@@ -103,12 +94,11 @@ class AvroProcessor:
     def _together(self, batch: RecordBatch) -> list[Record] | None:
         """All records at once, which is quick; None when one may be bad: then each is looked at by itself."""
         values, keys, timestamps = batch.values, batch.keys, batch.timestamps
-        if None in values or not all(keys) or min(timestamps, default=-1) < 0:
+        if len(values) < FEW or None in values or not all(keys) or min(timestamps) < 0:
             return None
         if max(map(len, values)) > MAX_VALUE_BYTES:  # type: ignore[arg-type]
             return None
-        handed_over = self._decode.handed_over(values)
-        return handed_over if handed_over or len(values) < FEW else self._decode.together(values)
+        return self._decode.together(values)
 
     def event_time_ms(self, batch: RecordBatch, index: int, record: Record) -> int:
         """A record's event time, from the topic's column for it or the record's own timestamp.

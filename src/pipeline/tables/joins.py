@@ -4,16 +4,15 @@ The stream's row triggers; the table's row is the one known when the stream's is
 of the stream's row. The rules are those of Kafka Streams (see docs/operators.md).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pipeline.errors import SettingError
 from pipeline.tables.aggregate import Row
+from pipeline.tables.lookup import Lookup
 from pipeline.tables.partials import Late
-
-Lookup = Mapping[str, Mapping[str, Any]]
 
 
 class Side(IntEnum):
@@ -82,17 +81,6 @@ class Joined:
     late: list[Late] = field(default_factory=list)
     null_keys: int = 0
     null_values: int = 0
-
-
-def left_join(key: str | None, table: Lookup, columns: Sequence[str]) -> Row:
-    """The table's `columns` for a key, or nulls when the key is null or the table has no row for it."""
-    return inner_join(key, table, columns) or dict.fromkeys(columns)
-
-
-def inner_join(key: str | None, table: Lookup, columns: Sequence[str]) -> Row | None:
-    """The table's `columns` for a key, or None (drop the row) when the key is null or the table has no row for it."""
-    row = None if key is None else table.get(key)
-    return None if row is None else {column: row.get(column) for column in columns}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pipeline.tables.aggregate import Aggregate
-from pipeline.tables.closing import Closing
+from pipeline.tables.closing import Closing, FirstClosing
 from pipeline.tables.merged_sessions import Bounds, MergedSessions
 from pipeline.tables.partials import Partial, Sent, SessionPartial, Watermark
 from pipeline.tables.results import Result
@@ -81,7 +81,6 @@ class _Merge(ABC):
         self._aggregate = aggregate
         self._origins = origins
         self._state = state
-        self._open = Closing()
         self._idle: set[int] = set()
         self.watermarks: dict[int, int] = {}
         self.reached_ms = -1
@@ -114,6 +113,7 @@ class WindowMerge(_Merge):
     def __init__(self, aggregate: Aggregate, window: TimeWindow, origins: int, state: State) -> None:
         super().__init__(aggregate, origins, state)
         self._window = window
+        self._open = Closing()
         self._touched: dict[tuple[str, int], list[list[Any]]] = {}
         self._closed: list[tuple[str, int]] = []
         for key in state.rows:
@@ -186,6 +186,7 @@ class SessionMerge(_Merge):
     def __init__(self, aggregate: Aggregate, window: Session, origins: int, state: State) -> None:
         super().__init__(aggregate, origins, state)
         self._window = window
+        self._open = FirstClosing()
         # a session of another partition may still join one that has closed, up to one gap later
         margin_ms = 0 if origins == 1 else window.gap_ms
         self._closing = Session(window.gap_ms, window.grace_ms + margin_ms)
@@ -220,13 +221,16 @@ class SessionMerge(_Merge):
     def close(self) -> list[Result]:
         """Note the sessions that have closed everywhere; their results where they are sent only when final."""
         finals = []
-        for group in dict.fromkeys(group for _, group in self._open.take(self._is_closed)):
+        for group in self._open.take(self._is_closed):
             merged = self._sessions(group)
             known = self._closed.setdefault(group, set())
             for bounds in merged.closed(self._is_closed):
                 if bounds not in known:
                     known.add(bounds)
                     finals.append(merged.result(group, bounds))
+            for last in merged.lasts():
+                if not self._is_closed(last):
+                    self._open.add(last, group)
         finals.sort(key=lambda result: (result.start_ms, result.group))
         return finals if self._aggregate.final else []
 

@@ -1,22 +1,24 @@
 """The plain values that the two stages of an aggregation exchange."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from pipeline.tables.aggregate import Row
+from pipeline.tables.lookup import Lookup, looked_up
 
 Origin = tuple[int, int]
-Joined = tuple[str, Mapping[str, Mapping[str, Any]]]
+Joined = tuple[str, Lookup]
 
 
 @dataclass(slots=True)
 class Rows:
     """Decoded rows of one partition, as columns of equal length; `offsets` rise.
 
-    `origins` names the source record of each row as (partition, offset): a row whose origin is not above the last
-    one seen from that partition is a duplicate, made by a replay one stage earlier, and is dropped. `joined` has the
-    columns that come from tables by the records' keys: {column: (column with the key, table)}.
+    What a row holds is in `records` or, where the rows were handed over, in `columns`. `origins` names the source
+    record of each row as (partition, offset): a row whose origin is not above the last one seen from that partition is
+    a duplicate, made by a replay one stage earlier, and is dropped. `joined` has the columns that come from tables by
+    the rows' keys: {column: (column with the key, table)}.
     """
 
     offsets: Sequence[int]
@@ -24,40 +26,37 @@ class Rows:
     records: Sequence[Row]
     origins: Sequence[Origin]
     joined: Mapping[str, Joined] = field(default_factory=dict)
-    _columns: dict[str, list[Any]] = field(default_factory=dict, init=False)
+    columns: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    _found: dict[str, Sequence[Any]] = field(default_factory=dict, init=False)
 
-    def column(self, name: str) -> list[Any]:
-        """One column of the records, or of the tables that they are joined with (null where a table has no row)."""
-        found = self._columns.get(name)
+    def column(self, name: str) -> Sequence[Any]:
+        """One column of the rows, or of the tables that they are joined with (null where a table has no row)."""
+        found = self._found.get(name)
         if found is None:
-            found = self._columns[name] = self._joined(name) if name in self.joined else self._own(name)
+            found = self._found[name] = self._joined(name) if name in self.joined else self._own(name)
         return found
 
-    def _own(self, name: str) -> list[Any]:
-        return [record[name] for record in self.records]
+    def _own(self, name: str) -> Sequence[Any]:
+        return self.columns[name] if self.columns else [record[name] for record in self.records]
 
     def _joined(self, name: str) -> list[Any]:
         key, table = self.joined[name]
-        keys = self.column(key)
-        found = {value: None if (row := table.get(value)) is None else row.get(name) for value in set(keys)}
-        return [found[value] for value in keys]
+        return looked_up(self.column(key), table, name)
 
     def between(self, start: int, end: int) -> "Rows":
         """The rows at the places [start, end)."""
         if (start, end) == (0, len(self.offsets)):
             return self
-        offsets, times_ms, records, origins = self.offsets, self.times_ms, self.records, self.origins
-        return Rows(offsets[start:end], times_ms[start:end], records[start:end], origins[start:end], self.joined)
+        return self._each(lambda column: column[start:end])
 
     def at(self, places: Sequence[int]) -> "Rows":
         """The rows at these places."""
-        return Rows(
-            [self.offsets[place] for place in places],
-            [self.times_ms[place] for place in places],
-            [self.records[place] for place in places],
-            [self.origins[place] for place in places],
-            self.joined,
-        )
+        return self._each(lambda column: [column[place] for place in places] if column else column)
+
+    def _each(self, choose: Callable[[Sequence[Any]], Sequence[Any]]) -> "Rows":
+        offsets, times_ms, records, origins = map(choose, (self.offsets, self.times_ms, self.records, self.origins))
+        columns = {name: choose(column) for name, column in self.columns.items()}
+        return Rows(offsets, times_ms, records, origins, self.joined, columns)
 
 
 class Partial(NamedTuple):

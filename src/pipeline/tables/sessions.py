@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pipeline.tables.aggregate import Aggregate
-from pipeline.tables.closing import Closing
+from pipeline.tables.closing import FirstClosing
 from pipeline.tables.grouping import FEW, Grouped
 from pipeline.tables.partials import Folded, Late, Progress, Rows, SessionPartial
 from pipeline.tables.state import State
@@ -97,16 +97,22 @@ class SessionFold:
         self._window = window
         self._partition = partition
         self._state = state
-        self._open_sessions = Closing()
+        self._open_sessions = FirstClosing()
         for key, value in state.items():
             if key[0] == aggregate.name:
-                self._note(key[1], value)
+                for _, last, _ in value[1]:
+                    self._open_sessions.add(last, key[1])
 
     def drop_closed(self, stream_time_ms: int) -> None:
         """Drop groups whose sessions have all closed; `stream_time_ms` must be that of the last marker."""
-        for _, group in list(self._open_sessions.take(lambda last: self._window.closed(last, stream_time_ms))):
+        for group in self._open_sessions.take(lambda last: self._window.closed(last, stream_time_ms)):
             value = self._state.get((self._aggregate.name, group))
-            if value is not None and all(self._window.closed(last, stream_time_ms) for _, last, _ in value[1]):
+            if value is None:
+                continue
+            still_open = [last for _, last, _ in value[1] if not self._window.closed(last, stream_time_ms)]
+            if still_open:
+                self._open_sessions.add(min(still_open), group)
+            else:
                 self._state.delete((self._aggregate.name, group))
 
     def closes(self, before_ms: int, stream_time_ms: int) -> bool:
@@ -115,10 +121,6 @@ class SessionFold:
         return before_ms // gap != stream_time_ms // gap or self._open_sessions.any(
             lambda last: self._window.closed(last, stream_time_ms)
         )
-
-    def _note(self, group: str, value: list[Any]) -> None:
-        for _, last, _ in value[1]:
-            self._open_sessions.add(last, group)
 
     def fold(self, replayed: Rows, rows: Rows, progress: Progress, out: Folded) -> None:
         """Fold `rows` in; groups that `replayed` had touched send all that they hold again."""
