@@ -1,5 +1,7 @@
 """What is taken of a fetched response: the same records that aiokafka shows, as columns."""
 
+import gc
+import weakref
 from collections.abc import Iterable
 from typing import Any
 
@@ -130,3 +132,15 @@ def test_a_null_value_and_a_null_key_stay_what_they_are() -> None:
     taken = take(response(bytes(builder.build()))[0], TP, 10)
     assert taken is not None
     assert (taken.keys, taken.values, taken.timestamps) == ((None, b"k"), (b"v", None), (5, -3))
+
+
+def test_what_was_taken_is_freed_at_once_not_when_the_collector_comes() -> None:
+    gc.disable()
+    try:
+        fetched, _ = response(log([(1, 3, True, False)])[0])
+        records = weakref.ref(fetched._partition_records)
+        while fetched.has_more():
+            take(fetched, TP, 10)
+        assert records() is None
+    finally:
+        gc.enable()

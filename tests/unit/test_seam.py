@@ -82,6 +82,7 @@ USED: list[tuple[Any, list[str]]] = [
             "_isolation_level",
             "_consume_aborted_up_to",
             "_contains_abort_marker",
+            "_records_iterator",
             "_aborted_producers",
         ],
     ),

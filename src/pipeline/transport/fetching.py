@@ -96,6 +96,7 @@ def take(result: FetchResult, tp: TopicPartition, most: int) -> RecordBatch | No
     if not result.has_more() or not result.check_assignment(tp):
         return None
     fetched = result._partition_records
+    fetched._records_iterator = None  # its own way out: a circle that would keep the bytes until the collector comes
     records: list[Any] = []
     try:
         while len(records) < most and fetched._records.has_next():
