@@ -9,6 +9,8 @@ SECOND_MS = 1_000
 MINUTE_MS = 60 * SECOND_MS
 HOUR_MS = 60 * MINUTE_MS
 DAY_MS = 24 * HOUR_MS
+LAST_MS = 253_370_764_799_999
+"""The last event time that is taken, 9998-12-31 23:59:59.999: the ends of windows have to be dates, too."""
 
 
 def now_ms() -> int:

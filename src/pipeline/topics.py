@@ -25,6 +25,10 @@ class Kind(StrEnum):
     LETTERS = "letters"
 
 
+ANY_TIME = {"message.timestamp.after.max.ms": str((1 << 63) - 1)}
+"""Results carry event times, and those may lie ahead: brokers refuse what is more than an hour ahead by default."""
+
+
 @dataclass(frozen=True, slots=True)
 class Topic:
     """One topic. `retention_ms` is None for compacted topics.
@@ -57,7 +61,7 @@ class Topic:
                 "retention.ms": str(self.retention_ms),
             }
         )
-        return {**cleanup, **self.config}
+        return {**cleanup, **(ANY_TIME if self.kind is not Kind.EVENT else {}), **self.config}
 
 
 PAGEVIEW = Topic("PageView", Kind.EVENT, key="userid", schema="pageview")

@@ -7,16 +7,18 @@ import struct
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import insert, text
 
 from conftest import Application
 from pipeline import kafka, topics
 from pipeline.registry import Registry
 from pipeline.serving.pinot import client
 from pipeline.sources.database import engine
+from pipeline.sources.models import FlashSale
 from pipeline.status.collector import collect
 from pipeline.status.view import as_json
 from pipeline.verify.run import Report
@@ -54,6 +56,16 @@ async def poison(application: Application) -> int:
     return len(bad)
 
 
+async def sell_ahead(application: Application) -> None:
+    """A sale of a shop whose clock is two hours ahead: results with such a time have to be taken by the brokers."""
+    ahead = datetime.now(UTC).replace(microsecond=0, tzinfo=None) + timedelta(hours=2)
+    database = engine(application.settings)
+    async with database.begin() as connection:
+        row = {"product_id": "P1", "region_id": "Region_1", "sale_price": Decimal("1.10"), "quantity": 2}
+        await connection.execute(insert(FlashSale).values(**row, sale_datetime=ahead))
+    await database.dispose()
+
+
 def assert_clean(report: Report) -> None:
     """No difference in any output, in the topics and in Pinot."""
     assert {name: output.wrong for name, output in report.outputs.items() if output.wrong} == {}
@@ -63,6 +75,7 @@ def assert_clean(report: Report) -> None:
 def test_poisoned_records_are_dead_letters_and_every_number_is_right(application: Application) -> None:
     before = application.verified()
     bad = asyncio.run(poison(application))
+    asyncio.run(sell_ahead(application))
     time.sleep(15)
     report = application.verified()
     assert_clean(report)

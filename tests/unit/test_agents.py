@@ -12,6 +12,7 @@ from pipeline.agents.aggregation import Fold
 from pipeline.agents.letters import KEPT_BYTES
 from pipeline.agents.processor import MAX_VALUE_BYTES
 from pipeline.codecs import Record
+from pipeline.records import RecordBatch
 from pipeline.runner.local import LocalApplication, flash_sales_application
 from pipeline.settings import Settings
 from pipeline.timebase import HOUR_MS
@@ -157,7 +158,8 @@ async def test_each_bad_record_is_a_dead_letter_and_the_good_ones_around_it_coun
         (b"User_1", b"random bytes", 1, "wire format"),
         (b"User_1", b"\x00\x00\x00\x03\xe7abc", 1, "unknown schema id 999"),
         (None, view, 1, "null key"),
-        (b"User_1", view, -5, "negative timestamp -5"),
+        (b"User_1", view, -5, "timestamp -5 ms is before 1970"),
+        (b"User_1", view, 1_700_000_000_000_000, "timestamp 1700000000000000 ms is after the year 9998"),
         (b"User_1", view + b"xx", 1, "2 bytes left over"),
         (b"User_1", view[:-3], 1, "under schema id"),
         (b"User_1", None, 1, "null value"),
@@ -187,11 +189,27 @@ async def test_a_record_too_large_to_be_sent_on_is_a_dead_letter_with_its_beginn
     assert letter["value"] == (view + bytes(MAX_VALUE_BYTES))[:KEPT_BYTES]
 
 
-@pytest.mark.parametrize("moment", [None, -1_000])
-async def test_a_sale_without_event_time_is_a_dead_letter(application: LocalApplication, moment: int | None) -> None:
+@pytest.mark.parametrize("moment", [None, -1_000, datetime(9999, 1, 1, tzinfo=UTC)])
+async def test_a_sale_without_event_time_is_a_dead_letter(
+    application: LocalApplication, moment: int | datetime | None
+) -> None:
     await put(application, topics.FLASH_SALES, "1", {**SALE, "sale_datetime": moment}, 0)
     assert len(await reasons(application)) == 1
     assert await values(application, topics.EXTENDED_FLASHSALES) == []
+
+
+async def test_a_sale_whose_amount_is_too_large_is_a_dead_letter_and_those_beside_it_count(
+    application: LocalApplication,
+) -> None:
+    encode = application.schemas.encoder("flash_sale")
+    too_large = {**SALE, "sale_price": Decimal("99999999.99"), "quantity": (1 << 31) - 1}
+    sales = [encode(SALE), encode(too_large), encode({**SALE, "sale_price": None})]
+    await application.feed_batch(RecordBatch(topics.FLASH_SALES.name, 0, [4, 5, 6], [1] * 3, [b"1"] * 3, sales))
+    (letter,) = await values(application, topics.DEAD_LETTERS)
+    assert letter is not None
+    assert (letter["offset"], letter["reason"]) == (5, "sales amount of 21474836467852516353 cents is beyond 10**15")
+    rows = await values(application, topics.EXTENDED_FLASHSALES)
+    assert [row and (row["origin_offset"], row["sales_amount_cents"]) for row in rows] == [(4, 2997), (6, None)]
 
 
 async def test_a_user_in_the_wrong_partition_is_a_dead_letter(application: LocalApplication) -> None:

@@ -18,7 +18,7 @@ from pipeline.tables.partials import Folded, Joined, Partial, Rows, Sent, Sessio
 from pipeline.tables.results import Result
 from pipeline.tables.store import StateTable
 from pipeline.tables.windows import Session, Unwindowed
-from pipeline.timebase import format_ms
+from pipeline.timebase import format_ms, now_ms
 from pipeline.topics import Topic
 
 ORIGIN = ("origin_partition", "origin_offset")
@@ -119,8 +119,7 @@ class Fold(AvroProcessor):
         return self._folds[partition]
 
     def _partial(self, partial: Partial | SessionPartial) -> Outgoing:
-        time_ms = partial.time_ms if isinstance(partial, Partial) else max((u[1] for u in partial.upserts), default=0)
-        return Outgoing(self._partials.name, partial.group.encode(), dump(partial), time_ms)
+        return Outgoing(self._partials.name, partial.group.encode(), dump(partial), now_ms())
 
     def idle(self, partitions: Collection[int], limit_s: float) -> list[Outgoing]:
         """Watermarks that tell not to wait for those of these partitions which have had no batch for `limit_s`."""
@@ -134,7 +133,7 @@ class Fold(AvroProcessor):
         """The watermark to every partition of the partials: each merges some groups of this one."""
         if watermark is None:
             return []
-        time_ms, value = max(0, *watermark.stream_times_ms.values()), dump(watermark)
+        time_ms, value = now_ms(), dump(watermark)
         return [Outgoing(self._partials.name, b"", value, time_ms, partition) for partition in range(self._partitions)]
 
     def _count(self, folded: Folded) -> None:

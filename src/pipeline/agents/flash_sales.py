@@ -1,17 +1,22 @@
 """Flash sales joined with products and regions: one enriched row out per sale in."""
 
+from collections.abc import Collection, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import repeat
+from typing import Any
 
 from pipeline.agents.letters import DeadLetters
 from pipeline.agents.processor import AvroProcessor, Schemas
 from pipeline.codecs import Encoder
+from pipeline.errors import BadRecord
 from pipeline.records import Outgoing, RecordBatch
 from pipeline.tables.lookup import Lookup, looked_up
 from pipeline.topics import EXTENDED_FLASHSALES, FLASH_SALES
 
 AS_THEY_ARE = ("sale_id", "customer_id", "province_id", "product_id", "region_id", "quantity")
 DECIMALS = ("discount", "original_price", "sale_price")
+MOST_CENTS = 10**15
+"""A larger amount is an error somewhere; and sums of such ones would not fit into Avro's long."""
 
 
 def amount_cents(price: Decimal | None, quantity: int | None) -> int | None:
@@ -37,12 +42,21 @@ class SaleEnricher(AvroProcessor):
         self._encode = encoder
 
     def process(self, batch: RecordBatch) -> list[Outgoing]:
-        """One enriched record per good sale, in the sale's own partition."""
+        """One enriched record per good sale, in the sale's own partition, with the timestamp of the sale's record.
+
+        That is when it was read from the database. By the event time, which may be long ago, retention could delete it
+        before anybody has read it.
+        """
         out: list[Outgoing] = []
         sales, places, times_ms = self.timed(batch, out)
+        cents = [amount_cents(sale["sale_price"], sale["quantity"]) for sale in sales]
+        beyond = {number for number, amount in enumerate(cents) if amount is not None and abs(amount) > MOST_CENTS}
+        if beyond:
+            errors = {number: BadRecord(f"sales amount of {cents[number]} cents is beyond 10**15") for number in beyond}
+            out += [self.dead_letter(batch, places[number], error) for number, error in errors.items()]
+            sales, places, times_ms, cents = _without(beyond, sales, places, times_ms, cents)
         products = [sale["product_id"] for sale in sales]
         regions = [sale["region_id"] for sale in sales]
-        cents = [amount_cents(sale["sale_price"], sale["quantity"]) for sale in sales]
         columns = {
             **{name: [sale[name] for sale in sales] for name in AS_THEY_ARE},
             **{name: [_double(sale[name]) for sale in sales] for name in DECIMALS},
@@ -57,6 +71,10 @@ class SaleEnricher(AvroProcessor):
             "origin_offset": [batch.offsets[place] for place in places],
         }
         values = self._encode.columns(columns, len(sales))
-        keys = [batch.keys[place] or b"" for place in places]
-        name = repeat(EXTENDED_FLASHSALES.name)
-        return out + list(map(Outgoing, name, keys, values, times_ms, repeat(batch.partition)))
+        name, keys = repeat(EXTENDED_FLASHSALES.name), [batch.keys[place] or b"" for place in places]
+        written_ms = [batch.timestamps[place] for place in places]
+        return out + list(map(Outgoing, name, keys, values, written_ms, repeat(batch.partition)))
+
+
+def _without(left_out: Collection[int], *columns: Sequence[Any]) -> list[list[Any]]:
+    return [[value for place, value in enumerate(column) if place not in left_out] for column in columns]

@@ -34,7 +34,7 @@ class LateLetters:
             }
         )
         key = f"{batch.topic}/{batch.partition}/{late.offset}/{late.aggregate}/{late.start_ms}"
-        return Outgoing(LATE_RECORDS.name, key.encode(), value, late.time_ms)
+        return Outgoing(LATE_RECORDS.name, key.encode(), value, now_ms())
 
 
 class DeadLetters:

@@ -14,7 +14,7 @@ from pipeline.agents.letters import DeadLetters
 from pipeline.codecs import Decoder, Record
 from pipeline.errors import BadRecord
 from pipeline.records import Outgoing, RecordBatch
-from pipeline.timebase import to_ms
+from pipeline.timebase import LAST_MS, to_ms
 from pipeline.topics import Topic
 from pipeline.transport.app import BatchApp
 from pipeline.transport.consumer import batches
@@ -87,14 +87,13 @@ class AvroProcessor:
             raise BadRecord("null key")
         if value is not None and len(value) > MAX_VALUE_BYTES:
             raise BadRecord(f"value of {len(value)} bytes is larger than {MAX_VALUE_BYTES}")
-        if batch.timestamps[place] < 0:
-            raise BadRecord(f"negative timestamp {batch.timestamps[place]}")
+        _check_time("timestamp", batch.timestamps[place])
         return None if value is None and self._tombstones else self._decode(value)
 
     def _together(self, batch: RecordBatch) -> list[Record] | None:
         """All records at once, which is quick; None when one may be bad: then each is looked at by itself."""
         values, keys, timestamps = batch.values, batch.keys, batch.timestamps
-        if len(values) < FEW or None in values or not all(keys) or min(timestamps) < 0:
+        if len(values) < FEW or None in values or not all(keys) or not _usable(timestamps):
             return None
         if max(map(len, values)) > MAX_VALUE_BYTES:  # type: ignore[arg-type]
             return None
@@ -103,7 +102,7 @@ class AvroProcessor:
     def event_time_ms(self, batch: RecordBatch, index: int, record: Record) -> int:
         """A record's event time, from the topic's column for it or the record's own timestamp.
 
-        Raises BadRecord when there is none or it is before 1970.
+        Raises BadRecord when there is none, or it is before 1970 or after 9998.
         """
         if self.topic.event_time is None:
             return batch.timestamps[index]
@@ -111,14 +110,13 @@ class AvroProcessor:
         if moment is None:
             raise BadRecord(f"{self.topic.event_time} is null: a record without event time belongs to no window")
         time_ms = to_ms(moment) if isinstance(moment, datetime) else int(moment)
-        if time_ms < 0:
-            raise BadRecord(f"{self.topic.event_time} {time_ms} ms is negative")
+        _check_time(self.topic.event_time, time_ms)
         return time_ms
 
     def timed(self, batch: RecordBatch, out: list[Outgoing]) -> tuple[list[Record], Sequence[int], Sequence[int]]:
         """The good records, their places in the batch and their event times; a dead letter in `out` for each bad one.
 
-        A record is bad, too, when it has no event time, or one before 1970.
+        A record is bad, too, when it has no event time, or one before 1970 or after 9998.
         """
         places, decoded = self.decoded(batch, out)
         if len(decoded) == len(batch) and (times_ms := self._times_ms(batch, decoded)) is not None:
@@ -139,14 +137,23 @@ class AvroProcessor:
         if self.topic.event_time is None:
             return batch.timestamps
         column = [record[self.topic.event_time] for record in records]
-        if any(type(time_ms) is not int for time_ms in column) or min(column, default=0) < 0:
-            return None
-        return column
+        return column if set(map(type, column)) == {int} and _usable(column) else None
 
     def dead_letter(self, batch: RecordBatch, index: int, error: BadRecord) -> Outgoing:
         """Count and make the letter of a bad record."""
         self.counts["bad"] += 1
         return self._letters.letter(batch, index, str(error))
+
+
+def _usable(times_ms: Sequence[int]) -> bool:
+    return min(times_ms) >= 0 and max(times_ms) <= LAST_MS
+
+
+def _check_time(name: str, time_ms: int) -> None:
+    if time_ms < 0:
+        raise BadRecord(f"{name} {time_ms} ms is before 1970")
+    if time_ms > LAST_MS:
+        raise BadRecord(f"{name} {time_ms} ms is after the year 9998: is it in milliseconds?")
 
 
 def attach(app: BatchApp, processor: Processor, name: str) -> Any:

@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import cycle
 from random import Random
@@ -21,6 +22,9 @@ NO_TIME = dict.fromkeys(("customer_id", "province_id", "product_id", "region_id"
     "quantity": 2,
     "sale_datetime": None,
 }
+BEFORE_1970 = {"sale_datetime": -1_000}
+AFTER_9998 = {"sale_datetime": datetime(9999, 12, 31, 23, 59, tzinfo=UTC)}
+TOO_LARGE = {"sale_datetime": 1, "sale_price": Decimal("99999999.99"), "quantity": (1 << 31) - 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +41,13 @@ async def bad_records(registry: Registry, seed: int) -> Iterator[Bad]:
     """Endless bad records, every kind in turn; raises RegistryError when the registry is out of reach."""
     view = (await registry.encoder(PAGEVIEW))(VIEW)
     sale = await registry.encoder(FLASH_SALES)
-    return _endless(view, sale(NO_TIME), sale({**NO_TIME, "sale_datetime": -1_000}), seed)
+    sales = [NO_TIME, *(NO_TIME | columns for columns in (BEFORE_1970, AFTER_9998, TOO_LARGE))]
+    return _endless(view, [sale(columns) for columns in sales], seed)
 
 
-def _endless(view: bytes, timeless: bytes, before_1970: bytes, seed: int) -> Iterator[Bad]:
+def _endless(view: bytes, sales: list[bytes], seed: int) -> Iterator[Bad]:
     random, user, sale_id = Random(f"poison/{seed}"), b"User_1", str(SALE_ID).encode()
-    for kind in cycle(range(9)):
+    for kind in cycle(range(7 + len(sales))):
         match kind:
             case 0:
                 yield Bad(PAGEVIEW.name, user, b"\1" + random.randbytes(40))
@@ -59,10 +64,8 @@ def _endless(view: bytes, timeless: bytes, before_1970: bytes, seed: int) -> Ite
                 yield Bad(PAGEVIEW.name, user, view, -5)
             case 6:
                 yield Bad(USERS.name, user, b"\1" + random.randbytes(8))
-            case 7:
-                yield Bad(FLASH_SALES.name, sale_id, timeless)
-            case 8:
-                yield Bad(FLASH_SALES.name, sale_id, before_1970)
+            case _:
+                yield Bad(FLASH_SALES.name, sale_id, sales[kind - 7])
 
 
 class Poisons:

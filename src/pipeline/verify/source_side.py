@@ -77,8 +77,8 @@ async def read(
             try:
                 if not record.key:
                     raise BadRecord("null key")
-                if record.timestamp < 0:
-                    raise BadRecord("negative timestamp")
+                if not good_time(record.timestamp):
+                    raise BadRecord("no time of an event")
                 value = None if table and record.value is None else Row(columns, decode(record.value))
                 key = sys.intern(record.key.decode("utf-8"))
             except (BadRecord, UnicodeDecodeError):
@@ -100,16 +100,24 @@ def good_user(record: SourceRecord) -> bool:
     return user is None or (user["userid"] == record.key and 0 <= user["registertime"] < 253_402_300_800_000)
 
 
+def good_time(time_ms: int) -> bool:
+    """From 1970 to 9998, UTC."""
+    return 0 <= time_ms < 253_370_764_800_000
+
+
 def sale_time(sale: Mapping[str, Any]) -> int | None:
     """Event time of a sale, None when it has none that can be used."""
     moment = sale["sale_datetime"]
-    time_ms = to_ms(moment) if isinstance(moment, datetime) else moment
-    return None if time_ms is None or time_ms < 0 else time_ms
+    time_ms: int | None = to_ms(moment) if isinstance(moment, datetime) else moment
+    return None if time_ms is None or not good_time(time_ms) else time_ms
 
 
 def good_sale(record: SourceRecord) -> bool:
-    """A sale needs an event time."""
-    return record.value is not None and sale_time(record.value) is not None
+    """A sale needs an event time, and an amount that can be added up."""
+    if record.value is None or sale_time(record.value) is None:
+        return False
+    amount = sale_amount(record.value)
+    return amount is None or abs(amount) <= 10**13
 
 
 def sale_amount(sale: Mapping[str, Any]) -> Decimal | None:
