@@ -13,7 +13,7 @@ from typing import Any
 Write = Callable[[Any], bytes]
 WriteColumn = Callable[[Sequence[Any]], Iterable[bytes]]
 
-KEPT_STRINGS = 65_536
+KEPT_STRINGS = 16_384
 MISFITS = (KeyError, TypeError, AttributeError, ValueError)
 DOUBLE = struct.Struct("<d").pack
 LOW_BITS = [bytes((number & 0x7F | 0x80, number >> 7 | 0x80)) for number in range(1 << 14)]

@@ -16,6 +16,8 @@ from pipeline.settings import Settings
 READ_COMMITTED = "read_committed"
 READ_UNCOMMITTED = "read_uncommitted"
 STOP_TIMEOUT_S = 2.0
+RETRY_BACKOFF_MS = 20
+"""A new transaction's first records are refused while the one before is still ending: a matter of milliseconds."""
 
 
 def producer(settings: Settings, *, linger_ms: int = 5, transactional_id: str | None = None) -> AIOKafkaProducer:
@@ -34,6 +36,7 @@ def producer_options(settings: Settings, linger_ms: int) -> dict[str, Any]:
         "acks": "all",
         "linger_ms": linger_ms,
         "max_batch_size": 256 * 1024,
+        "retry_backoff_ms": RETRY_BACKOFF_MS,
     }
 
 

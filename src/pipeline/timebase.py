@@ -30,7 +30,7 @@ def to_datetime(ms: int) -> datetime:
     return EPOCH + timedelta(milliseconds=ms)
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=4_096)
 def format_ms(ms: int) -> str:
     """'yyyy-MM-dd HH:mm:ss' in UTC, ksqlDB's FORMAT_TIMESTAMP of the originals; cached, since windows repeat."""
     return to_datetime(ms).strftime("%Y-%m-%d %H:%M:%S")
