@@ -101,7 +101,7 @@ class Fold(AvroProcessor):
         whole = len(places) == len(batch)
         offsets = batch.offsets if whole else [batch.offsets[place] for place in places]
         if self._has_origin:
-            origins = [tuple(record[name] for name in ORIGIN) for record in records]
+            origins = [(record["origin_partition"], record["origin_offset"]) for record in records]
         else:
             origins = list(zip(repeat(batch.partition), offsets, strict=False))
         return Rows(offsets, times_ms, records, origins, self._joined)

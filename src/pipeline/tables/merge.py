@@ -223,8 +223,8 @@ class SessionMerge(_Merge):
         finals = []
         for group in self._open.take(self._is_closed):
             merged = self._sessions(group)
-            known = self._closed.setdefault(group, set())
             for bounds in merged.closed(self._is_closed):
+                known = self._closed.setdefault(group, set())
                 if bounds not in known:
                     known.add(bounds)
                     finals.append(merged.result(group, bounds))
