@@ -19,6 +19,7 @@ from pipeline.registry import Registry
 from pipeline.serving.pinot import client
 from pipeline.sources.database import engine
 from pipeline.sources.models import FlashSale
+from pipeline.sources.seed import product_rows, region_rows
 from pipeline.status.collector import collect
 from pipeline.status.view import as_json
 from pipeline.verify.run import Report
@@ -61,7 +62,8 @@ async def sell_ahead(application: Application) -> None:
     ahead = datetime.now(UTC).replace(microsecond=0, tzinfo=None) + timedelta(hours=2)
     database = engine(application.settings)
     async with database.begin() as connection:
-        row = {"product_id": "P1", "region_id": "Region_1", "sale_price": Decimal("1.10"), "quantity": 2}
+        sold = {"product_id": product_rows()[0]["product_id"], "region_id": region_rows()[0]["region_id"]}
+        row = {**sold, "sale_price": Decimal("1.10"), "quantity": 2}
         await connection.execute(insert(FlashSale).values(**row, sale_datetime=ahead))
     await database.dispose()
 
