@@ -99,7 +99,6 @@ class Encoder:
     handover: Handover | None = None
 
     def __init__(self, given: Schema, registered_id: int | None = None) -> None:
-        self._names = fields(given)
         self._schema = fastavro.parse_schema(schema(given))
         self._flat = FlatWriter.of(schema(given))
         self._header = b""
@@ -123,14 +122,6 @@ class Encoder:
         out.write(self._header)
         fastavro.schemaless_writer(out, self._schema, record)
         return out.getvalue()
-
-    def many(self, records: Sequence[Record]) -> list[bytes]:
-        """The wire formats of records, made together, which is faster; raises as for a single one."""
-        try:
-            columns = {name: [record[name] for record in records] for name in self._names}
-        except KeyError:  # a default
-            return [self(record) for record in records]
-        return self.columns(columns, len(records))
 
     def columns(self, columns: Columns, count: int) -> list[bytes]:
         """The wire formats of `count` records that are given as columns; raises as for a single one."""

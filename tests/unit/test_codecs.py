@@ -176,7 +176,7 @@ def test_records_are_handed_over_once_and_as_they_were_read() -> None:
     encode, decode = Encoder("pageview", 7), decoder(id7=schema("pageview"))
     encode.handover = decode.handover = Handover(["viewtime", "pageid"])
     written = [{**VIEW, "viewtime": number} for number in range(4)]
-    values = [*encode.many(written[:3]), encode(written[3])]
+    values = [*encode.columns(as_columns(*written[:3]), 3), encode(written[3])]
     first = decode.handed_over(values)
     assert first == {"viewtime": (0, 1, 2, 3), "pageid": (VIEW["pageid"],) * 4}
     assert decode.handed_over(values) is None
