@@ -19,7 +19,7 @@ from faust.types import TP, StreamT
 from faust.types.tuples import ConsumerMessage, Message
 
 from pipeline.records import RecordBatch
-from pipeline.transport.fetching import next_batches
+from pipeline.transport.fetching import fetch_promptly, next_batches
 from pipeline.transport.group import Member, seek_to_stable, stable_offsets
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 
 FETCH_S = 0.2
-FETCH_MAX_WAIT_MS = 100
-"""How long a broker may keep a fetch waiting for records: those of its other partitions wait as long (Faust: 1.5 s)."""
 CREATE_TIME = 0
 
 
@@ -50,8 +48,12 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Transport) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
         consumer._isolation_level = "read_committed"
-        consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
         return consumer
+
+    async def on_start(self) -> None:
+        """Connect."""
+        await super().on_start()
+        fetch_promptly(self._ensure_consumer())
 
     async def _fetch_records(
         self,

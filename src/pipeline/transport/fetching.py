@@ -18,6 +18,26 @@ from pipeline.records import RecordBatch
 
 COLUMNS = attrgetter("offset", "timestamp", "key", "value")
 
+FETCH_WAIT_MS = 500
+"""How long a broker may keep a fetch waiting for the first record of any partition."""
+PART_WAIT_MS = 10
+"""The same for a fetch that leaves out partitions of which something is still to be taken: they wait for its end."""
+TAKE_S = 0.005
+"""How long a node is not asked again while something from it is to be taken, so that nothing need be left out."""
+
+
+def fetch_promptly(consumer: AIOKafkaConsumer) -> None:
+    """Keep a started consumer's partitions from waiting for each other; aiokafka's and Faust's own waits are longer."""
+    fetcher = consumer._fetcher
+    requests = fetcher._get_actions_per_node
+
+    def prompt_requests(assignment: Any) -> Any:
+        fetcher._fetch_max_wait_ms = PART_WAIT_MS if fetcher._records else FETCH_WAIT_MS
+        return requests(assignment)
+
+    fetcher._get_actions_per_node = prompt_requests
+    fetcher._prefetch_backoff = TAKE_S
+
 
 async def next_batches(
     consumer: AIOKafkaConsumer,
