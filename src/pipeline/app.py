@@ -22,7 +22,7 @@ from pipeline.tables.store import ReferenceTable
 from pipeline.topics import Topic
 from pipeline.topology import Topology
 from pipeline.transport.app import BatchApp
-from pipeline.transport.group import GroupProducer
+from pipeline.transport.group_producer import GroupProducer
 from pipeline.transport.metrics import serve_metrics
 from pipeline.transport.outbox import AtLeastOnceOutbox
 from pipeline.transport.producer import RecordProducer

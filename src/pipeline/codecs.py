@@ -18,6 +18,7 @@ from fastavro.schema import SchemaParseException
 
 from pipeline.avro_writer import FlatWriter, long
 from pipeline.errors import BadRecord
+from pipeline.handover import Columns, Handover
 from pipeline.topics import Schema
 
 MAGIC = 0
@@ -27,7 +28,6 @@ MARK = os.urandom(12)
 MARK_FIELD = "__mark__"
 
 Record = dict[str, Any]
-Columns = Mapping[str, Sequence[Any]]
 
 
 @cache
@@ -51,42 +51,6 @@ def schema_id(value: bytes | None) -> int | None:
     if value is None or len(value) < HEADER.size or value[0] != MAGIC:
         return None
     return int.from_bytes(value[1:5], "big")
-
-
-class Handover:
-    """Fields of records by the records' written form, from who writes them to who reads them in the same process.
-
-    Reading the bytes would give the same: this only spares it. Each record is handed over once. When `most` have come,
-    those before them are dropped if nobody has asked for them: never more than twice as many are kept, and a batch.
-    """
-
-    def __init__(self, names: Sequence[str], most: int = 50_000) -> None:
-        self.names = tuple(names)
-        self._most = most
-        self._young: dict[bytes | None, tuple[Any, ...]] = {}
-        self._old: dict[bytes | None, tuple[Any, ...]] = {}
-
-    def put(self, values: Sequence[bytes], columns: Columns) -> None:
-        """Keep records, given as columns, until they are taken."""
-        if len(self._young) >= self._most:
-            self._old, self._young = self._young, {}
-        self._young.update(zip(values, zip(*map(columns.__getitem__, self.names), strict=True), strict=True))
-
-    def take(self, values: Sequence[bytes | None]) -> Columns | None:
-        """The fields of all these records, which are no longer kept then; None when one record is not known."""
-        young, old = self._young, self._old
-        if not (young or old):
-            return None
-        found = [young.pop(value, None) or old.pop(value, None) for value in values]
-        return None if None in found else dict(zip(self.names, zip(*found, strict=True), strict=True))
-
-    def __len__(self) -> int:
-        """How many records wait to be taken."""
-        return len(self._young) + len(self._old)
-
-    def clear(self) -> None:
-        """Drop what waits."""
-        self._young, self._old = {}, {}
 
 
 class Encoder:

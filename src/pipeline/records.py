@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import repeat
 from typing import NamedTuple
 
 
@@ -37,3 +39,11 @@ class Outgoing(NamedTuple):
     value: bytes | None
     timestamp_ms: int
     partition: int | None = None
+
+
+def outgoing(
+    topic: str, keys: Sequence[bytes], values: Sequence[bytes], times_ms: Sequence[int], partition: int
+) -> list[Outgoing]:
+    """Records of one topic and partition from columns of equal length."""
+    made = partial(tuple.__new__, Outgoing)  # without a call of Python code for each
+    return list(map(made, zip(repeat(topic, len(keys)), keys, values, times_ms, repeat(partition), strict=False)))

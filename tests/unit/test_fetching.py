@@ -1,8 +1,11 @@
 """What is taken of a fetched response: the same records that aiokafka shows, as columns."""
 
+import asyncio
 import gc
 import weakref
 from collections.abc import Iterable
+from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +17,7 @@ from aiokafka.record.memory_records import MemoryRecords
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.transport.fetching import take
+from pipeline.transport.fetching import PART_WAIT_MS, TAKE_S, fetch_promptly, look_again, next_batches, take
 
 TP = TopicPartition("t", 2)
 ABORT, COMMIT = b"\0\0\0\0", b"\0\0\0\1"
@@ -131,7 +134,7 @@ def test_a_null_value_and_a_null_key_stay_what_they_are() -> None:
     builder.append(1, -3, b"k", None, [])
     taken = take(response(bytes(builder.build()))[0], TP, 10)
     assert taken is not None
-    assert (taken.keys, taken.values, taken.timestamps) == ((None, b"k"), (b"v", None), (5, -3))
+    assert (taken.keys, taken.values, taken.timestamps) == ([None, b"k"], [b"v", None], [5, -3])
 
 
 def test_what_was_taken_is_freed_at_once_not_when_the_collector_comes() -> None:
@@ -144,3 +147,63 @@ def test_what_was_taken_is_freed_at_once_not_when_the_collector_comes() -> None:
         assert records() is None
     finally:
         gc.enable()
+
+
+class FakeFetcher(SimpleNamespace):
+    """aiokafka's fetcher, as far as it is used, with what it has fetched."""
+
+    def __init__(self, records: dict[TopicPartition, Any]) -> None:
+        super().__init__(
+            _records=records,
+            _closed=False,
+            _fetch_waiters=set(),
+            _wait_consume_future=None,
+            _subscriptions=SimpleNamespace(reassignment_in_progress=False),
+            _fetch_max_wait_ms=0,
+            _prefetch_backoff=0.0,
+        )
+        self.waits: list[int] = []
+
+    def _create_fetch_waiter(self) -> "asyncio.Future[None]":
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._fetch_waiters.add(waiter)
+        waiter.add_done_callback(self._fetch_waiters.remove)
+        return waiter
+
+    def _notify(self, future: Any) -> None:
+        if future is not None and not future.done():
+            future.set_result(None)
+
+    def _get_actions_per_node(self, assignment: Any) -> Any:
+        self.waits.append(self._fetch_max_wait_ms)
+        return assignment
+
+
+def consumer(fetcher: FakeFetcher) -> Any:
+    return SimpleNamespace(
+        _fetcher=fetcher, _closed=False, _subscription=SimpleNamespace(fetch_context=lambda: nullcontext())
+    )
+
+
+async def test_nothing_is_taken_of_a_busy_topic_until_it_no_longer_is() -> None:
+    fetched, _ = response(kafka_batch(0, [b"v"]))
+    reader, busy = consumer(FakeFetcher({TP: fetched})), {TP.topic}
+    assert await next_batches(reader, {TP}, 0.01, 9, (), lambda: busy) == {}
+    waiting = asyncio.create_task(next_batches(reader, {TP}, 5.0, 9, (), lambda: busy))
+    await asyncio.sleep(0.01)
+    look_again(reader)
+    await asyncio.sleep(0.01)
+    assert not waiting.done()
+    busy.clear()
+    look_again(reader)
+    assert [batch.values for batch in (await asyncio.wait_for(waiting, 1.0)).values()] == [[b"v"]]
+
+
+def test_a_fetch_that_leaves_partitions_out_comes_back_soon() -> None:
+    fetcher = FakeFetcher({})
+    fetch_promptly(consumer(fetcher))
+    assert fetcher._get_actions_per_node("assignment") == "assignment"
+    fetcher._records[TP] = "something to be taken"
+    fetcher._get_actions_per_node("assignment")
+    assert fetcher.waits[0] > fetcher.waits[1] == PART_WAIT_MS
+    assert fetcher._prefetch_backoff == TAKE_S

@@ -15,7 +15,8 @@ from aiokafka.consumer import fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import TopicPartitionState
 from aiokafka.producer.message_accumulator import BatchBuilder, MessageAccumulator, MessageBatch
-from aiokafka.producer.sender import Sender, TxnOffsetCommitHandler
+from aiokafka.producer.sender import AddPartitionsToTxnHandler, Sender, TxnOffsetCommitHandler
+from aiokafka.producer.transaction_manager import TransactionManager
 from faust.assignor.partition_assignor import PartitionAssignor
 from faust.stores.memory import Store
 from faust.tables.manager import TableManager
@@ -26,7 +27,8 @@ from faust.transport.drivers import aiokafka as driver
 from pipeline.tables.store import PartitionStore, StateTable
 from pipeline.transport.app import BatchApp
 from pipeline.transport.consumer import BatchConsumer, BatchConsumerThread, BatchTransport
-from pipeline.transport.group import GroupProducer, MemberOffsetsHandler
+from pipeline.transport.fetching import fetch_promptly
+from pipeline.transport.group_producer import GroupProducer, MemberOffsetsHandler, NextPartitionsHandler
 from pipeline.transport.recovery import BatchAssignor, BatchRecovery, BatchTableManager
 
 OVERRIDDEN: list[tuple[type, type, list[str]]] = [
@@ -47,7 +49,7 @@ OVERRIDDEN: list[tuple[type, type, list[str]]] = [
             "on_partitions_revoked",
         ],
     ),
-    (BatchConsumerThread, driver.AIOKafkaConsumerThread, ["_create_worker_consumer", "_fetch_records"]),
+    (BatchConsumerThread, driver.AIOKafkaConsumerThread, ["on_start", "_create_worker_consumer", "_fetch_records"]),
     (BatchTransport, driver.Transport, ["Consumer"]),
     (BatchApp, faust.App, ["on_start", "_new_transport", "_create_directories"]),
     (BatchTableManager, TableManager, ["recovery", "_update_channels"]),
@@ -56,6 +58,7 @@ OVERRIDDEN: list[tuple[type, type, list[str]]] = [
     (StateTable, faust.Table, ["_new_store"]),
     (PartitionStore, Store, ["__post_init__"]),
     (MemberOffsetsHandler, TxnOffsetCommitHandler, ["create_request", "handle_response"]),
+    (NextPartitionsHandler, AddPartitionsToTxnHandler, ["handle_response"]),
 ]
 
 USED: list[tuple[Any, list[str]]] = [
@@ -66,11 +69,22 @@ USED: list[tuple[Any, list[str]]] = [
     (Recovery, ["signal_recovery_start", "_wait", "_set_recovery_started", "on_recovery_completed", "_generation_id"]),
     (
         AIOKafkaConsumer,
-        ["_isolation_level", "_fetch_max_wait_ms", "_fetcher", "_subscription", "_coordinator", "_closed"],
+        ["_isolation_level", "_fetcher", "_subscription", "_coordinator", "_closed"],
     ),
     (
         fetcher.Fetcher,
-        ["_records", "_wait_consume_future", "_create_fetch_waiter", "_notify", "_subscriptions", "_closed"],
+        [
+            "_records",
+            "_wait_consume_future",
+            "_create_fetch_waiter",
+            "_fetch_waiters",
+            "_notify",
+            "_subscriptions",
+            "_closed",
+            "_get_actions_per_node",
+            "_fetch_max_wait_ms",
+            "_prefetch_backoff",
+        ],
     ),
     (fetcher.FetchResult, ["_partition_records", "check_assignment", "_update_position", "has_more"]),
     (
@@ -94,7 +108,11 @@ USED: list[tuple[Any, list[str]]] = [
     (MessageAccumulator, ["_batches", "_append_batch", "create_builder", "_exception", "_closed"]),
     (MessageBatch, ["_builder", "future", "wait_drain"]),
     (BatchBuilder, ["_builder", "_relative_offset", "_closed", "close"]),
-    (Sender, ["_do_txn_offset_commit", "_find_coordinator", "_txn_manager"]),
+    (Sender, ["_do_txn_offset_commit", "_do_add_partitions_to_txn", "_find_coordinator", "_txn_manager"]),
+    (
+        TransactionManager,
+        ["consumer_group_to_add", "maybe_add_partition_to_txn", "txn_partitions", "_txn_consumer_group"],
+    ),
 ]
 
 
@@ -126,6 +144,15 @@ def test_what_is_used_is_there(owner: Any, names: list[str]) -> None:
     assert [name for name in names if not has(owner, name)] == []
 
 
-def test_a_producer_commits_offsets_through_what_is_replaced() -> None:
-    assert "self._do_txn_offset_commit(" in inspect.getsource(Sender)
-    assert "_do_txn_offset_commit" in inspect.getsource(GroupProducer.__init__)
+@pytest.mark.parametrize(
+    ("theirs", "call", "ours"),
+    [
+        (Sender, "self._do_txn_offset_commit(", GroupProducer.__init__),
+        (Sender, "self._do_add_partitions_to_txn(", GroupProducer.__init__),
+        (Sender, "txn_manager.consumer_group_to_add(", GroupProducer.__init__),
+        (fetcher.Fetcher, "self._get_actions_per_node(", fetch_promptly),
+    ],
+)
+def test_what_is_replaced_in_an_instance_is_what_is_called(theirs: type, call: str, ours: Any) -> None:
+    assert call in inspect.getsource(theirs)
+    assert call.rpartition(".")[2].rstrip("(") in inspect.getsource(ours)

@@ -9,7 +9,8 @@ import orjson
 
 from pipeline.agents.letters import DeadLetters, LateLetters
 from pipeline.agents.processor import AvroProcessor, Schemas
-from pipeline.codecs import Columns, Encoder, Handover, fields
+from pipeline.codecs import Encoder, fields
+from pipeline.handover import Columns, Handover
 from pipeline.records import Outgoing, RecordBatch
 from pipeline.tables.aggregate import Aggregate, Row
 from pipeline.tables.fold import PartitionFold

@@ -2,14 +2,13 @@
 
 from collections.abc import Collection, Sequence
 from decimal import ROUND_HALF_UP, Decimal
-from itertools import repeat
 from typing import Any
 
 from pipeline.agents.letters import DeadLetters
 from pipeline.agents.processor import AvroProcessor, Schemas
 from pipeline.codecs import Encoder
 from pipeline.errors import BadRecord
-from pipeline.records import Outgoing, RecordBatch
+from pipeline.records import Outgoing, RecordBatch, outgoing
 from pipeline.tables.lookup import Lookup, looked_up
 from pipeline.topics import EXTENDED_FLASHSALES, FLASH_SALES
 
@@ -71,9 +70,8 @@ class SaleEnricher(AvroProcessor):
             "origin_offset": [batch.offsets[place] for place in places],
         }
         values = self._encode.columns(columns, len(sales))
-        name, keys = repeat(EXTENDED_FLASHSALES.name), [batch.keys[place] or b"" for place in places]
-        written_ms = [batch.timestamps[place] for place in places]
-        return out + list(map(Outgoing, name, keys, values, written_ms, repeat(batch.partition)))
+        keys, written_ms = [batch.keys[place] or b"" for place in places], [batch.timestamps[place] for place in places]
+        return out + outgoing(EXTENDED_FLASHSALES.name, keys, values, written_ms, batch.partition)
 
 
 def _without(left_out: Collection[int], *columns: Sequence[Any]) -> list[list[Any]]:

@@ -2,12 +2,11 @@
 
 import struct
 from collections.abc import Sequence
-from itertools import repeat
 
 from pipeline.agents.letters import DeadLetters
 from pipeline.agents.processor import AvroProcessor, Schemas
 from pipeline.codecs import Encoder, Record
-from pipeline.records import Outgoing, RecordBatch
+from pipeline.records import Outgoing, RecordBatch, outgoing
 from pipeline.tables.lookup import Lookup, looked_up
 from pipeline.tables.store import StateTable
 from pipeline.topics import EXTENDED_PAGEVIEWS, PAGEVIEW, PAGEVIEW_BY_USER
@@ -57,8 +56,7 @@ class PageviewJoin:
         }
         values = self._encode.columns(columns, len(views))
         keys = [userid.encode() for userid in userids]
-        name = repeat(EXTENDED_PAGEVIEWS.name)
-        return list(map(Outgoing, name, keys, values, times_ms, repeat(partition)))
+        return outgoing(EXTENDED_PAGEVIEWS.name, keys, values, times_ms, partition)
 
 
 class PageviewEnricher(AvroProcessor):
@@ -80,7 +78,9 @@ class PageviewEnricher(AvroProcessor):
             out += [self._rekeyed(batch, place, view, home) for place, view, home in strangers if home != partition]
             at_home = [number for number, home in enumerate(homes) if home == partition]
             places, views = [places[number] for number in at_home], [views[number] for number in at_home]
-        offsets, times_ms = [batch.offsets[place] for place in places], [batch.timestamps[place] for place in places]
+        offsets, times_ms = batch.offsets, batch.timestamps
+        if len(places) < len(batch):
+            offsets, times_ms = [offsets[place] for place in places], [times_ms[place] for place in places]
         return out + self._join.enrich(views, [partition] * len(views), offsets, times_ms, partition)
 
     @staticmethod

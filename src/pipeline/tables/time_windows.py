@@ -71,7 +71,7 @@ class WindowFold:
             entry[0] = offsets[at[-1]]
             entry[1] = max(entry[1], max(map(times_ms.__getitem__, at)))
             chosen = [values[place] for place in at] if values else ()
-            entry[2] = self._aggregate.function.add_many(entry[2], chosen, [offsets[place] for place in at])
+            entry[2] = self._aggregate.function.add_many(entry[2], chosen, list(map(offsets.__getitem__, at)))
         progress.stream_time_ms = stream_time
         return True
 

@@ -19,7 +19,7 @@ from faust.types import TP, StreamT
 from faust.types.tuples import ConsumerMessage, Message
 
 from pipeline.records import RecordBatch
-from pipeline.transport.fetching import fetch_promptly, next_batches
+from pipeline.transport.fetching import fetch_promptly, look_again, next_batches
 from pipeline.transport.group import Member, seek_to_stable, stable_offsets
 
 if TYPE_CHECKING:
@@ -65,8 +65,15 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         if not self.consumer.flow_active:
             return {}
         partitions = consumer.assignment() if active_partitions is None else active_partitions
-        first = cast(BatchConsumer, self.consumer).app.own_topics
-        return await next_batches(consumer, partitions, timeout or 0.0, max_records or 1, first)
+        ours = cast(BatchConsumer, self.consumer)
+        return await next_batches(
+            consumer, partitions, timeout or 0.0, max_records or 1, ours.app.own_topics, ours.topics_in_hand
+        )
+
+    def look_again(self) -> None:
+        """A topic is no longer in hand; from any thread."""
+        if not self.thread_loop.is_closed():
+            self.thread_loop.call_soon_threadsafe(look_again, self._ensure_consumer())
 
 
 class BatchConsumer(Consumer):
@@ -77,10 +84,25 @@ class BatchConsumer(Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._positions = {}
+        self._in_hand: dict[str, int] = {}
         self._fetch_generation: int | None = None
         self._not_fetching = asyncio.Event()
         self._not_fetching.set()
         super().__init__(*args, **kwargs)
+
+    def topics_in_hand(self) -> set[str]:
+        """The topics of which an event is on its way to its agent or in work.
+
+        No other is taken up meanwhile: what waits would only grow older, and what comes can be taken together.
+        """
+        generation = self.app.serving_generation
+        return {topic for topic, taken_in in list(self._in_hand.items()) if taken_in == generation}
+
+    def finished(self, message: Message) -> None:
+        """An agent has come to the end of an event."""
+        if self._in_hand.get(message.topic) == message.generation_id:
+            del self._in_hand[message.topic]
+            cast(BatchConsumerThread, self._thread).look_again()
 
     def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
         return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -127,6 +149,7 @@ class BatchConsumer(Consumer):
             if not self.flow_active or generation is None or self.app.serving_generation != generation:
                 return  # a rebalance came in between: reading goes on from the committed offsets
             message = batch_message(batches_of_topic, generation)
+            self._in_hand[message.topic] = generation
             yield message.tp, message
             if self.app.serving_generation == generation:
                 for batch in batches_of_topic:
@@ -242,6 +265,7 @@ async def batches(
     """
     unacknowledged = cast("faust.Stream[Any]", stream).noack()
     app = cast("BatchApp", unacknowledged.app)
+    consumer = cast(BatchConsumer, app.consumer)
     async for event in unacknowledged.events():
         together = event.value if isinstance(event.value, tuple) else (event.value,)
         app.batches_waiting += len(together)
@@ -252,6 +276,7 @@ async def batches(
         finally:
             app.batches_waiting -= len(together)
         if event.message.generation_id != app.serving_generation:
+            consumer.finished(event.message)
             continue
         app.batches_in_work += len(together)
         try:
@@ -259,7 +284,8 @@ async def batches(
                 yield batch
             await app.outbox.flush()
             for batch in together:
-                cast(BatchConsumer, app.consumer).ack_batch(event.message, batch)
+                consumer.ack_batch(event.message, batch)
         finally:
             app.batches_in_work -= len(together)
             app.batches_done += len(together)
+            consumer.finished(event.message)

@@ -6,7 +6,7 @@ refused, aborted transactions and control batches are passed over, and a respons
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from operator import attrgetter
 from typing import Any
 
@@ -16,7 +16,7 @@ from aiokafka.errors import ConsumerStoppedError, CorruptRecordException
 
 from pipeline.records import RecordBatch
 
-COLUMNS = attrgetter("offset", "timestamp", "key", "value")
+COLUMNS = [attrgetter(name) for name in ("offset", "timestamp", "key", "value")]
 
 FETCH_WAIT_MS = 500
 """How long a broker may keep a fetch waiting for the first record of any partition."""
@@ -45,26 +45,40 @@ async def next_batches(
     timeout_s: float,
     most: int,
     first: Collection[str] = (),
+    busy: Callable[[], Collection[str]] = tuple,
 ) -> dict[TopicPartition, RecordBatch]:
     """{partition: what has been fetched of it}, of these partitions; waits up to `timeout_s` for something to come.
 
     It ends with the Kafka record batch that brings it to `most` records in all; partitions take turns, those of the
-    topics `first` before all others. Raises what aiokafka's `getmany` would.
+    topics `first` before all others. Nothing is taken of topics that are `busy` at that moment; `look_again` tells
+    that one no longer is. Raises what aiokafka's `getmany` would.
     """
     if consumer._closed or consumer._fetcher._closed:
         raise ConsumerStoppedError()
     with consumer._subscription.fetch_context():
-        return await _fetched(consumer._fetcher, partitions, timeout_s, most, first)
+        return await _fetched(consumer._fetcher, partitions, timeout_s, most, first, busy)
+
+
+def look_again(consumer: AIOKafkaConsumer) -> None:
+    """Let `next_batches` see that a topic is no longer busy; to be called in the consumer's event loop."""
+    fetcher = consumer._fetcher
+    for waiter in fetcher._fetch_waiters:
+        fetcher._notify(waiter)
 
 
 async def _fetched(
-    fetcher: Fetcher, partitions: Collection[TopicPartition], timeout_s: float, most: int, first: Collection[str]
+    fetcher: Fetcher,
+    partitions: Collection[TopicPartition],
+    timeout_s: float,
+    most: int,
+    first: Collection[str],
+    busy: Callable[[], Collection[str]],
 ) -> dict[TopicPartition, RecordBatch]:
     deadline = asyncio.get_running_loop().time() + timeout_s
     while True:
         if fetcher._subscriptions.reassignment_in_progress:
             await fetcher._subscriptions.wait_for_assignment()
-        taken = _taken(fetcher, partitions, most, first)
+        taken = _taken(fetcher, partitions, most, first, busy())
         left_s = deadline - asyncio.get_running_loop().time()
         if taken or left_s <= 0:
             return taken
@@ -77,13 +91,19 @@ async def _fetched(
 
 
 def _taken(
-    fetcher: Fetcher, partitions: Collection[TopicPartition], most: int, first: Collection[str]
+    fetcher: Fetcher,
+    partitions: Collection[TopicPartition],
+    most: int,
+    first: Collection[str],
+    busy: Collection[str],
 ) -> dict[TopicPartition, RecordBatch]:
     taken: dict[TopicPartition, RecordBatch] = {}
     for tp in sorted(fetcher._records, key=lambda tp: tp.topic not in first):  # else in the order of their arrival
         if tp not in partitions:
             if not fetcher._subscriptions.is_assigned(tp):
                 del fetcher._records[tp]
+            continue
+        if tp.topic in busy:
             continue
         found = fetcher._records[tp]
         if not isinstance(found, FetchResult):
@@ -129,7 +149,7 @@ def take(result: FetchResult, tp: TopicPartition, most: int) -> RecordBatch | No
         result._partition_records = None
     if not records:
         return None
-    offsets, timestamps, keys, values = zip(*map(COLUMNS, records), strict=True)
+    offsets, timestamps, keys, values = (list(map(column, records)) for column in COLUMNS)
     return RecordBatch(tp.topic, tp.partition, offsets, timestamps, keys, values, fetched.next_fetch_offset)
 
 

@@ -61,8 +61,8 @@ def _fill(builder: BatchBuilder, records: Sequence[Outgoing]) -> int:
     if builder._closed:
         return 0
     offset, append = builder._relative_offset, builder._builder.append
-    for place, record in enumerate(records):
-        if append(offset + place, record.timestamp_ms, record.key, record.value, []) is None:
+    for place, (_, key, value, timestamp_ms, _) in enumerate(records):
+        if append(offset + place, timestamp_ms, key, value, []) is None:
             builder.close()
             builder._relative_offset = offset + place
             return place

@@ -15,7 +15,8 @@ from aiokafka import TopicPartition
 
 from pipeline.kafka import close_producer
 from pipeline.records import Outgoing, RecordBatch
-from pipeline.transport.group import GroupProducer, Member
+from pipeline.transport.group import Member
+from pipeline.transport.group_producer import GroupProducer
 from pipeline.transport.outbox import AtLeastOnceOutbox, enqueue
 from pipeline.transport.producer import RecordProducer
 
