@@ -82,3 +82,13 @@ def test_a_join_needs_an_application_that_follows_the_table() -> None:
 
     with pytest.raises(SettingError, match="join with MysqlSource-pages needs an application that follows"):
         asyncio.run(run())
+
+
+def test_a_topic_has_one_agent_since_offsets_are_committed_for_all_of_it() -> None:
+    async def run() -> None:
+        parts = (Aggregation(VIEWS, COUNT, name="one"), Aggregation(VIEWS, COUNT, name="two"))
+        async with topology_application(load(), Topology("twice", *parts)).running():
+            pass
+
+    with pytest.raises(SettingError, match="topic views has two agents: put all its aggregates in one Aggregation"):
+        asyncio.run(run())

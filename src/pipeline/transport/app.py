@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaConsumer
 from faust.types.transports import TransportT
 from mode import ServiceT
 
+from pipeline.errors import SettingError
 from pipeline.tables.store import StateTable
 from pipeline.topics import Kind, Topic
 from pipeline.transport import collector
@@ -47,6 +48,7 @@ class BatchApp(faust.App):
         self.batches_done = 0
         self.processors: dict[str, Counted] = {}
         self.own_topics: set[str] = set()
+        self._batch_topics: set[str] = set()
         super().__init__(*args, **kwargs)
 
     async def on_start(self) -> None:
@@ -74,7 +76,13 @@ class BatchApp(faust.App):
             listener()
 
     def batch_topic(self, topic: Topic) -> Any:
-        """The topic as a channel of batches. What the workers write themselves is taken up before new events."""
+        """The topic as a channel of batches. What the workers write themselves is taken up before new events.
+
+        Raises SettingError when there is an agent for it: offsets that one commits would be behind the other's back.
+        """
+        if topic.name in self._batch_topics:
+            raise SettingError(f"topic {topic.name} has two agents: put all its aggregates in one Aggregation")
+        self._batch_topics.add(topic.name)
         if topic.kind is not Kind.EVENT:
             self.own_topics.add(topic.name)
         return self.topic(topic.name, schema=BatchSchema())
