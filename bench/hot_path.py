@@ -18,7 +18,7 @@ from pipeline.records import RecordBatch
 from pipeline.runner.local import LocalApplication, flash_sales_application
 from pipeline.settings import load
 from pipeline.timebase import HOUR_MS
-from pipeline.transport import collector
+from pipeline.transport import memory
 
 BATCHES, RECORDS, USERS = 12, 5_000, 1_000
 START_MS = 1_700_000_000_000 // HOUR_MS * HOUR_MS
@@ -88,7 +88,7 @@ async def stage(
 async def measure(profiled: str) -> None:
     """All stages of a page view."""
     async with flash_sales_application(load()).running() as app:
-        collector.relieve()
+        memory.settle()
         await references(app)
         found: Callable[[str], Processor] = app.app.processors.__getitem__  # type: ignore[assignment]
         enriched = await stage("join", found("pageviews"), views(app), topics.EXTENDED_PAGEVIEWS.name, profiled)

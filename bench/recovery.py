@@ -27,7 +27,7 @@ from pipeline.app import new_app
 from pipeline.records import Outgoing
 from pipeline.settings import Settings, settings
 from pipeline.topics import Kind, Topic
-from pipeline.transport import collector
+from pipeline.transport import memory
 from pipeline.transport.outbox import enqueue
 from pipeline.transport.producer import RecordProducer
 from pipeline.transport.recovery import read_to_end
@@ -62,7 +62,7 @@ async def restore() -> dict[str, Any]:
     app.loop = asyncio.get_running_loop()
     table = app.state_table(TABLE, SOURCE, at.partitions)
     app.finalize()
-    collector.relieve()
+    memory.settle()
     before, began_s, count = psutil.Process().memory_info().rss, time.perf_counter(), 0
     reader = app.changelog_reader()
     ends = await _ends(app.changelog_reader(), table.changelog_topic.get_topic_name(), at.partitions)

@@ -90,7 +90,7 @@ class Settings(BaseSettings):
         15.0, gt=0, description="The brokers abort a transaction that is open for this long: its worker has died."
     )
     worker_web_port: int = Field(0, ge=0, le=65535, description="Port of the worker's web (/metrics); 0: none.")
-    max_poll_records: int = Field(5_000, ge=1, description="Upper bound of records in one batch.")
+    max_poll_records: int = Field(20_000, ge=1, description="About how many records an agent takes at once, at most.")
     session_timeout_s: float = Field(10.0, gt=0, description="A worker silent for this long loses its partitions.")
     heartbeat_s: float = Field(2.5, gt=0, description="Heartbeat of workers; at most a third of the session timeout.")
     processing_guarantee: Literal["exactly_once", "at_least_once"] = Field(

@@ -1,5 +1,6 @@
 """Users: the table that page views are joined with, and the flattened output."""
 
+from sys import intern
 from typing import Any
 
 from pipeline.agents.letters import DeadLetters
@@ -68,7 +69,7 @@ class UserTable(AvroProcessor):
             if userid != user["userid"]:
                 raise BadRecord(f"key {userid!r} is not the userid {user['userid']!r}")
             value = self._encode(flatten(user, time_ms, offset))
-            columns = [user["regionid"], user["gender"]]
+            columns = [intern(name) if name else name for name in (user["regionid"], user["gender"])]  # few, of many
         if not self._update(state, userid, offset, columns):
             return []
         return [Outgoing(USER_TRANSFORMED.name, userid.encode(), value, time_ms)]

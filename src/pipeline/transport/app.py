@@ -11,7 +11,7 @@ from mode import ServiceT
 from pipeline.errors import SettingError
 from pipeline.tables.store import StateTable
 from pipeline.topics import Kind, Topic
-from pipeline.transport import collector
+from pipeline.transport import memory
 from pipeline.transport.consumer import BatchSchema, BatchTransport
 from pipeline.transport.metrics import Counted
 from pipeline.transport.outbox import Outbox
@@ -62,7 +62,7 @@ class BatchApp(faust.App):
                 if service is not None:
                     await self.add_runtime_dependency(service)
             await self.add_runtime_dependency(Watchdog(self, self.stall_timeout_s))
-            collector.relieve()
+            memory.settle()
 
     def _create_directories(self) -> None:
         """State lives in memory and in changelogs: a worker needs no folder."""
