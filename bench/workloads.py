@@ -46,8 +46,8 @@ WORKLOADS = {
     workload.name: workload
     for workload in (
         Workload("a", Kind.TUMBLING, "page views joined with pages, counted by page group, tumbling windows of 1 h"),
-        Workload("b", Kind.HOPPING, "as a, hopping windows of 1 h every 30 min"),
-        Workload("c", Kind.SESSION, "as a, session windows with a gap of 15 min"),
+        Workload("b", Kind.HOPPING, "the same, hopping windows of 1 h every 30 min"),
+        Workload("c", Kind.SESSION, "the same, session windows with a gap of 15 min"),
         Workload("d", Kind.ENRICHMENT, "page views joined with pages, one Avro row out per view"),
         Workload("e", Kind.APPLICATION, "the whole application: both enriched streams and all eight outputs"),
     )
