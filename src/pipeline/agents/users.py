@@ -1,7 +1,6 @@
 """Users: the table that page views are joined with, and the flattened output."""
 
 from sys import intern
-from typing import Any
 
 from pipeline.agents.letters import DeadLetters
 from pipeline.agents.processor import AvroProcessor, Schemas
@@ -36,6 +35,11 @@ def flatten(user: Record, time_ms: int, offset: int) -> Record:
     }
 
 
+def _shared(name: str | None) -> str | None:
+    """One of a few names, in one object for all users."""
+    return None if name is None else intern(name)
+
+
 class UserTable(AvroProcessor):
     """Keeps the latest row of every user, and sends it on, flattened.
 
@@ -63,19 +67,19 @@ class UserTable(AvroProcessor):
     def _take(self, state: State, batch: RecordBatch, index: int, user: Record | None) -> list[Outgoing]:
         userid = key_text(batch.keys[index])
         offset, time_ms = batch.offsets[index], batch.timestamps[index]
-        if user is None:
-            value, columns = None, [None, None]
-        else:
+        value: bytes | None = None
+        columns: tuple[str | None, str | None] = None, None
+        if user is not None:
             if userid != user["userid"]:
                 raise BadRecord(f"key {userid!r} is not the userid {user['userid']!r}")
             value = self._encode(flatten(user, time_ms, offset))
-            columns = [intern(name) if name else name for name in (user["regionid"], user["gender"])]  # few, of many
+            columns = _shared(user["regionid"]), _shared(user["gender"])
         if not self._update(state, userid, offset, columns):
             return []
         return [Outgoing(USER_TRANSFORMED.name, userid.encode(), value, time_ms)]
 
     @staticmethod
-    def _update(state: State, userid: str, offset: int, columns: list[Any]) -> bool:
+    def _update(state: State, userid: str, offset: int, columns: tuple[str | None, str | None]) -> bool:
         """Keep the newest row; True unless a newer one is known. The same one goes out again after a crash."""
         known = state.get((userid,))
         if known is not None and known[0] > offset:
