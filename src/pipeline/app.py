@@ -32,7 +32,7 @@ from pipeline.transport.standby import Standby
 from pipeline.transport.transactions import ExactlyOnceOutbox
 
 BUFFERED_BATCHES = 1
-"""Events that wait for an agent: each more makes all later ones wait for another round trip to the brokers."""
+"""Events that Faust keeps for an agent: no more come, since the next of a topic is fetched when its agent is free."""
 
 
 def new_app(settings: Settings) -> BatchApp:

@@ -44,6 +44,6 @@ class Outgoing(NamedTuple):
 def outgoing(
     topic: str, keys: Sequence[bytes], values: Sequence[bytes], times_ms: Sequence[int], partition: int
 ) -> list[Outgoing]:
-    """Records of one topic and partition from columns of equal length."""
-    made = partial(tuple.__new__, Outgoing)  # without a call of Python code for each
-    return list(map(made, zip(repeat(topic, len(keys)), keys, values, times_ms, repeat(partition), strict=False)))
+    """Records of one topic and partition from columns of equal length; raises ValueError where one is not."""
+    made, count = partial(tuple.__new__, Outgoing), len(keys)  # without a call of Python code for each
+    return list(map(made, zip(repeat(topic, count), keys, values, times_ms, repeat(partition, count), strict=True)))

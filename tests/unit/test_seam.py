@@ -59,6 +59,7 @@ OVERRIDDEN: list[tuple[type, type, list[str]]] = [
     (PartitionStore, Store, ["__post_init__"]),
     (MemberOffsetsHandler, TxnOffsetCommitHandler, ["create_request", "handle_response"]),
     (NextPartitionsHandler, AddPartitionsToTxnHandler, ["handle_response"]),
+    (GroupProducer, AIOKafkaProducer, ["begin_transaction"]),
 ]
 
 USED: list[tuple[Any, list[str]]] = [
