@@ -1,6 +1,7 @@
 """A throw-away cluster for one benchmark: three brokers and a registry on free ports, in a temporary folder."""
 
 import asyncio
+import json
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -60,9 +61,9 @@ async def rows(settings: Settings, topic: str) -> list[dict[str, Any]]:
         for record in batch:
             number = int.from_bytes(record.value[1 : HEADER.size], "big")
             if number not in writers:
-                schema = await registry.by_id(number)
-                assert schema is not None, f"{topic} has rows under schema id {number}, which the registry lacks"
-                writers[number] = fastavro.parse_schema(schema)
+                known = await registry.by_id(number)
+                assert known is not None, f"{topic} has rows under schema id {number}, which the registry lacks"
+                writers[number] = fastavro.parse_schema(json.loads(known.text))
             stream = BytesIO(record.value)
             stream.seek(HEADER.size)
             row: Any = fastavro.schemaless_reader(stream, writers[number], None)

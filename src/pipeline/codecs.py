@@ -8,17 +8,21 @@ import json
 import os
 import struct
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from io import BytesIO
 from typing import Any
 
 import fastavro
-from fastavro.schema import SchemaParseException
 
+from pipeline.avro_schemas import UnreadableSchema
+from pipeline.avro_values import Convert
 from pipeline.avro_writer import FlatWriter, long
 from pipeline.errors import BadRecord
 from pipeline.handover import Columns, Handover
+from pipeline.resolution import Resolved, resolve
 from pipeline.topics import Schema
 
 MAGIC = 0
@@ -26,6 +30,8 @@ HEADER = struct.Struct(">bI")
 MARK = os.urandom(12)
 """Put before every value of a batch that is read in one go: whoever lost its place would not find the next one."""
 MARK_FIELD = "__mark__"
+MOST_ID = (1 << 31) - 1
+"""Registries number schemas by Java's int: a larger id is none, and need not be asked for."""
 
 Record = dict[str, Any]
 
@@ -98,7 +104,7 @@ class Encoder:
 
 
 class Decoder:
-    """Reads records written with any compatible schema into the shape of one schema.
+    """Reads records written with any schema that can be resolved into the shape of one schema: see `resolution.py`.
 
     Writers' schemas are taught by `learn` before they are met: an id that was not taught is a bad record.
     """
@@ -108,38 +114,32 @@ class Decoder:
     def __init__(self, given: Schema) -> None:
         self._name = schema(given)["name"]
         self._given = schema(given)
-        self._reader = fastavro.parse_schema(schema(given))
-        self._writers: dict[int, tuple[Any, Any]] = {}
-        self._marked: dict[bytes, tuple[Any, Any]] = {}
+        self._readers: dict[int, _Reader] = {}
+        self._marked: dict[bytes, _Reader] = {}
         self._refused: dict[int, str] = {}
 
     def unknown(self, values: Iterable[bytes | None]) -> set[int]:
-        """Schema ids in these values which have been neither taught nor refused."""
+        """Schema ids in these values which have been neither taught nor refused for good.
+
+        An id that the registry does not know is among them each time: it may have learned it since.
+        """
         headers = {value[: HEADER.size] for value in values if value}
         ids = {number for header in headers if (number := schema_id(header)) is not None}
-        return {number for number in ids if number not in self._writers and number not in self._refused}
+        return {n for n in ids if n <= MOST_ID and n not in self._readers and n not in self._refused}
 
-    def learn(self, number: int, writer: dict[str, Any] | None) -> None:
-        """Teach the writer's schema of an id; None says that the registry does not know it."""
-        if writer is None:
-            self._refused[number] = f"unknown schema id {number}"
-            return
+    def learn(self, number: int, writer: Any, referenced: Iterable[Any] = ()) -> None:
+        """Teach the writer's schema of an id, plain JSON; `referenced` are schemas that define names used in it."""
         try:
-            parsed = fastavro.parse_schema(writer)
-        except (SchemaParseException, ValueError, KeyError, TypeError) as error:
-            self._refused[number] = f"schema id {number} is no Avro schema: {error}"
+            resolved = resolve(writer, self._given, referenced)
+        except UnreadableSchema as error:
+            self.refuse(number, f"schema id {number} cannot be read as {self._name}: {error}")
             return
-        same = fastavro.schema.to_parsing_canonical_form(parsed) == fastavro.schema.to_parsing_canonical_form(
-            self._reader
-        )
-        self._writers[number] = (parsed, None if same else self._reader)
-        if writer.get("type") == "record":
-            marked = _marked_array(writer), None if same else _marked_array(self._given)
-            self._marked[HEADER.pack(MAGIC, number)] = marked
+        self._readers[number] = _Reader.of(resolved)
+        self._marked[HEADER.pack(MAGIC, number)] = _Reader.of_marked(resolved)
 
-    def forget_refused(self) -> None:
-        """Ask again about ids that the registry did not know: it may have learned them since."""
-        self._refused.clear()
+    def refuse(self, number: int, reason: str) -> None:
+        """Teach that records under an id are bad, whatever is in them, and why: a schema never changes."""
+        self._refused[number] = reason
 
     def handed_over(self, values: Sequence[bytes | None]) -> Columns | None:
         """The fields of records that this process itself has written; None when it has not, or not all of them."""
@@ -151,21 +151,20 @@ class Decoder:
         None unless all of them are good and written under one schema id: then each has to be looked at by itself.
         """
         header = values[0][: HEADER.size] if values and values[0] else b""
-        found = self._marked.get(header)
-        if found is None:
+        reader = self._marked.get(header)
+        if reader is None:
             return None
-        writer, reader = found
         mark = MARK + header
         try:
             data = b"".join((long(len(values)), MARK, MARK.join(values), b"\0"))  # type: ignore[arg-type]
             stream = BytesIO(data)
-            records: Any = fastavro.schemaless_reader(stream, writer, reader)
+            records: Any = reader.read(stream)
             marks = [record.pop(MARK_FIELD) for record in records]
             if stream.tell() != len(data) or marks.count(mark) < len(values):
                 return None
+            return list(records if reader.convert is None else map(reader.convert, records))
         except Exception:  # a null among them, or damaged input, on which fastavro raises many kinds
             return None
-        return list(records)
 
     def __call__(self, value: bytes | None) -> Record:
         """The record in a value; raises BadRecord with the reason when it cannot be read."""
@@ -174,35 +173,59 @@ class Decoder:
         if len(value) < HEADER.size or value[0] != MAGIC:
             raise BadRecord("value is not in the registry's wire format (magic byte 0, schema id)")
         number = int.from_bytes(value[1:5], "big")
-        found = self._writers.get(number)
-        if found is None:
+        reader = self._readers.get(number)
+        if reader is None:
             raise BadRecord(self._refused.get(number, f"unknown schema id {number}"))
-        writer, reader = found
         stream = BytesIO(value)
         stream.seek(HEADER.size)
         try:
-            record = fastavro.schemaless_reader(stream, writer, reader)
+            record = reader.read(stream)
+            if stream.tell() == len(value) and reader.convert is not None:
+                record = reader.convert(record)
         except Exception as error:  # fastavro raises many kinds on damaged input, IndexError and EOFError among them
             raise BadRecord(
                 f"value is no {self._name} under schema id {number}: {type(error).__name__}: {error}"
             ) from None
         if stream.tell() != len(value):
             raise BadRecord(f"{len(value) - stream.tell()} bytes left over after the {self._name}")
-        if not isinstance(record, dict):
-            raise BadRecord(f"value is a {type(record).__name__}, not a {self._name}")
-        return record
+        return dict(record)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """How the records of one writer's schema are read."""
+
+    writer: Any
+    reader: Any
+    convert: Convert | None
+
+    @classmethod
+    def of(cls, resolved: Resolved) -> "_Reader":
+        """For a record by itself."""
+        writer, reader = (s and fastavro.parse_schema(deepcopy(s)) for s in (resolved.writer, resolved.reader))
+        return cls(writer, reader, resolved.convert)
+
+    @classmethod
+    def of_marked(cls, resolved: Resolved) -> "_Reader":
+        """For an array of records, each behind its mark and header."""
+        writer, reader = (s and _marked_array(s) for s in (resolved.writer, resolved.reader))
+        return cls(writer, reader, resolved.convert)
+
+    def read(self, stream: BytesIO) -> Any:
+        """What the stream holds, as fastavro reads it."""
+        return fastavro.schemaless_reader(stream, self.writer, self.reader)
 
 
 def _marked_array(record: Mapping[str, Any]) -> Any:
     """Avro's array of such records, each of which begins with the mark and the registry's header."""
     mark = {"name": MARK_FIELD, "type": {"type": "fixed", "name": "pipeline_mark", "size": len(MARK) + HEADER.size}}
     items = {name: value for name, value in record.items() if not name.startswith("__")}
-    return fastavro.parse_schema({"type": "array", "items": {**items, "fields": [mark, *items["fields"]]}})
+    return fastavro.parse_schema(deepcopy({"type": "array", "items": {**items, "fields": [mark, *items["fields"]]}}))
 
 
 def key_text(key: bytes | None) -> str:
-    """A record's key as text; raises BadRecord when it is null, empty or not UTF-8."""
-    if not key:
+    """A record's key as text, which may be empty; raises BadRecord when it is null or not UTF-8."""
+    if key is None:
         raise BadRecord("null key")
     try:
         return key.decode("utf-8")

@@ -1,9 +1,12 @@
 """The schema registry: registration with BACKWARD compatibility at start, and schemas by id."""
 
 import asyncio
+import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 from schema_registry.client import AsyncSchemaRegistryClient
@@ -17,6 +20,10 @@ from pipeline.topics import ALL, Topic
 
 COMPATIBILITY = "BACKWARD"
 LONGEST_WAIT_S = 5.0
+AVRO = "AVRO"
+MOST_AT_ONCE = 16
+"""Questions about unknown ids that are on their way at the same time."""
+MOST_REFERENCES = 1_000
 
 log = logging.getLogger(__name__)
 
@@ -79,18 +86,71 @@ class Registry:
 
     async def prepare(self, decoder: Decoder, values: Iterable[bytes | None]) -> None:
         """Teach a decoder every schema id in these values that it does not know yet."""
-        for number in decoder.unknown(values):
-            decoder.learn(number, await self.by_id(number))
+        unknown = sorted(decoder.unknown(values))
+        for first in range(0, len(unknown), MOST_AT_ONCE):
+            numbers = unknown[first : first + MOST_AT_ONCE]
+            for number, found in zip(numbers, await asyncio.gather(*map(self.by_id, numbers)), strict=True):
+                _teach(decoder, number, found)
 
-    async def by_id(self, number: int) -> dict[str, Any] | None:
-        """The writer's schema of an id, None when the registry does not know it."""
+    async def by_id(self, number: int) -> "Registered | None":
+        """What is registered under an id, None when the registry does not know it."""
+        found = await self._get(f"schemas/ids/{number}")
+        return None if found is None else Registered.of(found, await self._referenced(found))
+
+    async def _referenced(self, found: dict[str, Any]) -> list[dict[str, Any]]:
+        """What the registry answers for everything that a schema refers to, directly or not, each once."""
+        answers: dict[tuple[str, str], dict[str, Any]] = {}
+        open_references = list(found.get("references") or ())
+        while open_references and len(answers) < MOST_REFERENCES:
+            reference = open_references.pop()
+            subject, version = str(reference["subject"]), str(reference["version"])
+            if (subject, version) not in answers:
+                answer = await self._get(f"subjects/{quote(subject, safe='')}/versions/{quote(version, safe='')}")
+                answers[subject, version] = answer or {}
+                open_references += (answer or {}).get("references") or ()
+        return list(answers.values())
+
+    async def _get(self, path: str) -> dict[str, Any] | None:
+        """The registry's answer to a GET, None when it knows no such thing."""
         try:
-            found = await self._client.get_by_id(number)
-        except (ClientError, httpx.HTTPError, OSError) as error:
-            raise RegistryError(
-                f"registry at {self._url}, schema id {number}: {error or type(error).__name__}"
-            ) from error
-        return None if found is None else dict(found.raw_schema)
+            response = await self._client.request(f"{self._url}/{path}")
+            if response.status_code == httpx.codes.NOT_FOUND:
+                return None
+            if response.status_code != httpx.codes.OK:
+                raise ClientError(response.text[:200], http_code=response.status_code)
+            return dict(response.json())
+        except (ClientError, httpx.HTTPError, OSError, ValueError) as error:
+            raise RegistryError(f"registry at {self._url}, {path}: {error or type(error).__name__}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """What is registered under an id: the schema's text and kind, and the texts of those that it refers to."""
+
+    text: str
+    kind: str
+    referenced: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, answer: Mapping[str, Any], referenced: Iterable[Mapping[str, Any]]) -> "Registered":
+        """From the registry's answers."""
+        texts = tuple(str(part["schema"]) for part in referenced if "schema" in part)
+        return cls(str(answer.get("schema")), str(answer.get("schemaType") or AVRO), texts)
+
+
+def _teach(decoder: Decoder, number: int, found: Registered | None) -> None:
+    """Teach a decoder what is registered under an id; what is not known stays so, and is asked for again."""
+    if found is None:
+        return
+    if found.kind != AVRO:
+        decoder.refuse(number, f"schema id {number} is of type {found.kind}, not {AVRO}")
+        return
+    try:
+        schemas = [json.loads(text) for text in (found.text, *found.referenced)]
+    except ValueError as error:
+        decoder.refuse(number, f"schema id {number} is no JSON: {error}")
+        return
+    decoder.learn(number, schemas[0], schemas[1:])
 
 
 class PatientRegistry(Registry):
@@ -106,7 +166,7 @@ class PatientRegistry(Registry):
                 return await super().register(topics)
         raise AssertionError("retrying has no end")
 
-    async def by_id(self, number: int) -> dict[str, Any] | None:
+    async def by_id(self, number: int) -> Registered | None:
         """As `Registry.by_id`, once the registry answers."""
         async for attempt in _patiently():
             with attempt:

@@ -1,15 +1,16 @@
-"""The registry is asked once per schema, and waited for when it is away."""
+"""The registry is asked once per schema, and waited for when it is away; what is no Avro record is refused."""
 
+import json
 import logging
 from typing import Any
 
 import httpx
 import pytest
-from schema_registry.client.errors import ClientError
 from schema_registry.client.schema import AvroSchema
 
-from pipeline.errors import RegistryError
-from pipeline.registry import PatientRegistry, Registry, is_registry_outage
+from pipeline.codecs import HEADER, Decoder, schema
+from pipeline.errors import BadRecord, RegistryError
+from pipeline.registry import PatientRegistry, Registered, Registry, is_registry_outage
 from pipeline.topics import PAGEVIEW
 
 AWAY = httpx.ConnectError("All connection attempts failed")
@@ -21,7 +22,7 @@ class Client:
     def __init__(self, *answers: Any) -> None:
         self.answers = list(answers)
 
-    async def get_by_id(self, number: int) -> Any:
+    async def request(self, url: str) -> httpx.Response:
         return self._next()
 
     async def check_version(self, subject: str, schema: AvroSchema) -> Any:
@@ -43,22 +44,28 @@ class Version:
     schema_id = 7
 
 
-SCHEMA = AvroSchema({"type": "record", "name": "r", "fields": [{"name": "a", "type": "int"}]})
+SCHEMA = {"type": "record", "name": "r", "fields": [{"name": "a", "type": "int"}]}
+
+
+def answer(given: Any, **more: Any) -> httpx.Response:
+    return httpx.Response(200, json={"schema": json.dumps(given), **more})
+
+
+NOT_FOUND = httpx.Response(404, json={"error_code": 40403})
 
 
 async def test_a_patient_registry_waits_until_it_is_answered(caplog: pytest.LogCaptureFixture) -> None:
-    patient = with_client(PatientRegistry("http://x"), Client(AWAY, ClientError("starting", http_code=503), SCHEMA))
+    patient = with_client(PatientRegistry("http://x"), Client(AWAY, httpx.Response(503), answer(SCHEMA)))
     with caplog.at_level(logging.WARNING, "pipeline.registry"):
         found = await patient.by_id(3)
-    assert found is not None
-    assert found["name"] == "r"
+    assert found == Registered(json.dumps(SCHEMA), "AVRO")
     assert [record.name for record in caplog.records].count("pipeline.registry") == 2
     patient = with_client(PatientRegistry("http://x"), Client(AWAY, Version))
     assert await patient.register([PAGEVIEW]) == {PAGEVIEW.subject: 7}
 
 
 async def test_a_refusal_is_not_waited_out() -> None:
-    patient = with_client(PatientRegistry("http://x"), Client(ClientError("no", http_code=422)))
+    patient = with_client(PatientRegistry("http://x"), Client(httpx.Response(422)))
     with pytest.raises(RegistryError) as refused:
         await patient.by_id(3)
     assert not is_registry_outage(refused.value)
@@ -68,3 +75,69 @@ async def test_others_are_told_at_once_that_the_registry_is_away() -> None:
     with pytest.raises(RegistryError, match="All connection attempts failed") as away:
         await with_client(Registry("http://x"), Client(AWAY)).by_id(3)
     assert is_registry_outage(away.value)
+
+
+VIEW = HEADER.pack(0, 7) + b"\x02\x0cUser_1\x0ePage_10"
+
+
+def reader(*answers: Any) -> tuple[Registry, Decoder]:
+    return with_client(Registry("http://x"), Client(*answers)), Decoder("pageview")
+
+
+async def test_an_id_that_was_not_known_is_asked_for_again() -> None:
+    """It was refused until the worker ended."""
+    registry, decode = reader(NOT_FOUND, answer(schema("pageview")))
+    await registry.prepare(decode, [VIEW])
+    with pytest.raises(BadRecord, match="unknown schema id 7"):
+        decode(VIEW)
+    await registry.prepare(decode, [VIEW])
+    assert decode(VIEW) == {"viewtime": 1, "userid": "User_1", "pageid": "Page_10"}
+
+
+async def test_an_id_beyond_any_registrys_is_not_asked_for() -> None:
+    registry, decode = reader()
+    foreign = HEADER.pack(0, 0xFFFF_FFFF) + VIEW[5:]
+    await registry.prepare(decode, [foreign])
+    with pytest.raises(BadRecord, match="unknown schema id 4294967295"):
+        decode(foreign)
+
+
+@pytest.mark.parametrize(
+    ("found", "reason"),
+    [
+        (answer("string"), "it is string, not a record"),
+        (answer([schema("pageview"), "null"]), "it is a union of record, null, not a record"),
+        (answer({"type": "enum", "name": "E", "symbols": ["A"]}), "it is enum, not a record"),
+        (answer({"type": "record", "name": "r", "fields": [{"name": "a", "type": "com.acme.B"}]}), "is not defined"),
+        (answer({"type": "record", "name": "r"}), "it is no Avro schema: KeyError: 'fields'"),
+        (answer(SCHEMA), "it has no field viewtime, which has no default either"),
+        (httpx.Response(200, json={"schema": "message M {}", "schemaType": "PROTOBUF"}), "is of type PROTOBUF"),
+        (answer({"type": "object"}, schemaType="JSON"), "is of type JSON, not AVRO"),
+        (httpx.Response(200, json={"schema": "{"}), "is no JSON"),
+    ],
+)
+async def test_what_is_no_avro_record_is_refused_with_the_reason(found: httpx.Response, reason: str) -> None:
+    registry, decode = reader(found)
+    await registry.prepare(decode, [VIEW])
+    with pytest.raises(BadRecord, match=reason) as refused:
+        decode(VIEW)
+    assert "schema id 7" in str(refused.value)
+    assert decode.together([VIEW] * 9) is None
+    assert decode.unknown([VIEW]) == set()
+
+
+async def test_references_to_other_subjects_are_followed() -> None:
+    """com.acme.Place refers to com.acme.Text, both in subjects of their own."""
+    text = {"type": "record", "name": "Text", "namespace": "com.acme", "fields": [{"name": "text", "type": "string"}]}
+    place = {"type": "record", "name": "com.acme.Place", "fields": [{"name": "x", "type": ["null", "com.acme.Text"]}]}
+    fields = [*schema("pageview")["fields"], {"name": "place", "type": "com.acme.Place"}]
+    to_place, to_text = ({"name": f"com.acme.{n}", "subject": n.lower(), "version": 2} for n in ("Place", "Text"))
+    registry, decode = reader(
+        answer({**schema("pageview"), "fields": fields}, references=[to_place]),
+        answer(place, references=[to_text]),
+        answer(text),
+    )
+    values = [VIEW + b"\x02\x02x"] * 5
+    await registry.prepare(decode, values)
+    assert decode(values[0]) == {"viewtime": 1, "userid": "User_1", "pageid": "Page_10"}
+    assert decode.together(values) == [decode(value) for value in values]

@@ -35,7 +35,8 @@ class PackagedSchemas:
     async def prepare(self, decoder: Decoder, values: Iterable[bytes | None]) -> None:
         """Teach a decoder the ids in these values; one that is no packaged schema is unknown."""
         for number in decoder.unknown(values):
-            decoder.learn(number, self._known[number - 1] if 0 < number <= len(self._known) else None)
+            if 0 < number <= len(self._known):
+                decoder.learn(number, self._known[number - 1])
 
 
 class LocalBroker:
