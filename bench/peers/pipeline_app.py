@@ -7,8 +7,9 @@ from itertools import repeat
 from bench.peers.configuration import Configuration, configuration
 from bench.topics import LETTERS, counts_topic, enriched_topic
 from pipeline import topics
+from pipeline.agents.attach import attach
 from pipeline.agents.letters import DeadLetters
-from pipeline.agents.processor import AvroProcessor, Schemas, attach
+from pipeline.agents.processor import AvroProcessor, Schemas
 from pipeline.agents.references import ReferenceLoader
 from pipeline.app import new_app, outbox, reference_table
 from pipeline.codecs import Encoder
@@ -99,7 +100,9 @@ def create(settings: Settings, config: Configuration) -> BatchApp:
         topology.compose(settings, app, registry, encoders)
     else:
         joined = enriched_topic(config.app_id)
-        attach(app, PageEnricher(views, joined, registry, letters, pages.rows(), encoders[joined.name]), "join")
+        attach(
+            app, PageEnricher(views, joined, registry, letters, pages.rows(), encoders[joined.name]), "join", letters
+        )
     return app
 
 

@@ -8,10 +8,11 @@ from aiokafka import AIOKafkaConsumer
 from mode.supervisors import CrashingSupervisor
 
 from pipeline import kafka, topics
+from pipeline.agents.attach import attach
 from pipeline.agents.flash_sales import SaleEnricher
 from pipeline.agents.letters import DeadLetters
 from pipeline.agents.pageviews import PageviewEnricher, PageviewJoin, RekeyedPageviewEnricher
-from pipeline.agents.processor import Processor, Schemas, attach
+from pipeline.agents.processor import Processor, Schemas
 from pipeline.agents.references import ReferenceLoader
 from pipeline.agents.users import UserTable
 from pipeline.application import aggregations
@@ -115,7 +116,7 @@ def compose(settings: Settings, app: BatchApp, registry: Schemas, encoders: Mapp
         references, settings.partitions, loader, app.changelog_reader, settings.reference_wait_s
     )
     for name, processor in processors(settings, app, registry, letters, encoders, references).items():
-        attach(app, processor, name)
+        attach(app, processor, name, letters)
     Topology("flash_sales", *aggregations(settings)).compose(settings, app, registry, encoders)
 
 

@@ -41,6 +41,10 @@ class StallError(PipelineError):
     """A worker has stood still although there was something to do: it ends, to be started again."""
 
 
+class ApplicationFault(PipelineError):
+    """The application cannot process its records, whatever is in them: the worker ends."""
+
+
 class ChaosError(PipelineError):
     """A chaos run could not do its work, for instance since nothing was in flight when a fault was due."""
 

@@ -30,6 +30,17 @@ class RecordBatch:
     def __len__(self) -> int:
         return len(self.offsets)
 
+    def between(self, start: int, end: int) -> "RecordBatch":
+        """The records at the places [start, end)."""
+        return RecordBatch(
+            self.topic,
+            self.partition,
+            self.offsets[start:end],
+            self.timestamps[start:end],
+            self.keys[start:end],
+            self.values[start:end],
+        )
+
 
 class Outgoing(NamedTuple):
     """A record to be produced. `partition` None: by the key's hash. `timestamp_ms` is the event time."""

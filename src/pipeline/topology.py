@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.agents.aggregation import Fold, Merge
+from pipeline.agents.attach import attach
 from pipeline.agents.letters import DeadLetters, LateLetters
-from pipeline.agents.processor import Schemas, attach
+from pipeline.agents.processor import Schemas
 from pipeline.codecs import Encoder
 from pipeline.errors import SettingError
 from pipeline.settings import Settings
@@ -114,9 +115,9 @@ def attach_aggregation(
     merged = app.state_table(f"{part.name}_totals", part.partials, partitions)
     joined = {column: (join.key, _rows(app, join.table)) for join in part.joins for column in join.columns}
     fold = Fold(part.source, part.aggregates, part.partials, folded, partitions, registry, letters, late, joined)
-    merge = Merge(part.partials, part.aggregates, merged, partitions, outputs)
+    merge = Merge(part.partials, part.aggregates, merged, partitions, outputs, letters)
     for name, processor in ((f"{part.name}_fold", fold), (f"{part.name}_merge", merge)):
-        attach(app, processor, name)
+        attach(app, processor, name, letters)
         app.state_listeners.append(processor.reset)
     return fold
 

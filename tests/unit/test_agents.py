@@ -157,7 +157,6 @@ async def test_each_bad_record_is_a_dead_letter_and_the_good_ones_around_it_coun
     bad = [
         (b"User_1", b"random bytes", 1, "wire format"),
         (b"User_1", b"\x00\x00\x00\x03\xe7abc", 1, "unknown schema id 999"),
-        (None, view, 1, "null key"),
         (b"User_1", view, -5, "timestamp -5 ms is before 1970"),
         (b"User_1", view, 1_700_000_000_000_000, "timestamp 1700000000000000 ms is after the year 9998"),
         (b"User_1", view + b"xx", 1, "2 bytes left over"),
@@ -176,6 +175,30 @@ async def test_each_bad_record_is_a_dead_letter_and_the_good_ones_around_it_coun
     counts = await values(application, topics.PAGEVIEWS_BY_PAGEGROUP)
     assert counts[-1] is not None
     assert counts[-1]["count_view"] == len(bad)
+
+
+async def test_a_null_key_is_no_matter_to_a_stream_and_a_dead_letter_in_a_table(application: LocalApplication) -> None:
+    """ksqlDB counts rows without a key when they are grouped by a column; a table has no row without one."""
+    await put(application, topics.USERS, "User_1", USER, 1)
+    await put(application, topics.USERS, None, USER, 2)
+    await put(application, topics.PAGEVIEW, None, VIEW, 3)
+    await put(application, topics.FLASH_SALES, None, SALE, 3)
+    assert await reasons(application) == ["null key"]
+    await expect(application, topics.PAGEVIEWS_BY_REGION, {"region_name": "North", "count_view": 1})
+    await expect(application, topics.SALES_BY_PRODUCTGROUP, {"total_sales_cents": 2997})
+    assert [record.key for record, _ in await application.rows(topics.EXTENDED_FLASHSALES.name)] == [b"1"]
+
+
+async def test_an_empty_key_is_a_key(application: LocalApplication) -> None:
+    """A product whose id was '' made a dead letter at every poll."""
+    product = {"product_id": "", "product_group": "Nameless", "product_name": "None"}
+    await put(application, topics.PRODUCT, "", product, 1)
+    await put(application, topics.USERS, "", {**USER, "userid": ""}, 1)
+    await put(application, topics.FLASH_SALES, "1", {**SALE, "product_id": ""}, 2)
+    await put(application, topics.PAGEVIEW, "", {**VIEW, "userid": ""}, 2)
+    assert await reasons(application) == []
+    await expect(application, topics.SALES_BY_PRODUCTGROUP, {"product_group": "Nameless"})
+    await expect(application, topics.PAGEVIEWS_BY_REGION, {"region_name": "North"})
 
 
 async def test_a_record_too_large_to_be_sent_on_is_a_dead_letter_with_its_beginning(
@@ -249,7 +272,7 @@ async def test_a_late_view_goes_to_the_late_topic_once_for_each_closed_window() 
 
 
 async def test_what_became_of_the_records_is_a_metric(application: LocalApplication) -> None:
-    await put(application, topics.PAGEVIEW, None, VIEW, 1)
+    await put(application, topics.PAGEVIEW, "User_1", VIEW, -1)
     await put(application, topics.PAGEVIEW, "User_1", VIEW, 1)
     registry = CollectorRegistry()
     registry.register(RecordCounts(application.app.processors))

@@ -62,6 +62,7 @@ class Fold(AvroProcessor):
         self._aggregates = aggregates
         self._partials = partials
         self._table = table
+        self.tables = [table]
         self._folds: dict[int, PartitionFold] = {}
 
     def reset(self) -> None:
@@ -70,6 +71,10 @@ class Fold(AvroProcessor):
         self._active_at.clear()
         if self._decode.handover is not None:
             self._decode.handover.clear()  # another worker may read it now
+
+    def forget(self, partition: int) -> None:
+        """Read the partition's markers and rows afresh."""
+        self._folds.pop(partition, None)
 
     def process(self, batch: RecordBatch) -> list[Outgoing]:
         """Changelog records, then one partial per touched (group, window)."""
@@ -153,11 +158,14 @@ class Merge:
         table: StateTable,
         partitions: int,
         encoders: Mapping[str, Encoder],
+        letters: DeadLetters,
     ) -> None:
         self.topic = topic
         self.counts: Counter[str] = Counter()
         self._aggregates = {aggregate.name: aggregate for aggregate in aggregates}
         self._table = table
+        self.tables: Sequence[StateTable] = [table]
+        self._letters = letters
         self._partitions = partitions
         self._merges: dict[int, PartitionMerge] = {}
         self._encoders = encoders
@@ -165,6 +173,10 @@ class Merge:
     def reset(self) -> None:
         """Partitions have come or gone: read markers and rows afresh."""
         self._merges.clear()
+
+    def forget(self, partition: int) -> None:
+        """Read the partition's markers and rows afresh."""
+        self._merges.pop(partition, None)
 
     async def prepare(self, batch: RecordBatch) -> None:
         """Partials are the application's own: nothing to fetch."""
@@ -175,7 +187,7 @@ class Merge:
         merge = self._merge(batch.partition)
         sent = (load(value) for value in batch.values if value is not None)
         results = merge.merge(sent, batch.offsets[0], batch.offsets[-1])
-        return self._table.changes(merge.state, batch.partition) + [self._row(result) for result in results]
+        return self._table.changes(merge.state, batch.partition) + [self._row(batch, result) for result in results]
 
     def _merge(self, partition: int) -> PartitionMerge:
         if partition not in self._merges:
@@ -183,9 +195,20 @@ class Merge:
             self._merges[partition] = PartitionMerge(self._aggregates.values(), self._partitions, state)
         return self._merges[partition]
 
-    def _row(self, result: Result) -> Outgoing:
+    def _row(self, batch: RecordBatch, result: Result) -> Outgoing:
+        """The row of a result; a dead letter where its schema cannot hold it. The group goes on, exact as it is."""
         aggregate = self._aggregates[result.aggregate]
-        value = self._encoders[result.aggregate](output_row(aggregate, result))
+        row = output_row(aggregate, result)
+        try:
+            value = self._encoders[result.aggregate](row)
+        except (ValueError, TypeError, ArithmeticError) as error:
+            self.counts["bad"] += 1
+            return self._letters.letter(
+                batch,
+                len(batch) - 1,
+                f"the result of {aggregate.output} for {aggregate.group_by} {result.group!r} from {result.start_ms} ms "
+                f"does not fit its schema and was not sent; it is when it fits again: {error}: {row}",
+            )
         return Outgoing(aggregate.output, result.group.encode(), value, result.time_ms)
 
 

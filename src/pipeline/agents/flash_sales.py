@@ -70,7 +70,11 @@ class SaleEnricher(AvroProcessor):
             "origin_offset": [batch.offsets[place] for place in places],
         }
         values = self._encode.columns(columns, len(sales))
-        keys, written_ms = [batch.keys[place] or b"" for place in places], [batch.timestamps[place] for place in places]
+        keys = [
+            str(sale["sale_id"]).encode() if (key := batch.keys[place]) is None else key
+            for place, sale in zip(places, sales, strict=True)
+        ]
+        written_ms = [batch.timestamps[place] for place in places]
         return out + outgoing(EXTENDED_FLASHSALES.name, keys, values, written_ms, batch.partition)
 
 

@@ -11,6 +11,8 @@ from pipeline.topics import DEAD_LETTERS, LATE_RECORDS
 log = logging.getLogger(__name__)
 
 KEPT_BYTES = 64 * 1024
+KEPT_LETTERS = 1_000
+"""Of a reason: it may name what was wrong, however long that is."""
 
 
 class LateLetters:
@@ -46,6 +48,8 @@ class DeadLetters:
     def letter(self, batch: RecordBatch, index: int, reason: str) -> Outgoing:
         """The letter for one record of a batch."""
         offset = batch.offsets[index]
+        if len(reason) > KEPT_LETTERS:
+            reason = f"{reason[:KEPT_LETTERS]}... ({len(reason)} letters)"
         log.warning("dead letter: %s partition %d offset %d: %s", batch.topic, batch.partition, offset, reason)
         value = self._encode(
             {

@@ -6,7 +6,7 @@ batch needs. The agent around it delivers what comes out through the outbox, and
 
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -14,15 +14,16 @@ from pipeline.agents.letters import DeadLetters
 from pipeline.codecs import Decoder, Record
 from pipeline.errors import BadRecord
 from pipeline.records import Outgoing, RecordBatch
+from pipeline.tables.store import StateTable
 from pipeline.timebase import LAST_MS, to_ms
 from pipeline.topics import Topic
-from pipeline.transport.app import BatchApp
-from pipeline.transport.consumer import batches
 
 log = logging.getLogger(__name__)
 
 FEW = 4
 """Fewer records are read faster one by one."""
+CHUNK = 512
+"""So many are read in one go: where one is bad, no more than these are read again, one by one."""
 MAX_VALUE_BYTES = 512 * 1024  # what is made of a record has to fit into a message of 1 MiB, too
 
 
@@ -38,6 +39,11 @@ class Processor(Protocol):
 
     topic: Topic
     counts: Counter[str]
+    tables: Sequence[StateTable]
+    """Whatever `process` changes is in the state of these tables, and is undone there when a batch fails."""
+
+    def forget(self, partition: int) -> None:
+        """Read the partition's state afresh: it was set back."""
 
     async def prepare(self, batch: RecordBatch) -> None:
         """Fetch what decoding the batch needs."""
@@ -47,16 +53,23 @@ class Processor(Protocol):
 
 
 class AvroProcessor:
-    """Decoding of Avro batches, shared by processors: each bad record becomes a dead letter, the rest goes on."""
+    """Decoding of Avro batches, shared by processors: each bad record becomes a dead letter, the rest goes on.
 
-    def __init__(self, topic: Topic, registry: Schemas, letters: DeadLetters, *, tombstones: bool = False) -> None:
+    In a `table`'s topic a null key is bad, and a null value is a tombstone; in a stream's it is the other way round.
+    """
+
+    def __init__(self, topic: Topic, registry: Schemas, letters: DeadLetters, *, table: bool = False) -> None:
         assert topic.schema is not None
         self.topic = topic
         self.counts: Counter[str] = Counter()
+        self.tables: Sequence[StateTable] = ()
         self._registry = registry
         self._letters = letters
-        self._tombstones = tombstones
+        self._is_table = table
         self._decode = Decoder(topic.schema)
+
+    def forget(self, partition: int) -> None:
+        """Nothing is kept besides the tables."""
 
     async def prepare(self, batch: RecordBatch) -> None:
         """Learn the schema ids that the batch uses."""
@@ -65,35 +78,41 @@ class AvroProcessor:
     def decoded(self, batch: RecordBatch, out: list[Outgoing]) -> tuple[Sequence[int], list[Any]]:
         """The good records and their places in the batch, places first; a dead letter in `out` for each bad one.
 
-        A null value is a bad record, unless the topic is a table's: then the record is None.
+        In a table's topic the record of a tombstone is None.
         """
         self.counts["consumed"] += len(batch)
-        together = self._together(batch)
-        if together is not None:
-            return range(len(together)), together
         places: list[int] = []
         records: list[Any] = []
-        for place, value in enumerate(batch.values):
-            try:
-                records.append(self._one(batch, place, value))
-                places.append(place)
-            except BadRecord as error:
-                out.append(self.dead_letter(batch, place, error))
+        for start in range(0, len(batch), CHUNK):
+            end = min(start + CHUNK, len(batch))
+            together = self._together(batch, start, end)
+            if together is not None:
+                records += together
+                places += range(start, end)
+                continue
+            for place in range(start, end):
+                try:
+                    records.append(self._one(batch, place, batch.values[place]))
+                    places.append(place)
+                except BadRecord as error:
+                    out.append(self.dead_letter(batch, place, error))
         return places, records
 
     def _one(self, batch: RecordBatch, place: int, value: bytes | None) -> Record | None:
         """One record; raises BadRecord."""
-        if not batch.keys[place]:
+        if self._is_table and batch.keys[place] is None:
             raise BadRecord("null key")
         if value is not None and len(value) > MAX_VALUE_BYTES:
             raise BadRecord(f"value of {len(value)} bytes is larger than {MAX_VALUE_BYTES}")
         _check_time("timestamp", batch.timestamps[place])
-        return None if value is None and self._tombstones else self._decode(value)
+        return None if value is None and self._is_table else self._decode(value)
 
-    def _together(self, batch: RecordBatch) -> list[Record] | None:
-        """All records at once, which is quick; None when one may be bad: then each is looked at by itself."""
-        values, keys, timestamps = batch.values, batch.keys, batch.timestamps
-        if len(values) < FEW or None in values or not all(keys) or not _usable(timestamps):
+    def _together(self, batch: RecordBatch, start: int, end: int) -> list[Record] | None:
+        """The records at [start, end) at once, which is quick; None when one may be bad: then each is looked at."""
+        values, timestamps = batch.values[start:end], batch.timestamps[start:end]
+        if len(values) < FEW or None in values or not _usable(timestamps):
+            return None
+        if self._is_table and None in batch.keys[start:end]:
             return None
         if max(map(len, values)) > MAX_VALUE_BYTES:  # type: ignore[arg-type]
             return None
@@ -119,8 +138,10 @@ class AvroProcessor:
         A record is bad, too, when it has no event time, or one before 1970 or after 9998.
         """
         places, decoded = self.decoded(batch, out)
-        if len(decoded) == len(batch) and (times_ms := self._times_ms(batch, decoded)) is not None:
-            return decoded, places, times_ms
+        if len(decoded) == len(batch) or self.topic.event_time is not None:
+            times_ms = self._times_ms(batch, decoded) if decoded else ()
+            if times_ms is not None:
+                return decoded, places, times_ms
         records, good, times = [], [], []
         for place, record in zip(places, decoded, strict=True):
             try:
@@ -154,16 +175,3 @@ def _check_time(name: str, time_ms: int) -> None:
         raise BadRecord(f"{name} {time_ms} ms is before 1970")
     if time_ms > LAST_MS:
         raise BadRecord(f"{name} {time_ms} ms is after the year 9998: is it in milliseconds?")
-
-
-def attach(app: BatchApp, processor: Processor, name: str) -> Any:
-    """The agent around a processor; it yields each batch once all that it brought forth is delivered."""
-
-    async def agent(stream: Any) -> AsyncIterator[RecordBatch]:
-        async for batch in batches(stream, processor.prepare):
-            await app.outbox.deliver(processor.process(batch), batch)
-            yield batch
-
-    agent.__doc__ = processor.__doc__
-    app.processors[name] = processor
-    return app.agent(app.batch_topic(processor.topic), name=name)(agent)

@@ -16,7 +16,7 @@ class ReferenceLoader:
     """Takes batches of reference topics into their tables: the latest row per key, a tombstone removes it."""
 
     def __init__(self, topics: Sequence[Topic], registry: Schemas, letters: DeadLetters, sink: Sink) -> None:
-        self._decoders = {topic.name: AvroProcessor(topic, registry, letters, tombstones=True) for topic in topics}
+        self._decoders = {topic.name: AvroProcessor(topic, registry, letters, table=True) for topic in topics}
         self._sink = sink
 
     async def __call__(self, table: ReferenceTable, batch: RecordBatch) -> None:

@@ -47,9 +47,10 @@ class UserTable(AvroProcessor):
     """
 
     def __init__(self, registry: Schemas, letters: DeadLetters, encoder: Encoder, table: StateTable) -> None:
-        super().__init__(USERS, registry, letters, tombstones=True)
+        super().__init__(USERS, registry, letters, table=True)
         self._encode = encoder
         self._table = table
+        self.tables = [table]
 
     def process(self, batch: RecordBatch) -> list[Outgoing]:
         """Changelog records and one row per user record; a tombstone removes the user."""

@@ -19,6 +19,7 @@ class PartitionStore(MemoryStore[Any, Any]):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.partitions: dict[int, dict[Key, Any]] = {}
+        self.states: dict[int, State] = {}
         self.data: ChainMap[Key, Any] = ChainMap()
 
     def rows(self, partition: int) -> dict[Key, Any]:
@@ -30,11 +31,13 @@ class PartitionStore(MemoryStore[Any, Any]):
     def adopt(self, partition: int, rows: dict[Key, Any]) -> None:
         """Take a partition's rows as they are."""
         self.partitions[partition] = rows
+        self.states[partition] = State(rows)
         self.data = ChainMap({}, *self.partitions.values())
 
     def drop(self, partition: int) -> None:
         """Forget a partition's rows."""
         self.partitions.pop(partition, None)
+        self.states.pop(partition, None)
         self.data = ChainMap({}, *self.partitions.values())
 
 
@@ -67,8 +70,9 @@ class StateTable(faust.Table[Any, Any]):
         return self._rows.rows(partition)
 
     def state_of(self, partition: int) -> State:
-        """The state of one partition, over the table's rows."""
-        return State(self.rows(partition))
+        """The state of one partition, over the table's rows; the same one until the partition comes or goes."""
+        self.rows(partition)
+        return self._rows.states[partition]
 
     def restore(self, partition: int, records: Iterable[tuple[bytes, bytes | None]]) -> None:
         """Apply changelog records, in order."""
