@@ -14,7 +14,7 @@ from pipeline.agents.letters import DeadLetters
 from pipeline.agents.pageviews import PageviewEnricher, PageviewJoin, RekeyedPageviewEnricher
 from pipeline.agents.processor import Processor, Schemas
 from pipeline.agents.references import ReferenceLoader
-from pipeline.agents.users import UserTable
+from pipeline.agents.users import UserTable, UserVersions
 from pipeline.application import aggregations
 from pipeline.codecs import Encoder
 from pipeline.registry import PatientRegistry, Registry
@@ -130,7 +130,9 @@ def processors(
 ) -> dict[str, Processor]:
     """The joins of the application by their agents' names."""
     pages, products, regions = (references[t.name].rows() for t in (topics.PAGES, topics.PRODUCT, topics.REGION))
-    users = app.state_table("users", topics.USERS, settings.partitions)
+    users = UserVersions(app.state_table("users", topics.USERS, settings.partitions), settings.join_history_ms)
+    app.state_listeners.append(users.reset)
+    app.tables_of_streams = dict.fromkeys((topics.PAGEVIEW.name, topics.PAGEVIEW_BY_USER.name), topics.USERS.name)
     join = PageviewJoin(users, pages, regions, encoders[topics.EXTENDED_PAGEVIEWS.name])
     made: dict[str, Processor] = {
         "users": UserTable(registry, letters, encoders[topics.USER_TRANSFORMED.name], users),

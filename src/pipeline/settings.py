@@ -22,7 +22,7 @@ from pydantic_settings import (
 )
 
 from pipeline.errors import SettingError
-from pipeline.timebase import HOUR_MS, MINUTE_MS
+from pipeline.timebase import DAY_MS, HOUR_MS, MINUTE_MS
 
 ENDPOINTS_FILE = "endpoints.json"
 
@@ -120,6 +120,9 @@ class Settings(BaseSettings):
     session_gap_ms: int = Field(15 * MINUTE_MS, ge=1, description="Inactivity gap that ends a session.")
     grace_ms: int | None = Field(None, ge=0, description="Grace for late records; none: max(24 h - size, 0).")
 
+    join_history_ms: int = Field(
+        DAY_MS, ge=0, description="How long a user's former rows are kept for views of their time, behind stream time."
+    )
     idle_close_s: float | None = Field(
         None,
         gt=0,

@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.transport.fetching import PART_WAIT_MS, TAKE_S, fetch_promptly, look_again, next_batches, take
+from pipeline.transport.turns import Turns
 
 TP = TopicPartition("t", 2)
 ABORT, COMMIT = b"\0\0\0\0", b"\0\0\0\1"
@@ -158,7 +159,7 @@ class FakeFetcher(SimpleNamespace):
             _closed=False,
             _fetch_waiters=set(),
             _wait_consume_future=None,
-            _subscriptions=SimpleNamespace(reassignment_in_progress=False),
+            _subscriptions=SimpleNamespace(reassignment_in_progress=False, subscription=None),
             _fetch_max_wait_ms=0,
             _prefetch_backoff=0.0,
         )
@@ -188,8 +189,8 @@ def consumer(fetcher: FakeFetcher) -> Any:
 async def test_nothing_is_taken_of_a_busy_topic_until_it_no_longer_is() -> None:
     fetched, _ = response(kafka_batch(0, [b"v"]))
     reader, busy = consumer(FakeFetcher({TP: fetched})), {TP.topic}
-    assert await next_batches(reader, {TP}, 0.01, 9, (), lambda: busy) == {}
-    waiting = asyncio.create_task(next_batches(reader, {TP}, 5.0, 9, (), lambda: busy))
+    assert await next_batches(reader, {TP}, 0.01, 9, Turns((), lambda: busy)) == {}
+    waiting = asyncio.create_task(next_batches(reader, {TP}, 5.0, 9, Turns((), lambda: busy)))
     await asyncio.sleep(0.01)
     look_again(reader)
     await asyncio.sleep(0.01)

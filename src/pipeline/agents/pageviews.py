@@ -5,22 +5,21 @@ from collections.abc import Sequence
 
 from pipeline.agents.letters import DeadLetters
 from pipeline.agents.processor import AvroProcessor, Schemas
+from pipeline.agents.users import UserVersions
 from pipeline.codecs import Encoder, Record
 from pipeline.records import Outgoing, RecordBatch, outgoing
 from pipeline.tables.lookup import Lookup, looked_up
-from pipeline.tables.store import StateTable
 from pipeline.topics import EXTENDED_PAGEVIEWS, PAGEVIEW, PAGEVIEW_BY_USER
 from pipeline.transport.outbox import partition_for
 
 ORIGIN = struct.Struct(">iq")
-NO_USER = (-1, None, None)
 KEPT_HOMES = 1_000_000
 
 
 class PageviewJoin:
-    """The left joins of a view with the user's row of its partition, the page and the user's region."""
+    """The left joins of a view with the user's row as of its time, the page and the user's region."""
 
-    def __init__(self, users: StateTable, pages: Lookup, regions: Lookup, encoder: Encoder) -> None:
+    def __init__(self, users: UserVersions, pages: Lookup, regions: Lookup, encoder: Encoder) -> None:
         self._users = users
         self._pages = pages
         self._regions = regions
@@ -39,8 +38,10 @@ class PageviewJoin:
             return []
         userids = [view["userid"] for view in views]
         pageids = [view["pageid"] for view in views]
-        users = self._users.rows(partition)
-        _, regionids, genders = zip(*[users.get((userid,)) or NO_USER for userid in userids], strict=True)
+        users = self._users.of(partition)
+        rows = users.as_of(userids, times_ms)
+        users.joined(max(times_ms))
+        regionids, genders = [row[1] for row in rows], [row[2] for row in rows]
         columns = {
             "userid": userids,
             "pageid": pageids,

@@ -1,4 +1,4 @@
-"""Users: the table that page views are joined with, and the flattened output."""
+"""Users: the versions of their rows, which page views are joined with, and the flattened output."""
 
 from sys import intern
 
@@ -7,8 +7,8 @@ from pipeline.agents.processor import AvroProcessor, Schemas
 from pipeline.codecs import Encoder, Record, key_text
 from pipeline.errors import BadRecord
 from pipeline.records import Outgoing, RecordBatch
-from pipeline.tables.state import State
 from pipeline.tables.store import StateTable
+from pipeline.tables.versions import Versions
 from pipeline.timebase import format_ms
 from pipeline.topics import USER_TRANSFORMED, USERS
 
@@ -40,50 +40,70 @@ def _shared(name: str | None) -> str | None:
     return None if name is None else intern(name)
 
 
+COLUMNS = ("regionid", "gender")
+
+
+class UserVersions:
+    """What views are joined with: the versions of COLUMNS by userid, in each partition."""
+
+    def __init__(self, table: StateTable, kept_ms: int) -> None:
+        self.table = table
+        self._kept_ms = kept_ms
+        self._partitions: dict[int, Versions] = {}
+
+    def of(self, partition: int) -> Versions:
+        """The versions of one partition."""
+        if partition not in self._partitions:
+            self._partitions[partition] = Versions(self.table.state_of(partition), len(COLUMNS), self._kept_ms)
+        return self._partitions[partition]
+
+    def forget(self, partition: int) -> None:
+        """Read a partition's rows afresh."""
+        self._partitions.pop(partition, None)
+
+    def reset(self) -> None:
+        """Partitions have come or gone: read all rows afresh."""
+        self._partitions.clear()
+
+
 class UserTable(AvroProcessor):
-    """Keeps the latest row of every user, and sends it on, flattened.
+    """Keeps the versions of every user, and sends the latest on, flattened."""
 
-    State: (userid,) -> [offset, regionid, gender]; regionid and gender are null after a tombstone.
-    """
-
-    def __init__(self, registry: Schemas, letters: DeadLetters, encoder: Encoder, table: StateTable) -> None:
+    def __init__(self, registry: Schemas, letters: DeadLetters, encoder: Encoder, users: UserVersions) -> None:
         super().__init__(USERS, registry, letters, table=True)
         self._encode = encoder
-        self._table = table
-        self.tables = [table]
+        self._users = users
+        self.tables = [users.table]
+
+    def forget(self, partition: int) -> None:
+        """Read the partition's rows afresh."""
+        self._users.forget(partition)
 
     def process(self, batch: RecordBatch) -> list[Outgoing]:
         """Changelog records and one row per user record; a tombstone removes the user."""
         out: list[Outgoing] = []
-        state = self._table.state_of(batch.partition)
+        versions = self._users.of(batch.partition)
+        versions.drop_old()
         for index, user in zip(*self.decoded(batch, out), strict=True):
             try:
-                row = self._take(state, batch, index, user)
+                row = self._take(versions, batch, index, user)
             except BadRecord as error:
                 out.append(self.dead_letter(batch, index, error))
             else:
                 out.extend(row)
-        return self._table.changes(state, batch.partition) + out
+        return self._users.table.changes(self._users.table.state_of(batch.partition), batch.partition) + out
 
-    def _take(self, state: State, batch: RecordBatch, index: int, user: Record | None) -> list[Outgoing]:
+    def _take(self, versions: Versions, batch: RecordBatch, index: int, user: Record | None) -> list[Outgoing]:
         userid = key_text(batch.keys[index])
         offset, time_ms = batch.offsets[index], batch.timestamps[index]
         value: bytes | None = None
-        columns: tuple[str | None, str | None] = None, None
+        columns: tuple[str | None, ...] = (None,) * len(COLUMNS)
         if user is not None:
             if userid != user["userid"]:
                 raise BadRecord(f"key {userid!r} is not the userid {user['userid']!r}")
             value = self._encode(flatten(user, time_ms, offset))
-            columns = _shared(user["regionid"]), _shared(user["gender"])
-        if not self._update(state, userid, offset, columns):
+            columns = tuple(_shared(user[name]) for name in COLUMNS)
+        self.counts["behind_stream"] += time_ms <= versions.stream_time_ms
+        if not versions.put(userid, offset, time_ms, columns):
             return []
         return [Outgoing(USER_TRANSFORMED.name, userid.encode(), value, time_ms)]
-
-    @staticmethod
-    def _update(state: State, userid: str, offset: int, columns: tuple[str | None, str | None]) -> bool:
-        """Keep the newest row; True unless a newer one is known. The same one goes out again after a crash."""
-        known = state.get((userid,))
-        if known is not None and known[0] > offset:
-            return False
-        state.put((userid,), [offset, *columns])
-        return True

@@ -21,6 +21,7 @@ from faust.types.tuples import ConsumerMessage, Message
 from pipeline.records import RecordBatch
 from pipeline.transport.fetching import fetch_promptly, look_again, next_batches
 from pipeline.transport.group import Member, seek_to_stable, stable_offsets
+from pipeline.transport.turns import Turns
 
 if TYPE_CHECKING:
     from pipeline.transport.app import BatchApp
@@ -53,7 +54,11 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
     async def on_start(self) -> None:
         """Connect."""
         await super().on_start()
-        fetch_promptly(self._ensure_consumer())
+        fetch_promptly(self._ensure_consumer(), self._turns())
+
+    def _turns(self) -> Turns:
+        ours = cast(BatchConsumer, self.consumer)
+        return Turns(ours.app.own_topics, ours.topics_in_hand, ours.app.tables_of_streams)
 
     async def _fetch_records(
         self,
@@ -65,10 +70,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         if not self.consumer.flow_active:
             return {}
         partitions = consumer.assignment() if active_partitions is None else active_partitions
-        ours = cast(BatchConsumer, self.consumer)
-        return await next_batches(
-            consumer, partitions, timeout or 0.0, max_records or 1, ours.app.own_topics, ours.topics_in_hand
-        )
+        return await next_batches(consumer, partitions, timeout or 0.0, max_records or 1, self._turns())
 
     def look_again(self) -> None:
         """A topic is no longer in hand; from any thread."""

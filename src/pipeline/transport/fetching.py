@@ -6,7 +6,8 @@ refused, aborted transactions and control batches are passed over, and a respons
 """
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Collection
+from math import inf
 from operator import attrgetter
 from typing import Any
 
@@ -15,6 +16,7 @@ from aiokafka.consumer.fetcher import READ_COMMITTED, Fetcher, FetchResult, Part
 from aiokafka.errors import ConsumerStoppedError, CorruptRecordException
 
 from pipeline.records import RecordBatch
+from pipeline.transport.turns import Turns, lookahead
 
 COLUMNS = [attrgetter(name) for name in ("offset", "timestamp", "key", "value")]
 
@@ -24,15 +26,18 @@ PART_WAIT_MS = 10
 """The same for a fetch that leaves out partitions of which something is still to be taken: they wait for its end."""
 TAKE_S = 0.005
 """How long a node is not asked again while something from it is to be taken, so that nothing need be left out."""
+HELD_S = 0.005
+"""How long is waited for a table's turn before looking again."""
+ANY_ORDER = Turns()
 
 
-def fetch_promptly(consumer: AIOKafkaConsumer) -> None:
+def fetch_promptly(consumer: AIOKafkaConsumer, turns: Turns = ANY_ORDER) -> None:
     """Keep a started consumer's partitions from waiting for each other; aiokafka's and Faust's own waits are longer."""
     fetcher = consumer._fetcher
     requests = fetcher._get_actions_per_node
 
     def prompt_requests(assignment: Any) -> Any:
-        fetcher._fetch_max_wait_ms = PART_WAIT_MS if fetcher._records else FETCH_WAIT_MS
+        fetcher._fetch_max_wait_ms = PART_WAIT_MS if fetcher._records or turns.is_asking(fetcher) else FETCH_WAIT_MS
         return requests(assignment)
 
     fetcher._get_actions_per_node = prompt_requests
@@ -44,19 +49,17 @@ async def next_batches(
     partitions: Collection[TopicPartition],
     timeout_s: float,
     most: int,
-    first: Collection[str] = (),
-    busy: Callable[[], Collection[str]] = tuple,
+    turns: Turns = ANY_ORDER,
 ) -> dict[TopicPartition, RecordBatch]:
     """{partition: what has been fetched of it}, of these partitions; waits up to `timeout_s` for something to come.
 
-    It ends with the Kafka record batch that brings it to `most` records in all; partitions take turns, those of the
-    topics `first` before all others. Nothing is taken of topics that are `busy` at that moment; `look_again` tells
-    that one no longer is. Raises what aiokafka's `getmany` would.
+    It ends with the Kafka record batch that brings it to `most` records in all; partitions take `turns`. `look_again`
+    tells that a topic is no longer busy. Raises what aiokafka's `getmany` would.
     """
     if consumer._closed or consumer._fetcher._closed:
         raise ConsumerStoppedError()
     with consumer._subscription.fetch_context():
-        return await _fetched(consumer._fetcher, partitions, timeout_s, most, first, busy)
+        return await _fetched(consumer._fetcher, partitions, timeout_s, most, turns)
 
 
 def look_again(consumer: AIOKafkaConsumer) -> None:
@@ -71,39 +74,43 @@ async def _fetched(
     partitions: Collection[TopicPartition],
     timeout_s: float,
     most: int,
-    first: Collection[str],
-    busy: Callable[[], Collection[str]],
+    turns: Turns,
 ) -> dict[TopicPartition, RecordBatch]:
     deadline = asyncio.get_running_loop().time() + timeout_s
     while True:
         if fetcher._subscriptions.reassignment_in_progress:
             await fetcher._subscriptions.wait_for_assignment()
-        taken = _taken(fetcher, partitions, most, first, busy())
+        taken, is_held = _taken(fetcher, partitions, most, turns)
         left_s = deadline - asyncio.get_running_loop().time()
         if taken or left_s <= 0:
             return taken
         waiter = fetcher._create_fetch_waiter()
-        done, _ = await asyncio.wait([waiter], timeout=left_s)
+        done, _ = await asyncio.wait([waiter], timeout=min(left_s, HELD_S) if is_held else left_s)
         if not done or fetcher._closed:
             waiter.cancel()
-            return {}
-        waiter.result()
+            if fetcher._closed or not is_held:
+                return {}
+        else:
+            waiter.result()
 
 
 def _taken(
     fetcher: Fetcher,
     partitions: Collection[TopicPartition],
     most: int,
-    first: Collection[str],
-    busy: Collection[str],
-) -> dict[TopicPartition, RecordBatch]:
+    turns: Turns,
+) -> tuple[dict[TopicPartition, RecordBatch], bool]:
+    """What may be taken now, and whether something has to wait for its turn."""
     taken: dict[TopicPartition, RecordBatch] = {}
-    for tp in sorted(fetcher._records, key=lambda tp: tp.topic not in first):  # else in the order of their arrival
+    is_held = False
+    for tp in turns.order(fetcher):
         if tp not in partitions:
             if not fetcher._subscriptions.is_assigned(tp):
                 del fetcher._records[tp]
             continue
-        if tp.topic in busy:
+        before_ms = turns.before_ms(fetcher, tp, taken)
+        if before_ms == -inf:
+            is_held = True
             continue
         found = fetcher._records[tp]
         if not isinstance(found, FetchResult):
@@ -113,16 +120,18 @@ def _taken(
             found.check_raise()
             continue
         try:
-            batch = take(found, tp, most)
+            batch = take(found, tp, most, before_ms)
         finally:
             if not found.has_more():
                 _drop(fetcher, tp)
+        is_held = is_held or found.has_more()
+        turns.note(fetcher, tp)
         if batch is not None:
             taken[tp] = batch
             most -= len(batch)
             if most <= 0:
                 break
-    return taken
+    return taken, is_held
 
 
 def _drop(fetcher: Fetcher, tp: TopicPartition) -> None:
@@ -131,15 +140,21 @@ def _drop(fetcher: Fetcher, tp: TopicPartition) -> None:
     fetcher._notify(fetcher._wait_consume_future)
 
 
-def take(result: FetchResult, tp: TopicPartition, most: int) -> RecordBatch | None:
-    """The next `most` records or a few more, and the position behind them; None where there is none."""
+def take(result: FetchResult, tp: TopicPartition, most: int, before_ms: float = inf) -> RecordBatch | None:
+    """The next `most` records or a few more, and the position behind them; None where there is none.
+
+    It ends before the first Kafka record batch that holds a time of `before_ms` or later.
+    """
     if not result.has_more() or not result.check_assignment(tp):
         return None
     fetched = result._partition_records
     fetched._records_iterator = None  # its own way out: a circle that would keep the bytes until the collector comes
     records: list[Any] = []
+    left = lookahead(result)
     try:
-        while len(records) < most and fetched._records.has_next():
+        while len(records) < most and left.has_next():
+            if before_ms < inf and not left.peek().is_control_batch and left.peek().max_timestamp >= before_ms:
+                break
             records += _next(fetched, tp)
     except CorruptRecordException:
         result._partition_records = None  # it is fetched again, from the position of before
