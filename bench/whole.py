@@ -86,9 +86,10 @@ class Whole:
         """What differs between the output topics and the recomputation from the sources."""
         settings, registry = self._settings, self._registry
         cuts = await verification.ends_of(settings, verification.SOURCE_STAGE)
-        sources, _, enriched = await verification.read_sources(settings, registry, cuts)
+        sources, _ = await verification.read_sources(settings, registry, cuts, set())
+        joins = await verification.check_joins(settings, registry, sources)
         rows, _ = expected(settings, sources, cuts)
-        wrong = [f"{enriched} enriched rows differ"] if enriched else []
+        wrong = [f"{joins.wrong} enriched rows differ"] if joins.wrong else []
         for topic in topics.OUTPUTS:
             found = last_rows(topic.name, await verification.decoded_rows(settings, registry, topic))
             wrong += differences(rows[topic.name], rows[topic.name], found)

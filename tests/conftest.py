@@ -15,7 +15,8 @@ from pipeline.provision import provision
 from pipeline.settings import Settings, load
 from pipeline.stack.cluster import Stack
 from pipeline.stack.ports import FREE_PORTS
-from pipeline.verify.run import Report, verify
+from pipeline.verify.report import Report
+from pipeline.verify.run import verify
 
 # how long an example takes says nothing on a busy machine
 hypothesis.settings.register_profile("untimed", deadline=None)

@@ -16,6 +16,14 @@ UNKNOWN_SCHEMA_ID = 987_654
 SALE_ID = 0
 """No id that MySQL gives: a poller without a position takes the keys in the topic for what has been sent."""
 VIEW = {"viewtime": 1, "userid": "User_1", "pageid": "Page_10"}
+USER = {
+    "registertime": 1,
+    "userid": "User_1",
+    "regionid": "Region_1",
+    "gender": "OTHER",
+    "interests": ["Game", "News"],
+    "contactinfo": {},
+}
 NO_TIME = dict.fromkeys(("customer_id", "province_id", "product_id", "region_id", "discount", "original_price")) | {
     "sale_id": SALE_ID,
     "sale_price": Decimal("1.10"),
@@ -39,13 +47,13 @@ class Bad:
 
 async def bad_records(registry: Registry, seed: int) -> Iterator[Bad]:
     """Endless bad records, every kind in turn; raises RegistryError when the registry is out of reach."""
-    view = (await registry.encoder(PAGEVIEW))(VIEW)
+    view, known_user = (await registry.encoder(PAGEVIEW))(VIEW), (await registry.encoder(USERS))(USER)
     sale = await registry.encoder(FLASH_SALES)
     sales = [NO_TIME, *(NO_TIME | columns for columns in (BEFORE_1970, AFTER_9998, TOO_LARGE))]
-    return _endless(view, [sale(columns) for columns in sales], seed)
+    return _endless(view, known_user, [sale(columns) for columns in sales], seed)
 
 
-def _endless(view: bytes, sales: list[bytes], seed: int) -> Iterator[Bad]:
+def _endless(view: bytes, known_user: bytes, sales: list[bytes], seed: int) -> Iterator[Bad]:
     random, user, sale_id = Random(f"poison/{seed}"), b"User_1", str(SALE_ID).encode()
     for kind in cycle(range(7 + len(sales))):
         match kind:
@@ -55,7 +63,7 @@ def _endless(view: bytes, sales: list[bytes], seed: int) -> Iterator[Bad]:
                 unknown = b"\0" + struct.pack(">I", UNKNOWN_SCHEMA_ID) + random.randbytes(3)
                 yield Bad(PAGEVIEW.name, user, unknown)
             case 2:
-                yield Bad(PAGEVIEW.name, None, view)
+                yield Bad(USERS.name, None, known_user)
             case 3:
                 yield Bad(PAGEVIEW.name, user, view + b"xx")
             case 4:

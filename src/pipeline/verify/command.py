@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.settings import settings
-from pipeline.verify.run import Report
+from pipeline.verify.report import Report
 
 SHOWN = 5
 
@@ -47,6 +47,10 @@ def show(report: Report, console: Console) -> None:
         f"{report.consumed:,} records consumed, {report.late:,} late, {report.dead_letters:,} dead letters, "
         f"{report.duplicates:,} duplicates in the enriched streams (each counted once)"
     )
+    if report.raced:
+        console.print(f"{report.raced:,} views were joined before a version of their user had reached the broker")
+    for name, count in report.not_compared.items():
+        console.print(f"[yellow]{count:,} of {name} not compared: retention has removed what they were made of")
     for name, o in report.outputs.items():
         for text in o.wrong[:SHOWN]:
             console.print(f"[red]{name} {text}", highlight=False)

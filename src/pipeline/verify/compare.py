@@ -12,7 +12,6 @@ from pipeline.codecs import Record
 from pipeline.verify.expected import Rows, row_key
 
 NULLS = (None, "", "null")
-COUNTS = ("count_view", "total_pageview", "total_sales_cents")
 
 
 def last_rows(topic: str, rows: Iterable[Record]) -> Rows:
@@ -38,20 +37,39 @@ def _equal(wanted: Record | None, row: Mapping[str, Any] | None) -> bool:
     return all(name in row and _same(value, row[name]) for name, value in wanted.items())
 
 
-def _between(low: Record | None, high: Record | None, row: Mapping[str, Any] | None) -> bool:
-    if _equal(low, row) or _equal(high, row):
+def _between(low: Record | None, high: Record | None, row: Mapping[str, Any] | None, seen: Iterable[Record]) -> bool:
+    """Whether a row may stand between two cuts: every column of it; `seen` are rows that it may have been between."""
+    if any(_equal(wanted, row) for wanted in (low, high, *seen)):
         return True
-    if row is None:
+    if row is None or seen:
+        return row is None and low is None
+    names = (low or high or {}).keys()
+    return all(name in row and _within(low and low[name], high and high[name], row[name]) for name in names)
+
+
+def _within(low: Any, high: Any, value: Any) -> bool:
+    """Whether a column lies between its values at both cuts, inclusive.
+
+    Without a first one it is below the second; without a second one, since its session was joined to another, above.
+    """
+    if _same(low, value) or _same(high, value):
+        return True
+    try:
+        return bool((low is None or low <= value) and (high is None or value <= high))
+    except TypeError:
         return False
-    bounds = [wanted[name] for wanted in (low, high) if wanted for name in COUNTS if name in wanted]
-    shown = [row[name] for name in COUNTS if name in row]
-    if not shown:  # a user: any version between the cuts will do, and both cuts know the user or will
-        return True
-    return bool((min(bounds) if low else 0) <= shown[0] <= max(bounds))
 
 
-def differences(low: Rows, high: Rows, found: Mapping[tuple[Any, ...], Mapping[str, Any]]) -> list[str]:
-    """A sentence for every key whose row is not what it has to be."""
+def differences(
+    low: Rows,
+    high: Rows,
+    found: Mapping[tuple[Any, ...], Mapping[str, Any]],
+    between: Mapping[tuple[Any, ...], Iterable[Record]] | None = None,
+) -> list[str]:
+    """A sentence for every key whose row is not what it has to be.
+
+    `between` are the rows that a key may have had between the cuts, where they neither rise nor fall.
+    """
     wrong = []
     for key in sorted(low.keys() | high.keys() | found.keys()):
         before, after, row = low.get(key), high.get(key), found.get(key)
@@ -59,7 +77,7 @@ def differences(low: Rows, high: Rows, found: Mapping[tuple[Any, ...], Mapping[s
             wrong.append(f"{key}: not expected, found {_show(row)}")
         elif before == after and not _equal(before, row):
             wrong.append(f"{key}: expected {_show(before)}, found {_show(row, before)}")
-        elif before != after and not _between(before, after, row):
+        elif before != after and not _between(before, after, row, (between or {}).get(key, ())):
             wrong.append(f"{key}: expected between {_show(before)} and {_show(after)}, found {_show(row, after)}")
     return wrong
 

@@ -3,8 +3,8 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import TopicPartition
@@ -19,65 +19,23 @@ from pipeline.settings import Settings
 from pipeline.topics import Topic
 from pipeline.verify import source_side
 from pipeline.verify.compare import differences, last_rows
-from pipeline.verify.expected import Rows, Sources, check_sales, check_views, expected
-from pipeline.verify.source_side import Cut, Read
+from pipeline.verify.expected import Rows, Sources, expected, users_between
+from pipeline.verify.joins import JoinReport, check_sales, check_views
+from pipeline.verify.report import OutputReport, Report
+from pipeline.verify.retention import Retention, removed_until_ms
+from pipeline.verify.source_side import Cut, Enriched, Origin, Read, SourceRecord
 
+Letters = set[tuple[str, int, int]]
+"""(topic, partition, offset) of dead letters."""
 POLL_S = 0.5
 PINOT_LIMIT = 1_000_000
 SOURCE_STAGE = (topics.PAGEVIEW, topics.USERS, topics.FLASH_SALES)
+ENRICHED_STAGE = (topics.EXTENDED_PAGEVIEWS, topics.EXTENDED_FLASHSALES)
 LATER_STAGES = (
     (topics.PAGEVIEW_BY_USER,),
-    (topics.EXTENDED_PAGEVIEWS, topics.EXTENDED_FLASHSALES),
+    ENRICHED_STAGE,
     (topics.PAGEVIEW_PARTIALS, topics.FLASHSALE_PARTIALS),
 )
-
-
-@dataclass(slots=True)
-class OutputReport:
-    """One output: number of rows expected, in the topic, in Pinot; what differs, as sentences."""
-
-    expected: int
-    topic: int = 0
-    pinot: int = 0
-    wrong: list[str] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Report:
-    """The result of a verification."""
-
-    outputs: dict[str, OutputReport]
-    consumed: int
-    late: int
-    dead_letters: int
-    enriched_differences: int
-    dead_letter_differences: int
-    duplicates: int
-
-    @property
-    def ok(self) -> bool:
-        """No difference anywhere."""
-        return (
-            not any(output.wrong for output in self.outputs.values())
-            and self.enriched_differences == 0
-            and self.dead_letter_differences == 0
-        )
-
-    def as_json(self) -> dict[str, Any]:
-        """The contract of `pipeline verify --json`."""
-        return {
-            "ok": self.ok,
-            "outputs": {
-                name: {"expected": o.expected, "topic": o.topic, "pinot": o.pinot, "differences": len(o.wrong)}
-                for name, o in self.outputs.items()
-            },
-            "consumed": self.consumed,
-            "late": self.late,
-            "dead_letters": self.dead_letters,
-            "enriched_differences": self.enriched_differences,
-            "dead_letter_differences": self.dead_letter_differences,
-            "enriched_duplicates": self.duplicates,
-        }
 
 
 @dataclass(slots=True)
@@ -89,7 +47,15 @@ class Bounds:
     late: int
     reads: dict[str, Read]
     sources: Sources
-    enriched_differences: int
+    joins: JoinReport
+    retention: Retention
+    users_between: dict[tuple[Any, ...], list[Record]]
+
+    def differences(self, settings: Settings, topic: Topic, found: Rows, *, in_topic: bool) -> list[str]:
+        """A sentence for every key of an output whose row is not what it has to be."""
+        rows = self.low[topic.name], self.high[topic.name], found
+        low, high, found = self.retention.comparable(settings, topic, rows, in_topic=in_topic)
+        return differences(low, high, found, self.users_between if topic is topics.USER_TRANSFORMED else None)
 
 
 async def verify(settings: Settings, timeout_s: float) -> Report:
@@ -105,40 +71,71 @@ async def verify(settings: Settings, timeout_s: float) -> Report:
     }
     all_letters = await _dead_letters(settings, registry)
     letters = {letter for letter in all_letters if letter[0] in low_cuts}
-    bounds = await _bounds(settings, registry, low_cuts, deadline)
+    bounds = await _bounds(settings, registry, low_cuts, all_letters, deadline)
     outputs = {}
-    for name in found:
-        wrong = differences(bounds.low[name], bounds.high[name], found[name])
-        outputs[name] = OutputReport(len(bounds.high[name]), len(found[name]), 0, [f"topic: {text}" for text in wrong])
-    bounds = await _compare_pinot(settings, registry, low_cuts, bounds, outputs, deadline)
+    for topic in topics.OUTPUTS:
+        wrong = bounds.differences(settings, topic, found[topic.name], in_topic=True)
+        wrong = [f"topic: {text}" for text in wrong]
+        outputs[topic.name] = OutputReport(len(bounds.high[topic.name]), len(found[topic.name]), 0, wrong)
+    not_compared = {name: count for name, count in bounds.retention.left_out.items() if count}
+    bounds = await _compare_pinot(settings, registry, low_cuts, bounds, outputs, all_letters, deadline)
     bad = {(name, *origin) for name, read in bounds.reads.items() for origin in read.bad}
     bad_before = {(name, p, o) for name, p, o in bad if o < low_cuts[name].get(p, 0)}
+    kept = await _begins(settings, (*SOURCE_STAGE, topics.DEAD_LETTERS))
+    missing_letters = set() if any(kept[topics.DEAD_LETTERS.name].values()) else bad_before - letters
+    unjustified = {(name, p, o) for name, p, o in letters - bad if o >= kept[name].get(p, 0)}
+    if bounds.joins.unknown:
+        not_compared["views joined with a user of long ago"] = bounds.joins.unknown
     return Report(
         outputs=outputs,
         consumed=sum(read.consumed for read in bounds.reads.values()),
         late=bounds.late,
         dead_letters=len(all_letters),
-        enriched_differences=bounds.enriched_differences,
-        dead_letter_differences=len(bad_before - letters) + len(letters - bad),
+        enriched_differences=bounds.joins.wrong,
+        dead_letter_differences=len(missing_letters) + len(unjustified),
         duplicates=bounds.sources.enriched_views.duplicates + bounds.sources.enriched_sales.duplicates,
+        raced=bounds.joins.raced,
+        not_compared=not_compared,
     )
 
 
-async def _bounds(settings: Settings, registry: Registry, low_cuts: dict[str, Cut], deadline: float) -> Bounds:
+async def _bounds(
+    settings: Settings, registry: Registry, low_cuts: dict[str, Cut], letters: Letters, deadline: float
+) -> Bounds:
     """Read the sources as they are now, wait until they have been enriched, and recompute at both cuts."""
     high_cuts = await ends_of(settings, SOURCE_STAGE)
     await _caught_up(settings, high_cuts, deadline)
     await _caught_up(settings, await ends_of(settings, LATER_STAGES[0]), deadline)
-    sources, reads, enriched_differences = await read_sources(settings, registry, high_cuts)
+    begins = await _begins(settings, (*SOURCE_STAGE, *ENRICHED_STAGE, *topics.OUTPUTS))
+    sources, reads = await read_sources(settings, registry, high_cuts, letters)
+    retention = _without_removed(sources, begins)
+    joins = await check_joins(settings, registry, sources, users_removed=retention.users_removed)
     low, late = expected(settings, sources, low_cuts)
     high = low if low_cuts == high_cuts else expected(settings, sources, high_cuts)[0]
-    return Bounds(low, high, late, reads, sources, enriched_differences)
+    between = users_between(sources.users, low_cuts[topics.USERS.name], high_cuts[topics.USERS.name])
+    return Bounds(low, high, late, reads, sources, joins, retention, between)
+
+
+async def check_joins(
+    settings: Settings, registry: Registry, sources: Sources, *, users_removed: bool = False
+) -> JoinReport:
+    """The enriched rows held against the source records and all versions of the tables."""
+    pages, regions, products = [
+        (await source_side.references(settings, registry, topic))[0]
+        for topic in (topics.PAGES, topics.REGION, topics.PRODUCT)
+    ]
+    joins = check_views(settings, sources, pages, regions, users_removed=users_removed)
+    joins.wrong += check_sales(sources, products, regions)
+    return joins
 
 
 async def read_sources(
-    settings: Settings, registry: Registry, cuts: dict[str, Cut]
-) -> tuple[Sources, dict[str, Read], int]:
-    """What lies in the source topics before `cuts`, how it was read, and how many enriched rows are wrong."""
+    settings: Settings, registry: Registry, cuts: dict[str, Cut], letters: Letters
+) -> tuple[Sources, dict[str, Read]]:
+    """What lies in the source topics before `cuts`, and how it was read.
+
+    A large record is a bad one if there is a letter about it: what becomes of it may be too large for a message.
+    """
     reads = {
         topic.name: await source_side.read(settings, registry, topic, table=topic is topics.USERS, cut=cuts[topic.name])
         for topic in SOURCE_STAGE
@@ -146,18 +143,63 @@ async def read_sources(
     views, users, sales = (reads[topic.name] for topic in SOURCE_STAGE)
     source_side.reject(users, source_side.good_user)
     source_side.reject(sales, source_side.good_sale)
-    sources = Sources(
+    for name, found in reads.items():
+        refused = {origin for origin in found.large if (name, *origin) in letters}
+        source_side.reject(found, lambda record, refused=refused: (record.partition, record.offset) not in refused)  # type: ignore[misc]
+    return Sources(
         {(r.partition, r.offset): r for r in views.records},
         {(r.partition, r.offset): r for r in sales.records},
         users.records,
         await source_side.enriched(settings, registry, topics.EXTENDED_PAGEVIEWS, cuts[topics.PAGEVIEW.name]),
         await source_side.enriched(settings, registry, topics.EXTENDED_FLASHSALES, cuts[topics.FLASH_SALES.name]),
+    ), reads
+
+
+def _without_removed(sources: Sources, begins: dict[str, Cut]) -> Retention:
+    """What retention has removed; rows are dropped of which either the source or the enriched record is gone."""
+    views, sales = (
+        _dropped(records, enriched, time_ms, begins[source.name], begins[joined.name])
+        for records, enriched, time_ms, source, joined in (
+            (sources.views, sources.enriched_views, _view_time, topics.PAGEVIEW, topics.EXTENDED_PAGEVIEWS),
+            (sources.sales, sources.enriched_sales, _sale_time, topics.FLASH_SALES, topics.EXTENDED_FLASHSALES),
+        )
     )
-    pages, regions, products = [
-        (await source_side.references(settings, registry, topic))[0]
-        for topic in (topics.PAGES, topics.REGION, topics.PRODUCT)
-    ]
-    return sources, reads, check_views(sources, pages, regions) + check_sales(sources, products, regions)
+    removed = frozenset(topic.name for topic in topics.OUTPUTS if any(begins[topic.name].values()))
+    return Retention(views, sales, any(begins[topics.USERS.name].values()), removed)
+
+
+def _dropped(
+    records: dict[Origin, SourceRecord],
+    enriched: Enriched,
+    time_ms: Callable[[SourceRecord], int],
+    source_begins: Cut,
+    enriched_begins: Cut,
+) -> float:
+    """Drop what has lost its partner; returns the time up to which events may have been removed."""
+    rows = enriched.rows
+    joined = removed_until_ms(((p, row["event_time_ms"]) for p, row in rows.values()), enriched_begins)
+    read = removed_until_ms(((p, time_ms(record)) for (p, _), record in records.items()), source_begins)
+    for origin in [(p, offset) for p, offset in rows if offset < source_begins.get(p, 0)]:
+        del rows[origin]
+    for origin in [o for o, record in records.items() if o not in rows and time_ms(record) <= joined]:
+        del records[origin]
+    return max(joined, read)
+
+
+def _view_time(record: SourceRecord) -> int:
+    return record.time_ms
+
+
+def _sale_time(record: SourceRecord) -> int:
+    return source_side.sale_time(record.value or {"sale_datetime": None}) or 0
+
+
+async def _begins(settings: Settings, stage: Iterable[Topic]) -> dict[str, Cut]:
+    """The oldest offsets kept: {topic: {partition: offset}}; above 0 where retention has removed records."""
+    begins: dict[str, Cut] = {topic.name: {} for topic in stage}
+    for tp, (begin, _) in (await reading.offsets(settings, begins)).items():
+        begins[tp.topic][tp.partition] = begin
+    return begins
 
 
 async def ends_of(settings: Settings, stage: Iterable[Topic]) -> dict[str, Cut]:
@@ -209,7 +251,7 @@ async def decoded_rows(settings: Settings, registry: Registry, topic: Topic) -> 
     return rows
 
 
-async def _dead_letters(settings: Settings, registry: Registry) -> set[tuple[str, int, int]]:
+async def _dead_letters(settings: Settings, registry: Registry) -> Letters:
     rows = await decoded_rows(settings, registry, topics.DEAD_LETTERS)
     return {(row["topic"], row["partition"], row["offset"]) for row in rows}
 
@@ -220,6 +262,7 @@ async def _compare_pinot(
     low_cuts: dict[str, Cut],
     bounds: Bounds,
     outputs: dict[str, OutputReport],
+    letters: Letters,
     deadline: float,
 ) -> Bounds:
     """Pinot follows the topics a moment later: what differs is looked at again until the deadline."""
@@ -228,8 +271,12 @@ async def _compare_pinot(
     while True:
         tables = {name: last_rows(name, await asyncio.to_thread(_select_all, pinot, name)) for name in waiting}
         if await ends_of(settings, SOURCE_STAGE) != low_cuts:
-            bounds = await _bounds(settings, registry, low_cuts, deadline)
-        wrong = {name: differences(bounds.low[name], bounds.high[name], table) for name, table in tables.items()}
+            bounds = await _bounds(settings, registry, low_cuts, letters, deadline)
+        wrong = {
+            topic.name: bounds.differences(settings, topic, tables[topic.name], in_topic=False)
+            for topic in topics.OUTPUTS
+            if topic.name in tables
+        }
         for name, table in tables.items():
             outputs[name].pinot = len(table)
         waiting = [name for name in waiting if wrong[name]]

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any
 
 from pipeline.codecs import Decoder, Record, fields
@@ -18,6 +18,13 @@ from pipeline.topics import Topic
 
 Origin = tuple[int, int]
 Cut = dict[int, int]
+
+CENT = Decimal("0.01")
+EXACT = Context(prec=200)
+MOST_BYTES = 512 * 1024
+"""A larger value is a dead letter."""
+LARGE_BYTES = 64 * 1024
+"""A key or value larger than this may be one, too: what becomes of it may be too large for a message."""
 
 
 class Row(Mapping[str, Any]):
@@ -42,12 +49,12 @@ class Row(Mapping[str, Any]):
 
 @dataclass(slots=True)
 class SourceRecord:
-    """A record as it lies in its topic; `value` is None for a tombstone."""
+    """A record as it lies in its topic; `value` is None for a tombstone, `key` where there is none, or no text."""
 
     partition: int
     offset: int
     time_ms: int
-    key: str
+    key: str | None
     value: Row | None
 
 
@@ -57,13 +64,17 @@ class Read:
 
     records: list[SourceRecord] = field(default_factory=list)
     bad: set[Origin] = field(default_factory=set)
+    large: set[Origin] = field(default_factory=set)
     consumed: int = 0
 
 
 async def read(
     settings: Settings, registry: Registry, topic: Topic, *, table: bool = False, cut: Cut | None = None
 ) -> Read:
-    """Read a whole topic, or what lies below a cut; a null value is good only where the topic is a table's."""
+    """Read a whole topic, or what lies below a cut.
+
+    Where the topic is a table's a null value is good, and a key that is null or no text is bad; else the other way.
+    """
     assert topic.schema is not None
     decode = Decoder(topic.schema)
     columns = {name: index for index, name in enumerate(fields(topic.schema))}
@@ -74,18 +85,31 @@ async def read(
             if cut is not None and record.offset >= cut.get(record.partition, 0):
                 continue
             found.consumed += 1
+            origin = record.partition, record.offset
             try:
-                if not record.key:
-                    raise BadRecord("null key")
                 if not good_time(record.timestamp):
                     raise BadRecord("no time of an event")
+                if record.value is not None and len(record.value) > MOST_BYTES:
+                    raise BadRecord("too large")
                 value = None if table and record.value is None else Row(columns, decode(record.value))
-                key = sys.intern(record.key.decode("utf-8"))
-            except (BadRecord, UnicodeDecodeError):
-                found.bad.add((record.partition, record.offset))
+                key = _text(record.key)
+                if table and key is None:
+                    raise BadRecord("no key")
+            except BadRecord:
+                found.bad.add(origin)
                 continue
+            if max(len(record.key or b""), len(record.value or b"")) > LARGE_BYTES:
+                found.large.add(origin)
             found.records.append(SourceRecord(record.partition, record.offset, record.timestamp, key, value))
     return found
+
+
+def _text(key: bytes | None) -> str | None:
+    """A key as text, None where it is null or no text."""
+    try:
+        return None if key is None else sys.intern(key.decode("utf-8"))
+    except UnicodeDecodeError:
+        return None
 
 
 def reject(found: Read, good: Callable[[SourceRecord], bool]) -> None:
@@ -121,9 +145,11 @@ def good_sale(record: SourceRecord) -> bool:
 
 
 def sale_amount(sale: Mapping[str, Any]) -> Decimal | None:
-    """sale_price * quantity, exact."""
+    """sale_price * quantity; what is finer than a cent is rounded half up, sale by sale."""
     price, quantity = sale["sale_price"], sale["quantity"]
-    return None if price is None or quantity is None else Decimal(price) * quantity
+    if price is None or quantity is None:
+        return None
+    return Decimal(price * quantity).quantize(CENT, ROUND_HALF_UP, EXACT)
 
 
 @dataclass(slots=True)
@@ -146,7 +172,7 @@ async def references(settings: Settings, registry: Registry, topic: Topic) -> tu
     found = await read(settings, registry, topic, table=True)
     rows: dict[str, list[Row]] = defaultdict(list)
     for record in found.records:
-        if record.value is not None and record.value not in rows[record.key]:
+        if record.key is not None and record.value is not None and record.value not in rows[record.key]:
             rows[record.key].append(record.value)
     return References(dict(rows)), len(found.bad)
 
