@@ -31,6 +31,7 @@ def chosen(given: str, known: dict[str, object], option: str) -> tuple[str, ...]
 @click.option("--keys", default=10_000, show_default=True, type=click.IntRange(1), help="Distinct users.")
 @click.option("--groups", default=0, show_default=True, help="Distinct page groups; 0: the application's five.")
 @click.option("--hours", default=12, show_default=True, type=click.IntRange(1, 22), help="Span of event time.")
+@click.option("--bad-every", default=0, help="One view in so many is undecodable (workload e alone); 0: none.")
 @click.option("--repeats", default=3, show_default=True, type=click.IntRange(1), help="Runs of each program.")
 @click.option("--guarantee", default="both", type=click.Choice(["both", "exactly_once", "at_least_once"]))
 @click.option("--commit-interval-ms", default=1_000, show_default=True, help="Of every program.")
@@ -47,6 +48,7 @@ def command(
     keys: int,
     groups: int,
     hours: int,
+    bad_every: int,
     repeats: int,
     guarantee: str,
     commit_interval_ms: int,
@@ -76,7 +78,12 @@ def command(
             groups,
             hours,
             tuple(shlex.split(prefix)),
+            bad_every=bad_every,
         )
+        if bad_every and plan.workloads != ("e",):
+            raise SettingError(
+                f"--bad-every is {bad_every}, but is for --workloads e alone: the others expect all views"
+            )
         result = as_json(measure(plan, console), plan)
     else:
         result = json.loads(source.read_text())

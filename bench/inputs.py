@@ -22,6 +22,7 @@ from pipeline.transport.outbox import partition_for
 BATCH_BYTES = 64 * 1024
 IN_FLIGHT = 64
 CHUNK = 100_000
+BAD = b"\1 no record of the registry's wire format"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,8 @@ class Shape:
 
     `keys` are distinct users (the records' keys), `groups` distinct page groups (0: those of the application's
     reference rows), `hours` the span of event time, `disorder_ms` how far a view's event time may lie before that of
-    an earlier record, exclusive. `start_ms` is the first event time possible, a full hour.
+    an earlier record, exclusive. `start_ms` is the first event time possible, a full hour. One view in
+    `bad_every` cannot be decoded (0: none).
     """
 
     records: int
@@ -40,6 +42,7 @@ class Shape:
     disorder_ms: int = 5_000
     seed: int = 1
     start_ms: int = 0
+    bad_every: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +113,8 @@ def encoded(views: Views, count: int, shape: Shape, schema_id: int) -> Iterator[
     viewtime = VIEWTIME_FIRST
     for place in range(count):
         user = views.users[place]
-        yield user, header + zigzag(viewtime) + users[user] + pages[views.pages[place]]
+        bad = shape.bad_every and place % shape.bad_every == shape.bad_every - 1
+        yield user, BAD if bad else header + zigzag(viewtime) + users[user] + pages[views.pages[place]]
         viewtime += VIEWTIME_STEP
 
 

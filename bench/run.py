@@ -56,6 +56,7 @@ class Plan:
     hours: int
     prefix: tuple[str, ...] = ()
     workers: int = 1
+    bad_every: int = 0
 
     def guarantees(self, program: Program) -> list[str]:
         """Those of the program that were asked for."""
@@ -93,7 +94,9 @@ class Bench:
         self.plan = plan
         self.console = console
         start_ms = now_ms() // HOUR_MS * HOUR_MS - (plan.hours + 1) * HOUR_MS
-        self.shape = Shape(plan.records, plan.keys, plan.groups, plan.hours, start_ms=start_ms)
+        self.shape = Shape(
+            plan.records, plan.keys, plan.groups, plan.hours, start_ms=start_ms, bad_every=plan.bad_every
+        )
         self.pages = page_catalogue(self.shape)
         self.views: Views = generate(self.shape)
         self.inputs: dict[int, Topic] = {}
