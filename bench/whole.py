@@ -86,7 +86,7 @@ class Whole:
         """What differs between the output topics and the recomputation from the sources."""
         settings, registry = self._settings, self._registry
         cuts = await verification.ends_of(settings, verification.SOURCE_STAGE)
-        sources, _ = await verification.read_sources(settings, registry, cuts, set())
+        sources, _ = await verification.read_sources(settings, registry, cuts, {})
         joins = await verification.check_joins(settings, registry, sources)
         rows, _ = expected(settings, sources, cuts)
         wrong = [f"{joins.wrong} enriched rows differ"] if joins.wrong else []

@@ -38,7 +38,6 @@ async def poison(application: Application) -> int:
     bad = [
         (topics.PAGEVIEW, b"User_1", os.urandom(40).replace(b"\0", b"\1"), None),
         (topics.PAGEVIEW, b"User_1", b"\0" + struct.pack(">I", 987_654) + b"abc", None),
-        (topics.PAGEVIEW, None, view, None),
         (topics.PAGEVIEW, b"User_1", view + b"xx", None),
         (topics.PAGEVIEW, b"User_1", None, None),
         (topics.PAGEVIEW, b"User_1", view, -5),
@@ -52,6 +51,7 @@ async def poison(application: Application) -> int:
             await producer.send(topics.PAGEVIEW.name, view, b"User_1")
             # keyed by something else, as Kafka Connect's Datagen does; and a user and a page that nobody knows
             await producer.send(topics.PAGEVIEW.name, view, b"1")
+            await producer.send(topics.PAGEVIEW.name, view, None)
         unknown = (await registry.encoder(topics.PAGEVIEW))({**VIEW, "userid": "User_?", "pageid": "Page_?"})
         await producer.send(topics.PAGEVIEW.name, unknown, b"User_?")
     return len(bad)

@@ -25,8 +25,9 @@ from pipeline.verify.report import OutputReport, Report
 from pipeline.verify.retention import Retention, removed_until_ms
 from pipeline.verify.source_side import Cut, Enriched, Origin, Read, SourceRecord
 
-Letters = set[tuple[str, int, int]]
-"""(topic, partition, offset) of dead letters."""
+Letters = dict[tuple[str, int, int], str]
+"""Reasons of dead letters by (topic, partition, offset)."""
+UNKNOWN_ID = "unknown schema id"
 POLL_S = 0.5
 PINOT_LIMIT = 1_000_000
 SOURCE_STAGE = (topics.PAGEVIEW, topics.USERS, topics.FLASH_SALES)
@@ -134,7 +135,8 @@ async def read_sources(
 ) -> tuple[Sources, dict[str, Read]]:
     """What lies in the source topics before `cuts`, and how it was read.
 
-    A large record is a bad one if there is a letter about it: what becomes of it may be too large for a message.
+    A large record is a bad one if there is a letter about it: what becomes of it may be too large for a message. So is
+    one whose schema was not known then: the registry may have learned it since.
     """
     reads = {
         topic.name: await source_side.read(settings, registry, topic, table=topic is topics.USERS, cut=cuts[topic.name])
@@ -144,7 +146,10 @@ async def read_sources(
     source_side.reject(users, source_side.good_user)
     source_side.reject(sales, source_side.good_sale)
     for name, found in reads.items():
-        refused = {origin for origin in found.large if (name, *origin) in letters}
+        refused = {
+            (p, o) for (topic, p, o), reason in letters.items() if topic == name and reason.startswith(UNKNOWN_ID)
+        }
+        refused |= {origin for origin in found.large if (name, *origin) in letters}
         source_side.reject(found, lambda record, refused=refused: (record.partition, record.offset) not in refused)  # type: ignore[misc]
     return Sources(
         {(r.partition, r.offset): r for r in views.records},
@@ -253,7 +258,7 @@ async def decoded_rows(settings: Settings, registry: Registry, topic: Topic) -> 
 
 async def _dead_letters(settings: Settings, registry: Registry) -> Letters:
     rows = await decoded_rows(settings, registry, topics.DEAD_LETTERS)
-    return {(row["topic"], row["partition"], row["offset"]) for row in rows}
+    return {(row["topic"], row["partition"], row["offset"]): row["reason"] for row in rows}
 
 
 async def _compare_pinot(
