@@ -29,7 +29,7 @@ class Versions:
         self._state = state
         self._kept_ms = kept_ms
         self._table_time_ms = BEGINNING
-        self._none = (BEGINNING, *[None] * columns)
+        self._none = (BEGINNING, *[None] * columns, BEGINNING)
         self._older: dict[str, list[tuple[int, int]]] = {}
         self._last: dict[str, int] = {}
         self._closing = FirstClosing()
@@ -71,12 +71,18 @@ class Versions:
         insort(self._older.setdefault(key, []), (time_ms, offset))
 
     def as_of(self, keys: Sequence[str], times_ms: Sequence[int]) -> list[Sequence[Any]]:
-        """For each key the version of that time, its columns at the places 1, 2, ...; nulls where there is none."""
+        """For each key the version of that time, its columns at the places 1, 2, ...; nulls where there is none.
+
+        `keys` and `times_ms` are of equal length, at least 1.
+        """
         rows, none = self._state.rows, self._none
-        newest = [rows.get((key,), none) for key in keys]
+        newest = {key: rows.get((key,), none) for key in set(keys)}
+        earliest_ms = min(times_ms)
+        if all(row[-1] <= earliest_ms for row in newest.values()):
+            return [newest[key] for key in keys]
         return [
-            row if row[-1] is None or row[-1] <= time_ms else self._before(key, time_ms)
-            for key, time_ms, row in zip(keys, times_ms, newest, strict=True)
+            row if row[-1] <= time_ms else self._before(key, time_ms)
+            for key, time_ms, row in zip(keys, times_ms, map(newest.__getitem__, keys), strict=True)
         ]
 
     def _before(self, key: str, time_ms: int) -> Sequence[Any]:
