@@ -35,7 +35,7 @@ def kept(total: int) -> Whole:
 def in_units(total: int, scale: int) -> float:
     """10**-scale as often as `total` says, as a double; infinite where doubles end."""
     try:
-        return total / 10**scale
+        return float(total / 10**scale)
     except OverflowError:
         return inf if total > 0 else -inf
 
