@@ -80,11 +80,16 @@ def check_event_time(where: str, topic: Topic, columns: Columns) -> None:
     name, pattern = topic.event_time, topic.event_time_format
     if name is None:
         if pattern is not None:
-            raise SettingError(f"{where}: topic {topic.name} has an event_time_format, but no event_time to read by it")
+            raise SettingError(
+                f"{where}: topic {topic.name} has an event_time_format, so event_time must name its column"
+            )
         return
     kind = _column(where, f"event_time of topic {topic.name}", name, columns)
     if pattern is not None:
-        event_time_format(pattern)
+        try:
+            event_time_format(pattern)
+        except SettingError as error:
+            raise SettingError(f"{where}, topic {topic.name}: {error}") from None
         if kind.family != "string" or kind.name != "string":
             raise SettingError(
                 f"{where}: event_time {name} of topic {topic.name} is of type {kind.name}, but must be string, "

@@ -46,16 +46,20 @@ class EventTimeFormat:
         while place < len(pattern):
             token = TOKEN.match(pattern, place)
             if token is None:
-                raise SettingError(f"event time format {pattern!r} has an apostrophe without its second one")
+                raise SettingError(f"event time format {pattern!r} has an apostrophe, which must have a second one")
             parts.append(self._part(token))
             place = token.end()
         try:
             self._regex = re.compile("".join(parts))
         except re.error:
-            raise SettingError(f"event time format {pattern!r} has a part of the time twice") from None
+            raise SettingError(
+                f"event time format {pattern!r} has a part of the time twice, but must have each once"
+            ) from None
         missing = {"year", "month", "day"} - self._regex.groupindex.keys()
         if missing:
-            raise SettingError(f"event time format {pattern!r} has no {' and no '.join(sorted(missing))}")
+            raise SettingError(
+                f"event time format {pattern!r} has no {' and no '.join(sorted(missing))}, but must have them"
+            )
 
     def _part(self, token: re.Match[str]) -> str:
         letters, quoted = token["letters"], token["quoted"]

@@ -1,7 +1,10 @@
 """Shared by the tests of declarations: topics with columns of all types, and topologies run over records of theirs."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
+
+from hypothesis import strategies as st
 
 from pipeline.codecs import Record
 from pipeline.runner.cases import actual
@@ -43,6 +46,38 @@ COMPOUND: dict[str, Any] = {
     "either": ["null", "string", "long"],
 }
 COLUMNS = {**SCALARS, **COMPOUND}
+
+DATES = st.dates()
+MOMENTS = st.datetimes(min_value=datetime(1, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+NAIVE = st.datetimes()
+
+
+def whole_ms(moment: Any) -> Any:
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "s": st.text(),
+    "i": st.integers(-(1 << 31), (1 << 31) - 1),
+    "l": st.integers(-(1 << 63), (1 << 63) - 1),
+    "f": st.floats(width=32, allow_nan=False),
+    "d": st.floats(allow_nan=False),
+    "b": st.booleans(),
+    "raw": st.binary(max_size=12),
+    "dec": st.decimals(places=2, allow_nan=False, allow_infinity=False, min_value=-(10**40), max_value=10**40),
+    "fdec": st.decimals(places=3, allow_nan=False, allow_infinity=False),
+    "u": st.uuids(),
+    "day": DATES,
+    "tms": st.times().map(whole_ms),
+    "tus": st.times(),
+    "ms": MOMENTS.map(whole_ms),
+    "us": MOMENTS,
+    "lms": NAIVE.map(whole_ms),
+    "lus": NAIVE,
+    "e": st.sampled_from(["RED", "GREEN"]),
+    "x": st.binary(min_size=4, max_size=4),
+}
+"""Values of each scalar column, all of them."""
 
 
 def topic(columns: Mapping[str, Any] = COLUMNS, **settings: Any) -> Topic:

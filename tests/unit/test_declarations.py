@@ -260,7 +260,7 @@ def test_an_event_time_is_a_long_or_a_timestamp_or_refused(name: str) -> None:
             {"event_time": "s", "event_time_format": "yyyy-QQ"},
             "event time format 'yyyy-QQ' has QQ, but must be made of",
         ),
-        ({"event_time_format": "yyyyMMdd"}, "has an event_time_format, but no event_time to read by it"),
+        ({"event_time_format": "yyyyMMdd"}, "has an event_time_format, so event_time must name its column"),
     ],
 )
 def test_a_format_of_event_times_needs_a_text(settings: dict[str, str], sentence: str) -> None:
