@@ -118,7 +118,9 @@ class Settings(BaseSettings):
     hopping_size_ms: int = Field(HOUR_MS, ge=1, description="Size of the hopping windows.")
     hopping_advance_ms: int = Field(30 * MINUTE_MS, ge=1, description="Advance of the hopping windows.")
     session_gap_ms: int = Field(15 * MINUTE_MS, ge=1, description="Inactivity gap that ends a session.")
-    grace_ms: int | None = Field(None, ge=0, description="Grace for late records; none: max(24 h - size, 0).")
+    grace_ms: int | None = Field(
+        None, ge=0, description="Grace for late records; none: max(24 h - size, 0), a session's size being its gap."
+    )
 
     join_history_ms: int = Field(
         DAY_MS, ge=0, description="How long a user's former rows are kept for views of their time, behind stream time."

@@ -34,7 +34,8 @@ class Topic:
     """One topic. `retention_ms` is None for compacted topics.
 
     `schema` is the name of a packaged Avro schema or the schema itself; None for internal topics. `event_time` names
-    the column that holds the event time (epoch milliseconds, or Avro's timestamp-millis); None: the record's own.
+    the column that holds the event time (epoch milliseconds in a long, one of Avro's timestamps, or a text in
+    `event_time_format`, see event_times.py); None: the record's own.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Topic:
     event_time: str | None = None
     retention_ms: int | None = 7 * DAY_MS
     config: dict[str, str] = field(default_factory=dict)
+    event_time_format: str | None = None
 
     @property
     def subject(self) -> str:

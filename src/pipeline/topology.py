@@ -7,12 +7,13 @@
         Aggregation(USERS, Aggregate("per_region", "regionid", Count("USER_COUNT"), "USERS_PER_REGION", Unwindowed())),
     )
 
-The output's topic and Avro schema follow from the aggregate. `pipeline test-runner --topology MODULE` feeds golden
-cases through it; `create_app` makes the Faust application that runs it on a cluster.
+The output's topic and Avro schema follow from the aggregate and the source's schema. What cannot work is refused when
+the topology is built (see declarations.py). `pipeline test-runner --topology MODULE` feeds golden cases through it;
+`create_app` makes the Faust application that runs it on a cluster.
 """
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from pipeline.agents.aggregation import Fold, Merge
@@ -20,6 +21,16 @@ from pipeline.agents.attach import attach
 from pipeline.agents.letters import DeadLetters, LateLetters
 from pipeline.agents.processor import Schemas
 from pipeline.codecs import Encoder
+from pipeline.declarations import (
+    TableJoin,
+    bound,
+    check_event_time,
+    check_names,
+    check_output,
+    check_topic_name,
+    columns_of,
+    with_joined,
+)
 from pipeline.errors import SettingError
 from pipeline.settings import Settings
 from pipeline.tables.aggregate import Aggregate
@@ -27,24 +38,14 @@ from pipeline.tables.windows import Session, Unwindowed
 from pipeline.topics import DEAD_LETTERS, LATE_RECORDS, Kind, Topic
 from pipeline.transport.app import BatchApp
 
+__all__ = ["Aggregation", "TableJoin", "Topology", "output_topic"]
+
 WINDOW_COLUMNS = (
     ("window_start", "string"),
     ("window_end", "string"),
     ("window_start_ms", "long"),
     ("window_end_ms", "long"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class TableJoin:
-    """`LEFT JOIN table ON source.key = table's key`: columns that a reference table adds to the rows of a source.
-
-    The columns are those of the row that is known when a source's row is processed, null where there is none.
-    """
-
-    key: str
-    table: Topic
-    columns: tuple[str, ...]
 
 
 class Aggregation:
@@ -64,6 +65,22 @@ class Aggregation:
         self.name = name or source.name.lower()
         self.joins = tuple(joins)
 
+    def bound(self, topology: str) -> "Aggregation":
+        """The same with the types of the source's columns; raises SettingError where it cannot work."""
+        where = f"topology {topology}, aggregation {self.name}"
+        if not self.aggregates:
+            raise SettingError(f"{where}: there is no aggregate, but must be at least one")
+        check_names(where, "aggregate", (aggregate.name for aggregate in self.aggregates))
+        check_topic_name(where, self.source.name)
+        check_topic_name(where, self.partials.name)
+        source = columns_of(where, self.source)
+        check_event_time(where, self.source, source)
+        columns = with_joined(where, self.source, source, self.joins)
+        aggregates = [bound(where, aggregate, columns) for aggregate in self.aggregates]
+        for aggregate in aggregates:
+            check_output(where, aggregate, output_topic(aggregate))
+        return Aggregation(self.source, *aggregates, name=self.name, joins=self.joins)
+
     @property
     def partials(self) -> Topic:
         """The internal topic that carries partials to where their group lies."""
@@ -71,11 +88,25 @@ class Aggregation:
 
 
 class Topology:
-    """Aggregations under one name."""
+    """Aggregations under one name; raises SettingError when one of them cannot work, or two get into each other's way.
+
+    A topic has one agent, since offsets are committed for all of it: so its aggregates are in one Aggregation.
+    """
 
     def __init__(self, name: str, *aggregations: Aggregation) -> None:
         self.name = name
-        self.aggregations = aggregations
+        self.aggregations = tuple(part.bound(name) for part in aggregations)
+        where = f"topology {name}"
+        sources = [part.source.name for part in self.aggregations]
+        for source in sources:
+            if sources.count(source) > 1:
+                raise SettingError(f"{where}: topic {source} has two agents: put all its aggregates in one Aggregation")
+        check_names(where, "aggregation", (part.name for part in self.aggregations))
+        written = [*(topic.name for topic in self.outputs), *(part.partials.name for part in self.aggregations)]
+        check_names(where, "topic", [*written, DEAD_LETTERS.name, LATE_RECORDS.name])
+        for source in sources:
+            if source in written:
+                raise SettingError(f"{where}: topic {source} is a source and an output, but must be one of them only")
 
     @property
     def outputs(self) -> tuple[Topic, ...]:
@@ -144,11 +175,13 @@ def close_idle_partitions(app: BatchApp, fold: Fold, limit_s: float) -> None:
 
 def output_topic(aggregate: Aggregate) -> Topic:
     """The topic of an aggregate's results, with the schema that follows from group, function and window."""
-    columns: list[dict[str, Any]] = [{"name": aggregate.group_by, "type": "string"}, *aggregate.function.fields()]
+    group = "string" if aggregate.group_type is None else aggregate.group_type.avro
+    columns: list[dict[str, Any]] = [{"name": aggregate.group_by, "type": group}, *aggregate.function.fields()]
     if not isinstance(aggregate.window, Unwindowed):
         columns += [{"name": name, "type": kind} for name, kind in WINDOW_COLUMNS]
     columns += [{"name": name, "type": "long"} for name in ("event_time_ms", "version")]
     if isinstance(aggregate.window, Session):
         columns.append({"name": "retired", "type": "boolean"})
-    schema = {"type": "record", "namespace": "pipeline", "name": aggregate.output, "fields": columns}
+    name = re.sub(r"^(?=[0-9])|[^A-Za-z0-9_]", "_", aggregate.output)  # Avro takes less than Kafka
+    schema = {"type": "record", "namespace": "pipeline", "name": name, "fields": columns}
     return Topic(aggregate.output, Kind.OUTPUT, key=aggregate.group_by, schema=schema)

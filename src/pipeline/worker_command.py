@@ -23,9 +23,9 @@ def worker(log_level: str) -> None:
 
 
 async def require_topics(settings: Settings) -> None:
-    """Raise ProvisionError when a declared topic is missing, SettingError when joined topics cannot be joined."""
+    """Raise ProvisionError when a declared topic is missing, SettingError when topics cannot be joined or folded."""
     from pipeline import admin, topics
-    from pipeline.tables.copartition import Partitioning, check_copartitioned
+    from pipeline.tables.copartition import Partitioning, check_copartitioned, check_partitions
 
     known = await admin.describe_topics(settings)
     missing = [topic.name for topic in topics.ALL if topic.name not in known]
@@ -36,3 +36,7 @@ async def require_topics(settings: Settings) -> None:
         )
     joined = (topics.PAGEVIEW, topics.PAGEVIEW_BY_USER, topics.USERS)
     check_copartitioned(Partitioning(topic.name, len(known[topic.name].partitions)) for topic in joined)
+    kept = (*joined, *topics.ENRICHED, topics.PAGEVIEW_PARTIALS, topics.FLASHSALE_PARTIALS)
+    check_partitions(
+        (Partitioning(topic.name, len(known[topic.name].partitions)) for topic in kept), settings.partitions
+    )

@@ -7,7 +7,7 @@ import pytest
 from pipeline import admin, topics, worker_command
 from pipeline.errors import SettingError
 from pipeline.settings import load
-from pipeline.tables.copartition import Partitioning, check_copartitioned
+from pipeline.tables.copartition import Partitioning, check_copartitioned, check_partitions
 
 
 def test_equal_topics_can_be_joined() -> None:
@@ -34,15 +34,28 @@ def test_every_topic_is_looked_at() -> None:
 
 
 async def test_a_worker_does_not_start_when_views_and_users_cannot_be_joined(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load().model_copy(update={"partitions": 6})
     counts = {topic.name: 6 for topic in topics.ALL}
 
     async def describe(settings: object) -> dict:
         return {name: SimpleNamespace(partitions=range(count)) for name, count in counts.items()}
 
     monkeypatch.setattr(admin, "describe_topics", describe)
-    await worker_command.require_topics(load())
+    await worker_command.require_topics(settings)
     counts[topics.USERS.name] = 4
     with pytest.raises(
         SettingError, match=r"topics pipeline-pageview-by-userid and Users_ .* partitions is 6 .* and 4"
     ):
-        await worker_command.require_topics(load())
+        await worker_command.require_topics(settings)
+    for name in (topics.EXTENDED_PAGEVIEWS.name, topics.FLASHSALE_PARTIALS.name):
+        counts.update({topic.name: 6 for topic in topics.ALL}, **{name: 4})
+        with pytest.raises(
+            SettingError, match=f"topic {name} has 4 partitions, but setting partitions is 6: they must"
+        ):
+            await worker_command.require_topics(settings)
+
+
+def test_topics_have_as_many_partitions_as_states() -> None:
+    check_partitions([Partitioning("a", 6), Partitioning("b", 6)], 6)
+    with pytest.raises(SettingError, match="topic b has 5 partitions, but setting partitions is 6: they must be equal"):
+        check_partitions([Partitioning("a", 6), Partitioning("b", 5)], 6)

@@ -32,12 +32,19 @@ def test_a_row_without_a_partner_goes_out_alone_or_not_at_all() -> None:
     assert [r.left for r in StreamTableJoin(JoinKind.INNER).join(rows, TABLE).rows] == [{"x": 2}]
 
 
-@pytest.mark.parametrize("kind", [JoinKind.LEFT, JoinKind.INNER])
-def test_null_keys_and_null_values_are_dropped_and_counted(kind: JoinKind) -> None:
+def test_null_keys_and_null_values_are_dropped_and_counted() -> None:
     rows = keyed([(1, None, {"x": 1}), (2, "k", None), (3, None, None), (4, "k", {"x": 4})])
-    out = StreamTableJoin(kind).join(rows, TABLE)
+    out = StreamTableJoin(JoinKind.INNER).join(rows, TABLE)
     assert [r.time_ms for r in out.rows] == [4]
     assert (out.null_keys, out.null_values) == (2, 1)
+
+
+def test_left_a_row_without_a_key_goes_out_alone() -> None:
+    """Kafka Streams since 3.7 (KIP-962); one without a value is dropped all the same."""
+    rows = keyed([(1, None, {"x": 1}), (2, "k", None), (3, None, None), (4, "k", {"x": 4})], 7)
+    out = StreamTableJoin(JoinKind.LEFT).join(rows, TABLE)
+    assert out.rows == [JoinedRow(None, {"x": 1}, None, 1, 7, -1), JoinedRow("k", {"x": 4}, TABLE["k"], 4, 10, -1)]
+    assert (out.null_keys, out.null_values) == (1, 1)
 
 
 def test_the_table_row_is_the_one_known_when_the_stream_row_is_processed() -> None:
@@ -49,8 +56,9 @@ def test_the_table_row_is_the_one_known_when_the_stream_row_is_processed() -> No
 
 
 def test_a_table_cannot_trigger() -> None:
-    with pytest.raises(SettingError, match=r"^StreamTableJoin: kind is 'outer', but must be 'inner' or 'left'"):
-        StreamTableJoin(JoinKind.OUTER)
+    for kind in (JoinKind.OUTER, JoinKind.RIGHT):
+        with pytest.raises(SettingError, match=rf"^StreamTableJoin: kind is '{kind}', but must be 'inner' or 'left'"):
+            StreamTableJoin(kind)
 
 
 def test_columns_of_unequal_length_are_refused() -> None:
@@ -61,13 +69,15 @@ def test_columns_of_unequal_length_are_refused() -> None:
 
 
 def test_which_sides_go_out_alone() -> None:
-    assert [JoinKind(name) for name in ("inner", "left", "outer")] == list(JoinKind)
+    assert [JoinKind(name) for name in ("inner", "left", "right", "outer")] == list(JoinKind)
     assert [JoinKind.INNER.keeps(side) for side in Side] == [False, False]
     assert [JoinKind.LEFT.keeps(side) for side in Side] == [True, False]
+    assert [JoinKind.RIGHT.keeps(side) for side in Side] == [False, True]
     assert [JoinKind.OUTER.keeps(side) for side in Side] == [True, True]
     assert (Side.LEFT.other, Side.RIGHT.other) == (Side.RIGHT, Side.LEFT)
 
 
 def test_what_is_dropped_is_added_up() -> None:
-    out = StreamTableJoin().join(keyed([(1, "k", None), (2, "k", None), (3, None, {}), (4, None, {})]), TABLE)
+    rows = keyed([(1, "k", None), (2, "k", None), (3, None, {}), (4, None, {})])
+    out = StreamTableJoin(JoinKind.INNER).join(rows, TABLE)
     assert (out.null_keys, out.null_values) == (2, 2)

@@ -1,5 +1,8 @@
 """Session windows: the inclusive gap, merging with retirement, lateness, closed sessions."""
 
+from decimal import Decimal
+
+import pytest
 from aggregations import Pipeline, rows
 
 from pipeline.tables.aggregate import Aggregate
@@ -10,6 +13,9 @@ from pipeline.tables.partials import Late, Progress, Rows, SessionPartial
 from pipeline.tables.sessions import SessionFold
 from pipeline.tables.state import State
 from pipeline.tables.windows import Session
+from pipeline.timebase import DAY_MS
+from pipeline.verify import brute_force
+from pipeline.verify.brute_force import Event
 
 
 def one_by_one(p: Pipeline, *times: int) -> list[list[tuple]]:
@@ -50,6 +56,26 @@ def test_late_strictly_after_gap_and_grace() -> None:
     late.feed(rows([(116, "other"), (100, "x")]))
     assert len(late.folded[0].late) == 1
     assert ("x", 100, 100) not in late.table()
+
+
+@pytest.mark.parametrize(("late_by_ms", "taken"), [(DAY_MS - 1, True), (DAY_MS, True), (DAY_MS + 1, False)])
+def test_without_a_grace_a_view_may_be_24_hours_late(late_by_ms: int, taken: bool) -> None:
+    """Grace is 24 hours less the gap: so a view starts a session of its own until it is 24 hours late."""
+    gap = 15 * 60_000
+    now = 10 * DAY_MS
+    p = Pipeline(Session(gap))
+    p.feed(rows([(now, "other"), (now - late_by_ms, "x")]))
+    assert (("x", now - late_by_ms, now - late_by_ms) in p.table()) == taken
+    assert len(p.folded[0].late) == (not taken)
+    events = [Event(0, now, "other", Decimal(1)), Event(0, now - late_by_ms, "x", Decimal(1))]
+    assert brute_force.sessions(events, gap, None).late == (not taken)
+
+
+def test_a_view_that_joins_an_open_session_is_not_late_however_old() -> None:
+    gap, now = 15 * 60_000, 10 * DAY_MS
+    p = Pipeline(Session(gap))
+    p.feed(rows([(now - DAY_MS, "x"), (now, "other"), (now - DAY_MS - gap, "x")]))
+    assert p.table()["x", now - DAY_MS - gap, now - DAY_MS] == 2
 
 
 def test_a_closed_session_takes_no_more_events() -> None:

@@ -1,10 +1,12 @@
 """Stream-stream joins: windows to the millisecond, rows that stay alone, lateness, dropping, replay."""
 
+from typing import Any
+
 import pytest
 from joining import Crashing, Record, keyed
 
 from pipeline.errors import SettingError
-from pipeline.tables.join_buffer import Entry, JoinBuffer, Place
+from pipeline.tables.join_buffer import JoinBuffer, Place
 from pipeline.tables.joins import Joined, JoinedRow, JoinKind, Side
 from pipeline.tables.state import State
 from pipeline.tables.stream_join import PartitionStreamJoin, StreamJoin
@@ -14,10 +16,13 @@ L, R = Side.LEFT, Side.RIGHT
 
 
 class Streams:
-    """A join WITHIN 10 ms, GRACE 5 ms, of one partition; a row's record is its time, so that results can be read."""
+    """A join WITHIN 10 ms, GRACE 5 ms, of one partition; a row's record is its time, so that results can be read.
 
-    def __init__(self, kind: JoinKind = JoinKind.INNER, grace_ms: int = 5) -> None:
-        join = StreamJoin("j", 10, grace_ms, kind)
+    So a row is held until its side's stream time is 25 ms after it.
+    """
+
+    def __init__(self, kind: JoinKind = JoinKind.INNER, grace_ms: int | None = 5, within: Any = 10) -> None:
+        join = StreamJoin("j", within, grace_ms, kind)
         self.crashing = Crashing(lambda state: PartitionStreamJoin(join, state))
         self.next = [0, 0]
 
@@ -103,6 +108,7 @@ def test_which_sides_go_out_alone() -> None:
     for kind, expected in [
         (JoinKind.INNER, []),
         (JoinKind.LEFT, [(100, None)]),
+        (JoinKind.RIGHT, [(None, 101)]),
         (JoinKind.OUTER, [(100, None), (None, 101)]),
     ]:
         s = Streams(kind)
@@ -127,40 +133,173 @@ def test_rows_go_out_alone_before_the_partners_of_the_row_that_closed_them() -> 
 
 
 @pytest.mark.parametrize("side", [L, R])
-def test_late_strictly_after_window_and_grace_by_the_time_of_both_sides(side: Side) -> None:
+def test_late_when_its_own_side_has_gone_on_by_before_after_and_grace(side: Side) -> None:
     s = Streams()
-    s.rows(side, 115, key="other")
-    assert s.take(side.other, (100, "k", {"t": 100})).late == []
-    s.rows(side, 116, key="other")
-    (late,) = s.take(side.other, (100, "k", {"t": 100})).late
-    assert (late.aggregate, late.offset, late.time_ms) == ("j", 1, 100)
-    assert (late.start_ms, late.end_ms, late.late_by_ms) == (90, 110, 1)
+    s.rows(side.other, 10_000, key="other")
+    s.rows(side, 124, key="other")
+    assert s.take(side, (100, "k", {"t": 100})).late == []
+    s.rows(side, 125, key="other")
+    (late,) = s.take(side, (100, "k", {"t": 100})).late
+    assert (late.aggregate, late.offset, late.time_ms) == ("j", 3, 100)
+    assert (late.start_ms, late.end_ms, late.late_by_ms) == (90, 110, 0)
 
 
-def test_a_late_row_is_neither_joined_nor_held_nor_sent_alone() -> None:
+@pytest.mark.parametrize("side", [L, R])
+def test_a_late_row_meets_what_the_other_side_holds_but_is_not_held_itself(side: Side) -> None:
+    s = Streams()
+    s.rows(side.other, 105)
+    s.rows(side, 125, key="other")
+    pair = (100, 105) if side is L else (105, 100)
+    assert s.rows(side, 100) == [pair]
+    assert s.rows(side.other, 106) == []
+
+
+@pytest.mark.parametrize("kind", [JoinKind.LEFT, JoinKind.OUTER])
+def test_a_late_row_without_a_partner_goes_out_alone_at_once(kind: JoinKind) -> None:
+    s = Streams(kind)
+    s.rows(L, 125, key="other")
+    out = s.take(L, (100, "k", {"t": 100}))
+    assert (shown(out), len(out.late)) == ([(100, None)], 1)
+    assert s.rows(R, 125, key="other") == [(125, 125)]
+    assert s.rows(L, 500, key="end") == []
+
+
+def test_a_row_whose_window_has_closed_goes_out_alone_at_once_and_may_still_meet_another() -> None:
+    """The right side lags: its row is not late for its own stream time, so it is held for the left row that follows."""
+    s = Streams(JoinKind.RIGHT)
+    s.rows(L, 116, key="other")
+    out = s.take(R, (100, "k", {"t": 100}))
+    assert (shown(out), out.late) == ([(None, 100)], [])
+    assert s.rows(L, 110) == [(110, 100)]
+
+
+@pytest.mark.parametrize(("closer", "at_once"), [(115, []), (116, [(100, None)])])
+def test_within_the_grace_a_row_waits(closer: int, at_once: list) -> None:
     s = Streams(JoinKind.LEFT)
-    s.rows(R, 105)
-    s.rows(R, 116, key="other")
-    assert s.rows(L, 100) == []
-    assert s.held == [(R, 105), (R, 116)]
-    assert s.rows(R, 300) == []
+    s.rows(R, closer, key="other")
+    assert s.rows(L, 100) == at_once
 
 
-def test_a_row_whose_window_has_closed_gets_no_partner_any_more() -> None:
-    """It went out alone; a partner that is itself not late would show it twice."""
+def test_a_row_that_has_gone_out_alone_may_meet_a_partner_that_is_late() -> None:
     s = Streams(JoinKind.OUTER)
     s.rows(L, 100)
     assert s.rows(R, 116, key="other") == [(100, None)]
-    assert s.rows(R, 105) == []
-    assert (None, 105) in s.rows(R, 200)
+    assert s.rows(R, 105) == [(100, 105)]
+    assert s.rows(R, 200, key="end") == [(None, 116)]
 
 
-@pytest.mark.parametrize("closer", [115, 116])
-def test_inner_joins_end_with_the_window_too(closer: int) -> None:
+@pytest.mark.parametrize("closer", [124, 125])
+def test_a_row_is_held_by_the_time_of_its_own_side(closer: int) -> None:
     s = Streams()
     s.rows(L, 100)
+    s.rows(R, 10_000, key="other")
+    assert s.rows(R, 105) == [(100, 105)]
     s.rows(L, closer, key="other")
-    assert s.rows(R, 105) == ([(100, 105)] if closer == 115 else [])
+    assert s.rows(R, 105) == ([(100, 105)] if closer == 124 else [])
+
+
+@pytest.mark.parametrize("kind", list(JoinKind))
+@pytest.mark.parametrize("first", [L, R])
+def test_without_a_grace_a_row_goes_out_alone_at_once_and_then_with_its_partner(kind: JoinKind, first: Side) -> None:
+    s = Streams(kind, grace_ms=None)
+    alone = (100, None) if first is L else (None, 100)
+    assert s.rows(first, 100) == ([alone] if kind.keeps(first) else [])
+    assert s.rows(first.other, 100) == [(100, 100)]
+    assert s.rows(L, 10**9, key="end") == ([(10**9, None)] if kind.keeps(L) else [])
+
+
+def test_without_a_grace_rows_are_held_for_24_hours() -> None:
+    for closer, joined in ((100 + DAY_MS - 1, True), (100 + DAY_MS, False)):
+        s = Streams(grace_ms=None)
+        s.rows(L, 100)
+        s.rows(L, closer, key="other")
+        assert s.rows(R, 105) == ([(100, 105)] if joined else [])
+
+
+def test_a_grace_of_24_hours_that_is_given_is_one() -> None:
+    s = Streams(JoinKind.LEFT, grace_ms=StreamJoin("j", 10).used_grace_ms)
+    assert s.rows(L, 100) == []
+
+
+@pytest.mark.parametrize(("time", "joined"), [(88, False), (89, True), (105, True), (106, False)])
+def test_before_and_after_may_differ(time: int, joined: bool) -> None:
+    for first in Side:
+        s = Streams(within=(11, 5))
+        s.rows(first, 100 if first is L else time)
+        assert s.rows(first.other, time if first is L else 100) == ([(100, time)] if joined else [])
+
+
+def test_with_before_and_after_each_side_closes_by_its_own_window() -> None:
+    s = Streams(JoinKind.OUTER, within=(11, 5))
+    s.rows(L, 100)
+    s.rows(R, 100, key="other")
+    assert s.rows(L, 110, key="x") == []
+    assert s.rows(L, 111, key="x") == [(100, None)]
+    assert s.rows(L, 116, key="x") == []
+    assert s.rows(L, 117, key="x") == [(None, 100)]
+
+
+Step = tuple[Side, str, int, list]
+KSQLDB: dict[JoinKind, list[Step]] = {
+    JoinKind.INNER: [
+        (L, "0", 0, []),
+        (R, "0", 60_000, [(0, 60_000)]),
+        (L, "1", 330_000, []),
+        (L, "2", 90_000, []),
+        (R, "2", 90_000, []),
+        (L, "3", 60_000, []),
+        (R, "3", 60_000, []),
+    ],
+    JoinKind.LEFT: [
+        (L, "0", 0, []),
+        (R, "0", 60_000, [(0, 60_000)]),
+        (L, "1", 330_000, []),
+        (L, "2", 90_000, [(90_000, None)]),
+        (R, "2", 90_000, []),
+        (L, "3", 60_000, [(60_000, None)]),
+        (R, "3", 60_000, []),
+    ],
+    JoinKind.RIGHT: [
+        (L, "0", 0, []),
+        (R, "0", 60_000, [(0, 60_000)]),
+        (L, "1", 330_000, []),
+        (L, "2", 90_000, []),
+        (R, "2", 90_000, [(None, 90_000)]),
+        (R, "3", 60_000, [(None, 60_000)]),
+        (L, "3", 90_000, [(90_000, 60_000)]),
+    ],
+    JoinKind.OUTER: [
+        (L, "0", 0, []),
+        (R, "0", 60_000, [(0, 60_000)]),
+        (R, "1", 330_000, []),
+        (R, "2", 90_000, [(None, 90_000)]),
+        (L, "2", 90_000, [(90_000, None)]),
+        (R, "3", 60_000, [(None, 60_000)]),
+        (L, "3", 60_000, [(60_000, None)]),
+    ],
+}
+"""Rows out of order, WITHIN 1 MINUTE GRACE PERIOD 1 MINUTE: what ksqlDB 8.0's own case of its LEFT join expects, and
+what the same rules give for the other kinds."""
+
+
+@pytest.mark.parametrize("kind", list(JoinKind))
+def test_rows_out_of_order_as_in_ksqldbs_own_case(kind: JoinKind) -> None:
+    s = Streams(kind, grace_ms=60_000, within=60_000)
+    for side, key, time_ms, expected in KSQLDB[kind]:
+        assert s.rows(side, time_ms, key=key) == expected, (key, side)
+
+
+@pytest.mark.parametrize("kind", list(JoinKind))
+@pytest.mark.parametrize("grace_ms", [5, None])
+def test_a_row_without_a_key_goes_out_alone_where_its_sides_do(kind: JoinKind, grace_ms: int | None) -> None:
+    for side in Side:
+        s = Streams(kind, grace_ms)
+        for again in (False, True):
+            out = s.take(side, (100, None, {"t": 100}), (101, None, None), first=0)
+            assert shown(out) == ([(100, None) if side is L else (None, 100)] if kind.keeps(side) else [])
+            assert all(row.key is None for row in out.rows)
+            assert out.null_keys == (0 if again else 1 if kind.keeps(side) else 2)
+        assert s.held == []
 
 
 def test_null_keys_and_values_are_dropped_counted_once_and_do_not_move_time() -> None:
@@ -175,21 +314,52 @@ def test_null_keys_and_values_are_dropped_counted_once_and_do_not_move_time() ->
 def test_the_state_is_dropped_when_nothing_can_match_and_the_batches_are_done() -> None:
     s = Streams()
     s.rows(L, 100)
-    s.rows(L, 115)
-    s.rows(L, 116)
-    assert s.held == [(L, 100), (L, 115), (L, 116)]
-    s.rows(L, 117)
-    assert s.held == [(L, 115), (L, 116), (L, 117)]
+    s.rows(L, 124)
+    s.rows(L, 125)
+    assert s.held == [(L, 100), (L, 124), (L, 125)]
+    s.rows(L, 126)
+    assert s.held == [(L, 124), (L, 125), (L, 126)]
     assert len(s.crashing.changelog.restored().rows) == 4  # the marker
+
+
+def test_a_row_that_waits_is_not_dropped_before_it_has_gone_out() -> None:
+    s = Streams(JoinKind.LEFT, grace_ms=5, within=0)
+    s.rows(L, 100)
+    assert s.rows(L, 105) == []
+    assert (L, 100) in s.held
+    assert s.rows(L, 106) == [(100, None)]
+    s.rows(L, 107)
+    s.rows(L, 108)
+    assert (L, 100) not in s.held
+
+
+@pytest.mark.parametrize("within", [(0, 0), (0, 7), (7, 0), (7, 3)])
+def test_a_row_is_held_at_least_until_its_window_has_closed(within: tuple[int, int]) -> None:
+    join = StreamJoin("j", within, 5)
+    for side in Side:
+        last_open = 100 + join.reach_of(side)[1] + 5
+        assert not join.closed(side, 100, last_open)
+        assert last_open < 100 + join.kept_ms
+
+
+def test_a_late_row_is_kept_until_the_next_batch_of_its_side() -> None:
+    s = Streams(JoinKind.LEFT)
+    s.rows(L, 200)
+    s.rows(L, 100)
+    s.rows(R, 300)
+    assert (L, 100) in s.held
+    s.rows(L, 201)
+    assert (L, 100) not in s.held
 
 
 def test_a_dropped_row_leaves_the_others_of_its_key() -> None:
     s = Streams()
     s.rows(L, 101, 100, 110)
-    s.rows(L, 116)
-    s.rows(L, 116)
-    assert s.held == [(L, 101), (L, 110), (L, 116), (L, 116)]
-    assert s.rows(R, 111) == [(101, 111), (110, 111), (116, 111), (116, 111)]
+    s.rows(L, 125)
+    s.rows(L, 125)
+    assert s.held == [(L, 101), (L, 110), (L, 125), (L, 125)]
+    assert s.rows(R, 111) == [(101, 111), (110, 111)]
+    assert s.rows(R, 115) == [(110, 115), (125, 115), (125, 115)]
 
 
 def test_a_side_that_falls_silent_holds_the_state_until_its_batch_is_said_to_be_safe() -> None:
@@ -197,10 +367,10 @@ def test_a_side_that_falls_silent_holds_the_state_until_its_batch_is_said_to_be_
     s.rows(R, 100)
     s.rows(L, 200)
     s.rows(L, 300)
-    assert (R, 100) in s.held
+    assert s.held == [(L, 200), (L, 300), (R, 100)]
     s.crashing.operator.acked(R)
     s.rows(L, 301)
-    assert s.held == [(L, 300), (L, 301)]
+    assert s.held == [(L, 300), (L, 301), (R, 100)]  # by its own time the right row can still match
 
 
 def test_a_replay_sends_pairs_and_lone_rows_again_and_changes_nothing() -> None:
@@ -229,18 +399,39 @@ def test_a_replay_after_the_other_side_has_gone_on() -> None:
 def test_a_replay_does_not_join_what_was_not_joined() -> None:
     s = Streams(JoinKind.OUTER)
     s.rows(L, 100)
-    s.rows(R, 116, key="other")
+    s.rows(L, 125, key="other")
     s.take(R, (105, "k", {"t": 105}), lost=0)
-    assert (100, 105) not in shown(s.take(R, (105, "k", {"t": 105}), first=1))
+    assert (100, 105) not in shown(s.take(R, (105, "k", {"t": 105}), first=0))
 
 
-def test_a_late_row_is_reported_once() -> None:
-    s = Streams()
-    s.rows(L, 200)
-    late = (100, "k", {"t": 100})
-    assert len(s.take(R, late, lost=0).late) == 1
-    out = s.take(R, late, first=0)
-    assert (out.late, out.rows) == ([], [])
+@pytest.mark.parametrize("grace_ms", [5, None])
+def test_a_replay_sends_what_went_out_alone_at_once_again(grace_ms: int | None) -> None:
+    s = Streams(JoinKind.LEFT, grace_ms)
+    s.rows(L, 10**9, key="other")
+    batch = [(100, "k", {"t": 100}), (110, "k", {"t": 110})]
+    first = s.take(L, *batch, lost=0)
+    assert shown(first) == [(100, None), (110, None)]
+    assert s.take(L, *batch, first=1).rows[-2:] == first.rows
+
+
+def test_a_row_that_went_out_alone_and_then_met_a_partner_does_both_again() -> None:
+    s = Streams(JoinKind.LEFT)
+    s.rows(L, 100)
+    batch = [(116, "other", {"t": 116}), (105, "k", {"t": 105})]
+    first = s.take(R, *batch, lost=0)
+    assert shown(first) == [(100, None), (100, 105)]
+    assert s.take(R, *batch, first=0).rows == first.rows
+
+
+def test_a_late_row_is_reported_once_and_its_results_come_again() -> None:
+    s = Streams(JoinKind.RIGHT)
+    s.rows(L, 100)
+    s.rows(R, 200, key="other")
+    batch = [(100, "k", {"t": 100}), (150, "k", {"t": 150})]
+    out = s.take(R, *batch, lost=0)
+    assert (shown(out), len(out.late)) == ([(100, 100), (None, 150)], 2)
+    again = s.take(R, *batch, first=1)
+    assert (shown(again), again.late) == ([(100, 100), (None, 150)], [])
 
 
 @pytest.mark.parametrize("lost", range(5))
@@ -265,7 +456,7 @@ def test_rows_are_found_by_their_own_time_after_a_restart(kind: JoinKind) -> Non
     s.rows(L, 300)
     s.crashing.operator.acked(R)
     s.rows(L, 301)
-    assert s.held == [(L, 300), (L, 301)]
+    assert s.held == [(L, 300), (L, 301), (R, 98), (R, 115)]
 
 
 def test_a_row_is_written_again_only_for_its_first_partner_and_only_where_it_could_go_out_alone() -> None:
@@ -278,13 +469,14 @@ def test_a_row_is_written_again_only_for_its_first_partner_and_only_where_it_cou
 
 
 def test_nothing_is_kept_of_a_key_whose_rows_were_dropped() -> None:
-    buffer = JoinBuffer("j", State())
-    place = Place(100, L, 0, "k")
-    buffer.add(place, Entry(100, 100, {}))
-    assert buffer.close(lambda time_ms: time_ms <= 100) == [place]
-    buffer.drop(lambda time_ms: time_ms <= 100)
-    assert not buffer.closed
-    assert not buffer._times
+    buffer = JoinBuffer("j", State(), 25, lambda side, entry: True)
+    place, late = Place(100, L, 0, "k"), Place(75, R, 0, "k")
+    buffer.add(place, buffer.new(100, [100, 100], {}))
+    buffer.add(late, buffer.new(75, [100, 100], {}))
+    assert buffer.close(lambda side, time_ms: (side, time_ms) == (L, 100)) == [place]
+    buffer.drop(R, 0, lambda side, time_ms: time_ms <= 100)
+    assert (buffer._times, buffer._held, buffer._waiting, buffer._late) == ({}, ([], []), ([], []), ([], []))
+    assert buffer.get(place) is buffer.get(late) is None
 
 
 def test_columns_of_unequal_length_are_refused() -> None:
@@ -297,7 +489,8 @@ def test_columns_of_unequal_length_are_refused() -> None:
 def test_stream_time_survives_a_restart() -> None:
     s = Streams()
     s.take(L, (200, "k", {"t": 200}), lost=0)
-    assert len(s.take(R, (100, "k", {"t": 100})).late) == 1
+    assert len(s.take(L, (100, "k", {"t": 100})).late) == 1
+    assert len(s.take(R, (100, "k", {"t": 100})).late) == 0
 
 
 def test_an_empty_batch_does_nothing() -> None:
@@ -311,23 +504,47 @@ def test_two_joins_in_one_state_are_apart() -> None:
     one, two = (PartitionStreamJoin(StreamJoin(name, 10), state) for name in ("one", "two"))
     one.take(L, keyed([(100, "k", {"t": 1})]))
     assert PartitionStreamJoin(StreamJoin("two", 10), state).take(R, keyed([(100, "k", {"t": 2})])).rows == []
-    assert two.stream_time_ms == -1
+    assert two.times_ms == [-1, -1]
+
+
+def test_within_nothing_equal_times_meet() -> None:
+    s = Streams(grace_ms=0, within=0)
+    s.rows(L, 100)
+    assert s.rows(R, 100) == [(100, 100)]
+    s.rows(L, 101, key="other")
+    assert s.rows(R, 100) == []
 
 
 @pytest.mark.parametrize(("within", "grace"), [(0, 0), (5, 0)])
 def test_no_distance_and_no_grace_are_allowed(within: int, grace: int) -> None:
-    assert not StreamJoin("j", within, grace).closed(100, 100 + within)
-    assert StreamJoin("j", within, grace).closed(100, 101 + within)
+    for side in Side:
+        assert not StreamJoin("j", within, grace).closed(side, 100, 100 + within)
+        assert StreamJoin("j", within, grace).closed(side, 100, 101 + within)
 
 
-@pytest.mark.parametrize(("within", "grace", "name"), [(-1, 0, "within_ms"), (0, -1, "grace_ms")])
-def test_impossible_settings_are_refused_with_a_sentence(within: int, grace: int, name: str) -> None:
+@pytest.mark.parametrize(
+    ("within", "grace", "name"),
+    [(-1, 0, "within_ms"), ((0, -1), 0, "within_ms"), ((-1, 0), None, "within_ms"), (0, -1, "grace_ms")],
+)
+def test_impossible_settings_are_refused_with_a_sentence(within: Any, grace: int | None, name: str) -> None:
     with pytest.raises(SettingError, match=f"StreamJoin j: {name} is -1, but must be at least 0 ms"):
         StreamJoin("j", within, grace)
 
 
-def test_grace_is_24_hours_unless_given() -> None:
-    assert StreamJoin("j", 10).grace_ms == DAY_MS
+def test_without_a_grace_what_within_leaves_of_24_hours_is_used() -> None:
+    """ksqlDB's JoinWindows.of(before).after(after): twice before."""
+    assert StreamJoin("j", 10).used_grace_ms == DAY_MS - 20
+    assert StreamJoin("j", (10, 3)).used_grace_ms == DAY_MS - 20
+    assert StreamJoin("j", DAY_MS // 2).used_grace_ms == StreamJoin("j", DAY_MS).used_grace_ms == 0
+    assert StreamJoin("j", 10, 5).used_grace_ms == 5
+    assert StreamJoin("j", 10, 0).grace_ms == 0
+    assert StreamJoin("j", 10).grace_ms is None
+
+
+@pytest.mark.parametrize("name", ["", "marker", "row"])
+def test_a_name_that_states_use_is_refused(name: str) -> None:
+    with pytest.raises(SettingError, match=f"a StreamJoin's name is '{name}', but must be another"):
+        StreamJoin(name, 10)
 
 
 def test_times_survive_a_restart() -> None:
@@ -335,8 +552,8 @@ def test_times_survive_a_restart() -> None:
     s.take(L, (100, "other", {"t": 100}), (92, "k", {"t": 92}), lost=0)
     assert s.rows(R, 90) == [(92, 90)]
     s = Streams()
-    s.take(L, (105, "other", {"t": 105}), (92, "k", {"t": 92}), lost=0)
-    assert s.rows(R, 103) == []
+    s.take(L, (117, "other", {"t": 117}), (92, "k", {"t": 92}), lost=0)
+    assert s.rows(R, 100) == []
 
 
 def test_null_values_are_added_up() -> None:

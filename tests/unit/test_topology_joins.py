@@ -86,7 +86,8 @@ def test_a_join_needs_an_application_that_follows_the_table() -> None:
 
 def test_a_topic_has_one_agent_since_offsets_are_committed_for_all_of_it() -> None:
     async def run() -> None:
-        parts = (Aggregation(VIEWS, COUNT, name="one"), Aggregation(VIEWS, COUNT, name="two"))
+        count = Aggregate("per_page", "pageid", Count("n"), "VIEWS_PER_PAGE", Tumbling(1_000))
+        parts = (Aggregation(VIEWS, count, name="one"), Aggregation(VIEWS, count, name="two"))
         async with topology_application(load(), Topology("twice", *parts)).running():
             pass
 

@@ -42,7 +42,8 @@ def test_a_session_closes_when_stream_time_has_passed_last_plus_gap_plus_grace()
 def test_default_grace_is_what_is_left_of_a_day() -> None:
     assert Tumbling(HOUR_MS).grace_ms == 23 * HOUR_MS
     assert Hopping(2 * DAY_MS, DAY_MS).grace_ms == 0
-    assert Session(1).grace_ms == DAY_MS
+    assert Session(1).grace_ms == DAY_MS - 1
+    assert Session(2 * DAY_MS).grace_ms == 0
     assert default_grace_ms(DAY_MS) == 0
 
 

@@ -91,8 +91,8 @@ class Fold(AvroProcessor):
 
     def take_over_from(self, encoder: Encoder) -> None:
         """Take what this process itself has written as it was, without reading it back; the columns that are used."""
-        if self.topic.event_time is None or not self._has_origin:
-            return
+        if self.topic.event_time is None or self.topic.event_time_format is not None or not self._has_origin:
+            return  # what is handed over is taken as it is: event times have to be milliseconds
         used = {name for a in self._aggregates for name in (a.group_by, a.function.column) if name is not None}
         keys = {key for key, _ in self._joined.values()}
         names = {self.topic.event_time, *ORIGIN, *keys, *used} - set(self._joined)
@@ -215,7 +215,9 @@ class Merge:
 def output_row(aggregate: Aggregate, result: Result) -> Row:
     """The columns of a result, as the output's schema has them."""
     state = aggregate.function.zero() if result.retired else result.state
-    row: Row = {aggregate.group_by: result.group, **aggregate.function.columns(state)}
+    kind = aggregate.group_type
+    group = result.group if kind is None else kind.group(result.group)
+    row: Row = {aggregate.group_by: group, **aggregate.function.columns(state)}
     if not isinstance(aggregate.window, Unwindowed):
         row |= {
             "window_start": format_ms(result.start_ms),

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from pipeline.agents.letters import DeadLetters
 from pipeline.codecs import Decoder, Record
 from pipeline.errors import BadRecord
+from pipeline.event_times import event_time_format
 from pipeline.records import Outgoing, RecordBatch
 from pipeline.tables.store import StateTable
 from pipeline.timebase import LAST_MS, to_ms
@@ -128,7 +129,13 @@ class AvroProcessor:
         moment = record[self.topic.event_time]
         if moment is None:
             raise BadRecord(f"{self.topic.event_time} is null: a record without event time belongs to no window")
-        time_ms = to_ms(moment) if isinstance(moment, datetime) else int(moment)
+        if self.topic.event_time_format is not None:
+            try:
+                time_ms = event_time_format(self.topic.event_time_format).to_ms(moment)
+            except BadRecord as error:
+                raise BadRecord(f"{self.topic.event_time} {error}") from None
+        else:
+            time_ms = to_ms(moment) if isinstance(moment, datetime) else int(moment)
         _check_time(self.topic.event_time, time_ms)
         return time_ms
 

@@ -4,9 +4,13 @@
 `{"outputs": [{"topic", "key", "value", "timestamp", "window": {"start", "end", "type"}}]}`; times are epoch
 milliseconds. In outputs everything but the topic may be left out, and a value may name some of its columns only: what
 is named is compared, doubles within 1e-6; topics that are not named are not compared. A null value is a tombstone.
+Values are those of ksqlDB's JSON: timestamps, times and dates are whole numbers, bytes are base64, decimals are numbers
+or texts, which are compared exactly.
 """
 
+import binascii
 import math
+from base64 import b64decode, b64encode
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,9 +20,11 @@ from typing import Any
 
 import orjson
 
-from pipeline.codecs import Record, fields, schema
+from pipeline.codecs import Record, schema
+from pipeline.declarations import column_types
 from pipeline.errors import CaseError
 from pipeline.runner.local import LocalApplication
+from pipeline.tables.types import ColumnType, column_type
 
 TOLERANCE = 1e-6
 
@@ -120,37 +126,53 @@ async def run(case: Case, application: LocalApplication) -> Difference | None:
 
 
 def to_record(avro: Mapping[str, Any], item: Input) -> Record:
-    """An input's JSON value as a record of an Avro schema: decimals from numbers, everything else as it is."""
+    """An input's JSON value as a record of an Avro schema: decimals from numbers, bytes from base64, the rest as is."""
     assert item.value is not None
-    declared = {field["name"]: field["type"] for field in avro["fields"]}
+    declared = column_types(avro)
     unknown = item.value.keys() - declared.keys()
     if unknown:
         raise CaseError(f"an input to {item.topic} has columns that its schema has not: {', '.join(sorted(unknown))}")
-    return {name: _decimal(value, declared[name]) for name, value in item.value.items()}
+    return {name: _value(value, declared[name]) for name, value in item.value.items()}
 
 
-def _decimal(value: Any, declared: Any) -> Any:
-    branches = declared if isinstance(declared, list) else [declared]
-    if any(isinstance(b, dict) and b.get("logicalType") == "decimal" for b in branches) and value is not None:
-        try:
+def _value(value: Any, kind: ColumnType) -> Any:
+    if value is None:
+        return None
+    try:
+        if kind.family == "decimal":
             return Decimal(str(value))
-        except InvalidOperation:
-            raise CaseError(f"{value!r} is no decimal number") from None
-    return value
+        return b64decode(value, validate=True) if kind.family == "bytes" else value
+    except InvalidOperation:
+        raise CaseError(f"{value!r} is no decimal number") from None
+    except (binascii.Error, TypeError, ValueError):
+        raise CaseError(f"{value!r} is no base64, as which bytes are given") from None
+
+
+def shown(value: Any, kind: ColumnType) -> Any:
+    """A value as ksqlDB's JSON has it; a decimal stays one."""
+    if value is None or kind.family == "decimal":
+        return value
+    if kind.family == "array":
+        return [shown(item, column_type(kind.avro["items"])) for item in value]
+    if kind.family == "bytes":
+        return b64encode(value).decode()
+    return value if kind.is_plain else kind.plain([value])[0]
 
 
 async def actual(application: LocalApplication, topic: str) -> list[dict[str, Any]]:
     """What lies in a topic, in the form of a case's outputs. A retired session shows as ksqlDB's tombstone."""
-    names = fields(application.schema_of(topic))
-    shown = []
+    kinds = column_types(application.schema_of(topic))
+    found = []
     for record, value in await application.rows(topic):
         row: dict[str, Any] = {"topic": topic, "key": record.key.decode(), "timestamp": record.timestamp_ms}
-        if value is not None and "window_start_ms" in names:
-            kind = "session" if "retired" in names else "time"
+        if value is not None and "window_start_ms" in kinds:
+            kind = "session" if "retired" in kinds else "time"
             row["window"] = {"start": value["window_start_ms"], "end": value["window_end_ms"], "type": kind}
-        row["value"] = None if value is None or value.get("retired") else value
-        shown.append(row)
-    return shown
+        row["value"] = None
+        if value is not None and not value.get("retired"):
+            row["value"] = {name: shown(item, kinds[name]) for name, item in value.items()}
+        found.append(row)
+    return found
 
 
 def compare(topic: str, expected: list[Mapping[str, Any]], found: list[dict[str, Any]]) -> Difference | None:
@@ -172,6 +194,8 @@ def _matches(wanted: Any, found: Any) -> bool:
         )
     if isinstance(wanted, bool) or isinstance(found, bool):
         return wanted is found
+    if isinstance(found, Decimal) and isinstance(wanted, int | float | str):
+        return _is_decimal(wanted, found)
     if isinstance(wanted, int | float) and isinstance(found, int | float):
         if isinstance(wanted, int) and isinstance(found, int):
             return wanted == found
@@ -179,6 +203,13 @@ def _matches(wanted: Any, found: Any) -> bool:
     if isinstance(wanted, list) and isinstance(found, list):
         return len(wanted) == len(found) and all(map(_matches, wanted, found))
     return bool(wanted == found)
+
+
+def _is_decimal(wanted: float | str, found: Decimal) -> bool:
+    try:
+        return Decimal(str(wanted)) == found
+    except InvalidOperation:
+        return False
 
 
 def _like(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
@@ -191,4 +222,4 @@ def _like(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else orjson.dumps(value).decode()
+    return value if isinstance(value, str) else orjson.dumps(value, default=str).decode()

@@ -10,14 +10,22 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from pipeline.errors import SettingError
+from pipeline.tables.types import ColumnType
 from pipeline.tables.windows import Unwindowed, Window
 
 Row = dict[str, Any]
 Field = dict[str, Any]
 
+RESERVED = ("", "marker", "row")
+"""What keys of states begin with beside the names of aggregates."""
+
 
 class Function(Protocol):
-    """An aggregate function. `column` names the source column, or None where the row itself counts."""
+    """An aggregate function. `column` names the source column, or None where the row itself counts.
+
+    Two attributes of its class, both optional, say what it takes: `TAKES` names the families of types (see types.py;
+    without it any column is taken), and where `TAKES_PLAIN` is true, it is given their plain forms.
+    """
 
     @property
     def column(self) -> str | None:
@@ -68,6 +76,9 @@ class Aggregate:
     `name` is the key of its state in the changelog: never change it for a running application. With `final`, a
     result goes out once, when its window has closed (EMIT FINAL); otherwise with every change (EMIT CHANGES). With
     `final`, a window whose grace was not given has none.
+
+    `group_type` and `value_type` are set by the topology, from the source's schema: the type of groups that are not
+    strings, and that of values which have to be made plain before they are folded in. None: they are taken as they are.
     """
 
     name: str
@@ -76,8 +87,12 @@ class Aggregate:
     output: str
     window: Window
     final: bool = False
+    group_type: ColumnType | None = None
+    value_type: ColumnType | None = None
 
     def __post_init__(self) -> None:
+        if self.name in RESERVED:
+            raise SettingError(f"an aggregate's name is {self.name!r}, but must be another: states use this one")
         if not self.final:
             return
         if isinstance(self.window, Unwindowed):

@@ -1,17 +1,18 @@
 """Values chosen out of all: the smallest, the largest, the first, the last, the k largest.
 
-The column's Avro type is declared, since the result has it too. Its values must be plain JSON: see TYPES.
+The column's Avro type is declared, since the result has it, too. What is folded in are plain forms (see types.py):
+the topology makes them of the column's values.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite
-from typing import Any
+from typing import Any, ClassVar
 
 from pipeline.errors import SettingError
 from pipeline.tables.aggregate import Field, OneByOne, Row
+from pipeline.tables.types import SCALARS, ColumnType, column_type
 
-TYPES = ("string", "int", "long", "float", "double", "boolean")
 Scalar = str | int | float | bool
 
 
@@ -20,21 +21,34 @@ def is_value(value: Scalar | None) -> bool:
     return value is not None and (not isinstance(value, float) or isfinite(value))
 
 
-def _check_type(function: object, avro_type: str) -> None:
-    if avro_type not in TYPES:
-        raise SettingError(f"{type(function).__name__}: type is {avro_type!r}, but must be one of {', '.join(TYPES)}")
+def _checked_type(function: object, avro: Any) -> ColumnType:
+    """The declared type; raises SettingError unless its values can be compared."""
+    try:
+        found = column_type(avro)
+    except (KeyError, TypeError, AttributeError):
+        found = None
+    if found is None or not found.is_scalar or isinstance(avro, list):
+        raise SettingError(
+            f"{type(function).__name__}: type is {avro!r}, but must be an Avro type that is one of "
+            f"{', '.join(sorted(SCALARS))}"
+        )
+    return found
 
 
 @dataclass(frozen=True, slots=True)
 class _Choice(OneByOne, ABC):
     """One value out of all, null when there is none. State: null or what it was chosen by, the value last."""
 
+    TAKES: ClassVar = tuple(sorted(SCALARS))
+    TAKES_PLAIN: ClassVar = True
+
     column: str
     output: str
-    type: str
+    type: Any
+    declared: ColumnType = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        _check_type(self, self.type)
+        object.__setattr__(self, "declared", _checked_type(self, self.type))
 
     @abstractmethod
     def _entry(self, value: Scalar, offset: int) -> list[Scalar]:
@@ -60,11 +74,11 @@ class _Choice(OneByOne, ABC):
 
     def columns(self, state: list[Scalar] | None) -> Row:
         """{output: value or null}."""
-        return {self.output: None if state is None else state[-1]}
+        return {self.output: None if state is None else self.declared.value(state[-1])}
 
     def fields(self) -> list[Field]:
         """One column of the declared type, or null."""
-        return [{"name": self.output, "type": ["null", self.type], "default": None}]
+        return [{"name": self.output, "type": ["null", self.declared.avro], "default": None}]
 
 
 class Min(_Choice):
@@ -126,13 +140,17 @@ class LatestByOffset(_Choice):
 class TopK(OneByOne):
     """TOPK(column, k): the `k` (1 or more) largest values, repeated ones too. State: those values, largest first."""
 
+    TAKES: ClassVar = tuple(sorted(SCALARS))
+    TAKES_PLAIN: ClassVar = True
+
     column: str
     output: str
-    type: str
+    type: Any
     k: int
+    declared: ColumnType = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        _check_type(self, self.type)
+        object.__setattr__(self, "declared", _checked_type(self, self.type))
         if self.k < 1:
             raise SettingError(f"{type(self).__name__}: k is {self.k}, but must be at least 1")
 
@@ -150,11 +168,11 @@ class TopK(OneByOne):
 
     def columns(self, state: list[Any]) -> Row:
         """{output: array}, empty when there is no value."""
-        return {self.output: state}
+        return {self.output: [self.declared.value(plain) for plain in state]}
 
     def fields(self) -> list[Field]:
         """One array of the declared type."""
-        return [{"name": self.output, "type": {"type": "array", "items": self.type}}]
+        return [{"name": self.output, "type": {"type": "array", "items": self.declared.avro}}]
 
 
 class TopKDistinct(TopK):

@@ -27,3 +27,13 @@ def check_copartitioned(joined: Iterable[Partitioning]) -> None:
                     f"topics {one.topic} and {other.topic} are joined, but {name} is {left} in {one.topic} and "
                     f"{right} in {other.topic}: they must be equal"
                 )
+
+
+def check_partitions(topics: Iterable[Partitioning], partitions: int) -> None:
+    """Raise SettingError, naming the topic, unless all of them have the partitions of the setting, as states have."""
+    for topic in topics:
+        if topic.partitions != partitions:
+            raise SettingError(
+                f"topic {topic.topic} has {topic.partitions} partitions, but setting partitions is {partitions}: they "
+                "must be equal, since state is kept by partition"
+            )

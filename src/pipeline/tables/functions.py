@@ -6,7 +6,7 @@ Nulls are skipped by all of them except COUNT(*); so are NaN and the infinities,
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from pipeline.tables.aggregate import Field, OneByOne, Row
 from pipeline.tables.choices import (
@@ -20,6 +20,7 @@ from pipeline.tables.choices import (
     is_value,
 )
 from pipeline.tables.sums import Average, SumDecimal, SumDouble, SumLong
+from pipeline.tables.types import SCALARS
 
 __all__ = [
     "Average",
@@ -112,7 +113,10 @@ class CountValues(OneByOne):
 
 @dataclass(frozen=True, slots=True)
 class CountDistinct(OneByOne):
-    """COUNT_DISTINCT(column), exact. State: the distinct values, sorted."""
+    """COUNT_DISTINCT(column), exact. State: the distinct values' plain forms, sorted."""
+
+    TAKES: ClassVar = tuple(sorted(SCALARS))
+    TAKES_PLAIN: ClassVar = True
 
     column: str
     output: str

@@ -69,10 +69,10 @@ class GroupedTable:
         """A row's group and what it adds to it; both null when it is in none."""
         if record is None or record[self._aggregate.group_by] is None:
             return None, None
+        group, kind = record[self._aggregate.group_by], self._aggregate.group_type
         column = self._function.column
-        return record[self._aggregate.group_by], self._function.add(
-            self._function.zero(), None if column is None else record[column], offset
-        )
+        added = self._function.add(self._function.zero(), None if column is None else record[column], offset)
+        return (group if kind is None else kind.text(group)), added
 
 
 class _Batch:

@@ -16,6 +16,20 @@ FEW = 8
 """Fewer rows than these are folded one by one."""
 
 
+def groups_of(aggregate: Aggregate, rows: Rows) -> Sequence[Any]:
+    """The rows' groups as states and keys have them: texts, null where a row has none."""
+    kind = aggregate.group_type
+    return rows.column(aggregate.group_by) if kind is None else rows.converted(aggregate.group_by, kind.texts)
+
+
+def values_of(aggregate: Aggregate, rows: Rows) -> Sequence[Any]:
+    """The values that the function folds in; empty where the row itself counts."""
+    column, kind = aggregate.function.column, aggregate.value_type
+    if column is None:
+        return ()
+    return rows.column(column) if kind is None else rows.converted(column, kind.plain)
+
+
 @dataclass(slots=True)
 class Grouped:
     """The rows that have a group, as columns of equal length; `values` is empty where the row itself counts."""
@@ -29,13 +43,12 @@ class Grouped:
     @classmethod
     def of(cls, aggregate: Aggregate, rows: Rows) -> "Grouped":
         """The rows as an aggregate sees them; `nulls` counts those without a group."""
-        groups = rows.column(aggregate.group_by)
+        groups = groups_of(aggregate, rows)
         nulls = groups.count(None)
         if nulls:
             rows = rows.at([place for place, group in enumerate(groups) if group is not None])
-            groups = rows.column(aggregate.group_by)
-        column = aggregate.function.column
-        return cls(rows.offsets, rows.times_ms, groups, () if column is None else rows.column(column), nulls)
+            groups = groups_of(aggregate, rows)
+        return cls(rows.offsets, rows.times_ms, groups, values_of(aggregate, rows), nulls)
 
     def places_by_group(self) -> dict[str, list[int]]:
         """{group: places of its rows, rising}."""

@@ -28,15 +28,16 @@ class Side(IntEnum):
 
 
 class JoinKind(StrEnum):
-    """Which rows go out without a partner: none, the left ones, those of both sides."""
+    """Which rows go out without a partner: none, the left ones, the right ones, those of both sides."""
 
     INNER = "inner"
     LEFT = "left"
+    RIGHT = "right"
     OUTER = "outer"
 
     def keeps(self, side: Side) -> bool:
         """Whether a row of this side goes out without a partner."""
-        return self is JoinKind.OUTER or (self is JoinKind.LEFT and side is Side.LEFT)
+        return self is JoinKind.OUTER or self is (JoinKind.LEFT if side is Side.LEFT else JoinKind.RIGHT)
 
 
 @dataclass(slots=True)
@@ -56,10 +57,11 @@ class KeyedRows:
 class JoinedRow(NamedTuple):
     """One result of a join: the rows of both sides, null where there is none, and their offsets, then -1.
 
-    A `retired` result is a tombstone: the key has no joined row any more; its rows are both null.
+    A `retired` result is a tombstone: the key has no joined row any more; its rows are both null. The key is null where
+    a row had none and goes out alone.
     """
 
-    key: str
+    key: str | None
     left: Row | None
     right: Row | None
     time_ms: int
@@ -87,28 +89,32 @@ class Joined:
 class StreamTableJoin:
     """Joins the rows of a stream with the table's row of the same key; only the stream's rows trigger.
 
-    LEFT: a row without a partner goes out alone; INNER: it is dropped. Nothing is kept, so that a row that is read
-    again simply gives its result again.
+    LEFT: a row without a partner goes out alone, and so does one without a key (Kafka Streams since 3.7, KIP-962);
+    INNER: both are dropped. Nothing is kept, so that a row that is read again simply gives its result again.
     """
 
     kind: JoinKind = JoinKind.LEFT
 
     def __post_init__(self) -> None:
-        if self.kind is JoinKind.OUTER:
+        if self.kind.keeps(Side.RIGHT):
             raise SettingError(
-                "StreamTableJoin: kind is 'outer', but must be 'inner' or 'left': the table never triggers"
+                f"StreamTableJoin: kind is '{self.kind}', but must be 'inner' or 'left': the table never triggers"
             )
 
     def join(self, rows: KeyedRows, table: Lookup) -> Joined:
-        """One result per row, in the stream's order; rows without a key or a value are dropped and counted."""
+        """One result per row, in the stream's order.
+
+        Rows without a value are dropped and counted; so are those without a key, unless the kind is LEFT.
+        """
         out = Joined()
         for offset, time_ms, key, record in zip(rows.offsets, rows.times_ms, rows.keys, rows.records, strict=True):
-            if key is None:
+            if record is None:
+                out.null_values += key is not None
+                out.null_keys += key is None
+            elif key is None and not self.kind.keeps(Side.LEFT):
                 out.null_keys += 1
-            elif record is None:
-                out.null_values += 1
             else:
-                known = table.get(key)
+                known = None if key is None else table.get(key)
                 if known is not None or self.kind.keeps(Side.LEFT):
                     right = None if known is None else dict(known)
                     out.rows.append(JoinedRow(key, record, right, time_ms, offset, -1))

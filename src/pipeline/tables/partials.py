@@ -9,6 +9,7 @@ from pipeline.tables.lookup import Lookup, looked_up
 
 Origin = tuple[int, int]
 Joined = tuple[str, Lookup]
+Convert = Callable[[Sequence[Any]], Sequence[Any]]
 
 
 @dataclass(slots=True)
@@ -28,6 +29,14 @@ class Rows:
     joined: Mapping[str, Joined] = field(default_factory=dict)
     columns: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     _found: dict[str, Sequence[Any]] = field(default_factory=dict, init=False)
+    _converted: dict[tuple[str, Convert], Sequence[Any]] = field(default_factory=dict, init=False)
+
+    def converted(self, name: str, convert: Convert) -> Sequence[Any]:
+        """One column in another form, which aggregates share."""
+        found = self._converted.get((name, convert))
+        if found is None:
+            found = self._converted[name, convert] = convert(self.column(name))
+        return found
 
     def column(self, name: str) -> Sequence[Any]:
         """One column of the rows, or of the tables that they are joined with (null where a table has no row)."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.tables.aggregate import Aggregate
 from pipeline.tables.closing import FirstClosing
-from pipeline.tables.grouping import FEW, Grouped
+from pipeline.tables.grouping import FEW, Grouped, groups_of
 from pipeline.tables.partials import Folded, Late, Progress, Rows, SessionPartial
 from pipeline.tables.state import State
 from pipeline.tables.windows import Session
@@ -124,7 +124,7 @@ class SessionFold:
 
     def fold(self, replayed: Rows, rows: Rows, progress: Progress, out: Folded) -> None:
         """Fold `rows` in; groups that `replayed` had touched send all that they hold again."""
-        groups = replayed.column(self._aggregate.group_by)
+        groups = groups_of(self._aggregate, replayed)
         again: dict[str, None] = dict.fromkeys(group for group in groups if group is not None)
         grouped = Grouped.of(self._aggregate, rows)
         progress.null_groups += grouped.nulls

@@ -1,19 +1,43 @@
 """Sums and averages, exact whatever the order: SUM and AVG of ksqlDB, for longs, doubles and decimals.
 
-Nulls are skipped. The sum of nothing is 0, the average of nothing is null. All of them can subtract.
+Nulls are skipped. The sum of nothing is 0, the average of nothing is null. All of them can subtract. Sums of whole
+numbers and decimals are exact whatever their size; `limits.misfit` tells when one is beyond its column's type.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Context, Decimal
-from math import fsum
+from decimal import Decimal
+from math import fsum, inf
+from typing import ClassVar
 
 from pipeline.errors import SettingError
 from pipeline.tables.aggregate import Field, OneByOne, Row
+from pipeline.tables.limits import RANGES
+from pipeline.tables.types import unscaled
 
 LARGEST = 1e290
 MAX_SCALE = 18
-_EXACT = Context(prec=100)
+LOWEST, HIGHEST = RANGES["long"]
+Whole = int | str
+"""The state of an exact sum: the number, or its hexadecimal text where it is beyond 64 bits, as JSON's numbers end."""
+
+
+def whole(state: Whole) -> int:
+    """The number of a state."""
+    return state if isinstance(state, int) else int(state, 16)
+
+
+def kept(total: int) -> Whole:
+    """The state of a number."""
+    return total if LOWEST <= total <= HIGHEST else hex(total)
+
+
+def in_units(total: int, scale: int) -> float:
+    """10**-scale as often as `total` says, as a double; infinite where doubles end."""
+    try:
+        return float(total / 10**scale)
+    except OverflowError:
+        return inf if total > 0 else -inf
 
 
 def is_summed(value: float | None) -> bool:
@@ -33,32 +57,44 @@ def exact_sum(terms: Sequence[float]) -> list[float]:
     return parts
 
 
+class _Exact(OneByOne):
+    """What exact sums have in common. State: see Whole."""
+
+    __slots__ = ()
+
+    def zero(self) -> Whole:
+        """Nothing added."""
+        return 0
+
+    def merge(self, left: Whole, right: Whole) -> Whole:
+        """Both sums."""
+        return kept(whole(left) + whole(right))
+
+    def subtract(self, left: Whole, right: Whole) -> Whole:
+        """The left sum without the right one."""
+        return kept(whole(left) - whole(right))
+
+
 @dataclass(frozen=True, slots=True)
-class SumLong(OneByOne):
-    """SUM of whole numbers; the total must be within a long. State: int."""
+class SumLong(_Exact):
+    """SUM of whole numbers, exact; shown as a long. State: see Whole."""
+
+    TAKES: ClassVar = ("int", "long")
 
     column: str
     output: str
 
-    def zero(self) -> int:
-        """Nothing added."""
-        return 0
-
-    def add(self, state: int, value: int | None, offset: int) -> int:
+    def add(self, state: Whole, value: int | None, offset: int) -> Whole:
         """One more number; null changes nothing."""
-        return state if value is None else state + value
+        return state if value is None else kept(whole(state) + value)
 
-    def merge(self, left: int, right: int) -> int:
-        """Both sums."""
-        return left + right
+    def add_many(self, state: Whole, values: Sequence[int | None], offsets: Sequence[int]) -> Whole:
+        """All of them; null changes nothing."""
+        return kept(whole(state) + sum(value for value in values if value is not None))
 
-    def subtract(self, left: int, right: int) -> int:
-        """The left sum without the right one."""
-        return left - right
-
-    def columns(self, state: int) -> Row:
-        """{output: long}."""
-        return {self.output: state}
+    def columns(self, state: Whole) -> Row:
+        """{output: the sum, which a long may not be able to hold}."""
+        return {self.output: whole(state)}
 
     def fields(self) -> list[Field]:
         """One long."""
@@ -66,13 +102,15 @@ class SumLong(OneByOne):
 
 
 @dataclass(frozen=True, slots=True)
-class SumDecimal(OneByOne):
-    """SUM of decimals with at most `scale` (0 to 18) digits after the point, exact. State: int, in 10**-scale.
+class SumDecimal(_Exact):
+    """SUM of decimals with at most `scale` (0 to 18) digits after the point, exact. State: see Whole, in 10**-scale.
 
     A `Decimal` is taken by its value, rounded half up where it is finer; an `int` is already in 10**-scale, such as
     cents. Shown as `output`, a double in whole units, and as the exact long `output` + '_cents' when the scale is 2,
     else `output` + '_unscaled'.
     """
+
+    TAKES: ClassVar = ("decimal", "int", "long")
 
     column: str
     output: str
@@ -87,34 +125,29 @@ class SumDecimal(OneByOne):
         """The name of the exact column."""
         return f"{self.output}_{'cents' if self.scale == 2 else 'unscaled'}"
 
-    def zero(self) -> int:
-        """Nothing added."""
-        return 0
-
-    def add(self, state: int, value: Decimal | int | None, offset: int) -> int:
+    def add(self, state: Whole, value: Decimal | int | None, offset: int) -> Whole:
         """One more amount; null changes nothing."""
-        return state if value is None else state + self._unscaled(value)
+        return state if value is None else kept(whole(state) + self._unscaled(value))
 
-    def merge(self, left: int, right: int) -> int:
-        """Both sums."""
-        return left + right
+    def add_many(self, state: Whole, values: Sequence[Decimal | int | None], offsets: Sequence[int]) -> Whole:
+        """All of them; null changes nothing."""
+        return kept(whole(state) + sum(self._all_unscaled(values)))
 
-    def subtract(self, left: int, right: int) -> int:
-        """The left sum without the right one."""
-        return left - right
-
-    def columns(self, state: int) -> Row:
-        """{output: double, exact_output: long}."""
-        return {self.output: state / 10**self.scale, self.exact_output: state}
+    def columns(self, state: Whole) -> Row:
+        """{output: double, exact_output: the sum, which a long may not be able to hold}."""
+        total = whole(state)
+        return {self.output: in_units(total, self.scale), self.exact_output: total}
 
     def fields(self) -> list[Field]:
         """A double and the exact long."""
         return [{"name": self.output, "type": "double"}, {"name": self.exact_output, "type": "long"}]
 
     def _unscaled(self, value: Decimal | int) -> int:
-        if isinstance(value, int):
-            return value
-        return int(value.scaleb(self.scale, _EXACT).to_integral_value(ROUND_HALF_UP))
+        return value if isinstance(value, int) else unscaled(value, self.scale)
+
+    def _all_unscaled(self, values: Sequence[Decimal | int | None]) -> Iterable[int]:
+        scale = self.scale
+        return [v if isinstance(v, int) else unscaled(v, scale) for v in values if v is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +156,8 @@ class SumDouble(OneByOne):
 
     NaN and anything beyond 1e290 in size are skipped like null: neither JSON nor a sum could hold them.
     """
+
+    TAKES: ClassVar = ("float", "double", "int", "long")
 
     column: str
     output: str
@@ -158,6 +193,8 @@ class Average(OneByOne):
 
     NaN and anything beyond 1e290 in size are skipped like null.
     """
+
+    TAKES: ClassVar = ("int", "long", "float", "double", "decimal")
 
     column: str
     output: str

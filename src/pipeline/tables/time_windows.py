@@ -4,7 +4,7 @@ from typing import Any
 
 from pipeline.tables.aggregate import Aggregate
 from pipeline.tables.closing import Closing
-from pipeline.tables.grouping import FEW, Grouped, places_by_window
+from pipeline.tables.grouping import FEW, Grouped, groups_of, places_by_window
 from pipeline.tables.partials import Folded, Late, Partial, Progress, Rows
 from pipeline.tables.state import State
 from pipeline.tables.windows import TimeWindow, Unwindowed
@@ -95,7 +95,7 @@ class WindowFold:
         progress.stream_time_ms = stream_time
 
     def _recall(self, replayed: Rows, touched: Touched) -> None:
-        groups = replayed.column(self._aggregate.group_by)
+        groups = groups_of(self._aggregate, replayed)
         for time_ms, group in zip(replayed.times_ms, groups, strict=True):
             if group is not None:
                 for start in self._window.starts(time_ms):

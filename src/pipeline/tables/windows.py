@@ -11,7 +11,10 @@ from pipeline.timebase import DAY_MS
 
 
 def default_grace_ms(size_ms: int) -> int:
-    """ksqlDB's grace when a statement names none: a window takes records for 24 hours, and never less than its size."""
+    """ksqlDB's grace when a statement names none: a window takes records for 24 hours, and never less than its size.
+
+    The size of a session is its gap: SessionWindows.with(gap) has a grace of 24 hours less the gap.
+    """
     return max(DAY_MS - size_ms, 0)
 
 
@@ -100,7 +103,7 @@ class Session:
 
     def __post_init__(self) -> None:
         if self.grace_ms == -1:
-            object.__setattr__(self, "grace_ms", default_grace_ms(0))
+            object.__setattr__(self, "grace_ms", default_grace_ms(self.gap_ms))
             object.__setattr__(self, "has_default_grace", True)
         _check("Session", gap_ms=self.gap_ms, grace_ms=self.grace_ms)
 

@@ -89,7 +89,7 @@ class _Session:
 
 def sessions(events: Iterable[Event], gap_ms: int, grace_ms: int | None) -> Recomputed:
     """Totals per group and session `[first, last]`: each partition on its own, then joined over partitions."""
-    grace = _grace(grace_ms, 0)
+    grace = _grace(grace_ms, gap_ms)  # the gap stands where the size does
     seen: dict[int, int] = {}
     late = 0
     apart: dict[tuple[str, int], list[_Session]] = defaultdict(list)

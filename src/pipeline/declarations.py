@@ -1,0 +1,194 @@
+"""Whether what a topology declares can work, found out when it is built and not at the first record.
+
+Every fault is a SettingError in one sentence, which names topology, aggregate, column and type, and what would be
+right. What is right comes back bound to the types of the source's columns.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import fastavro
+from fastavro.schema import SchemaParseException, expand_schema
+
+from pipeline.codecs import schema
+from pipeline.errors import SettingError
+from pipeline.event_times import event_time_format
+from pipeline.tables.aggregate import Aggregate
+from pipeline.tables.types import ColumnType, column_type
+from pipeline.topics import Schema, Topic
+
+Columns = Mapping[str, ColumnType]
+
+TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")
+COLUMN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+EVENT_TIMES = ("long", "timestamp-millis", "timestamp-micros", "local-timestamp-millis", "local-timestamp-micros")
+WIDER = {"int": ("long", "double"), "float": ("double",)}
+"""What a column may also be declared as: each of its values is one of these, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableJoin:
+    """`LEFT JOIN table ON source.key = table's key`: columns that a reference table adds to the rows of a source.
+
+    The columns are those of the row that is known when a source's row is processed, null where there is none. `key` is
+    a text column of the source, or one that an earlier join adds.
+    """
+
+    key: str
+    table: Topic
+    columns: tuple[str, ...]
+
+
+def column_types(given: Schema) -> Columns:
+    """The types of the fields of a record's schema; what it raises for any other schema is fastavro's affair."""
+    expanded: Any = expand_schema(schema(given))
+    return {field["name"]: column_type(field["type"]) for field in expanded["fields"]}
+
+
+def columns_of(where: str, topic: Topic) -> Columns:
+    """The types of a topic's columns; raises SettingError when its schema is not that of a record."""
+    if topic.schema is None:
+        raise SettingError(f"{where}: topic {topic.name} has no schema, but must have one: its columns are used")
+    try:
+        return column_types(topic.schema)
+    except FileNotFoundError:
+        reason = f"there is no packaged schema {topic.schema!r}"
+    except (SchemaParseException, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        reason = f"its schema is not one of an Avro record ({type(error).__name__}: {error})"
+    raise SettingError(f"{where}: the columns of topic {topic.name} are not known: {reason}")
+
+
+def check_names(where: str, kind: str, names: Iterable[str]) -> None:
+    """Raise SettingError when a name comes twice."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise SettingError(f"{where}: {kind} {name} is there twice, but must be a name of its own for each")
+        seen.add(name)
+
+
+def check_topic_name(where: str, name: str) -> None:
+    """Raise SettingError unless Kafka takes the name of a topic."""
+    if TOPIC_NAME.fullmatch(name) is None or name in (".", ".."):
+        raise SettingError(f"{where}: {name!r} is no name for a topic, but must be letters, digits, '.', '_' and '-'")
+
+
+def check_event_time(where: str, topic: Topic, columns: Columns) -> None:
+    """Raise SettingError unless event times can be read from the topic's column for them."""
+    name, pattern = topic.event_time, topic.event_time_format
+    if name is None:
+        if pattern is not None:
+            raise SettingError(
+                f"{where}: topic {topic.name} has an event_time_format, so event_time must name its column"
+            )
+        return
+    kind = _column(where, f"event_time of topic {topic.name}", name, columns)
+    if pattern is not None:
+        try:
+            event_time_format(pattern)
+        except SettingError as error:
+            raise SettingError(f"{where}, topic {topic.name}: {error}") from None
+        if kind.family != "string" or kind.name != "string":
+            raise SettingError(
+                f"{where}: event_time {name} of topic {topic.name} is of type {kind.name}, but must be string, "
+                "since it has an event_time_format"
+            )
+    elif kind.name == "string":
+        raise SettingError(
+            f"{where}: event_time {name} of topic {topic.name} is of type string, but then event_time_format must say "
+            "how to read it, such as yyyy-MM-dd HH:mm:ss"
+        )
+    elif kind.family not in EVENT_TIMES or "nanos" in str(kind.avro):
+        raise SettingError(
+            f"{where}: event_time {name} of topic {topic.name} is of type {kind.name}, but must be long (epoch "
+            "milliseconds), a timestamp of milliseconds or microseconds, or string with an event_time_format"
+        )
+
+
+def with_joined(where: str, source: Topic, columns: Columns, joins: Sequence[TableJoin]) -> Columns:
+    """The columns of a source and of the tables that it is joined with; raises SettingError for a join that fails."""
+    known = dict(columns)
+    for join in joins:
+        name = join.table.name
+        kind = _column(where, f"key of the join with {name}", join.key, known)
+        if kind.family != "string":
+            raise SettingError(
+                f"{where}: column {join.key} is of type {kind.name}, but must be string, since {name} is joined by it "
+                "and keys of tables are texts"
+            )
+        table = columns_of(where, join.table)
+        for column in join.columns:
+            if column in known:
+                raise SettingError(
+                    f"{where}: column {column} is in {name} and in {source.name} or another table joined with it, but "
+                    "must be in one of them only"
+                )
+            known[column] = _column(where, f"join with {name}", column, table)
+    return known
+
+
+def bound(where: str, aggregate: Aggregate, columns: Columns) -> Aggregate:
+    """The aggregate with the types of its group and its values; raises SettingError when they cannot be aggregated."""
+    where = f"{where}, aggregate {aggregate.name}"
+    group = _column(where, "group_by", aggregate.group_by, columns)
+    if not group.is_scalar:
+        raise SettingError(
+            f"{where}: group_by {aggregate.group_by} is of type {group.name}, but must be a scalar: it is the key of "
+            "the result"
+        )
+    function, values = aggregate.function, None
+    if function.column is not None:
+        name = type(function).__name__
+        values = _column(where, name, function.column, columns)
+        takes = getattr(function, "TAKES", None)
+        if takes is not None and values.family not in takes:
+            raise SettingError(
+                f"{where}: {name} is of column {function.column}, which is of type {values.name}, but must be of type "
+                f"{', '.join(takes)}"
+            )
+        _check_declared(where, aggregate, values)
+    plain = values is None or values.is_plain or not getattr(function, "TAKES_PLAIN", False)
+    return replace(
+        aggregate,
+        group_type=None if group.family == "string" else group,
+        value_type=None if plain else values,
+    )
+
+
+def check_output(where: str, aggregate: Aggregate, output: Topic) -> None:
+    """Raise SettingError unless the output can be a topic with an Avro schema."""
+    where = f"{where}, aggregate {aggregate.name}"
+    check_topic_name(where, output.name)
+    declared = schema(output.schema or {})
+    names = [field["name"] for field in declared["fields"]]
+    for name in names:
+        if COLUMN_NAME.fullmatch(name) is None:
+            raise SettingError(
+                f"{where}: {name!r} is no name for a column, but must be letters, digits and _, and begin with no digit"
+            )
+    check_names(f"{where}, output {output.name}", "column", names)
+    try:
+        fastavro.parse_schema(declared)
+    except (SchemaParseException, KeyError, TypeError, ValueError) as error:
+        raise SettingError(f"{where}: the fields of its function make no Avro schema: {error}") from None
+
+
+def _check_declared(where: str, aggregate: Aggregate, values: ColumnType) -> None:
+    """A function that says which type its column has must say the right one."""
+    declared: ColumnType | None = getattr(aggregate.function, "declared", None)
+    if declared is None or declared.avro == values.avro:
+        return
+    if values.is_plain and declared.family in WIDER.get(values.family, ()):
+        return
+    raise SettingError(
+        f"{where}: {type(aggregate.function).__name__} says that column {aggregate.function.column} is of type "
+        f"{declared.name}, but it is of type {values.name}: type must be {values.avro!r}"
+    )
+
+
+def _column(where: str, what: str, name: str, columns: Columns) -> ColumnType:
+    if name not in columns:
+        raise SettingError(f"{where}: {what} is {name!r}, but must be one of the columns {', '.join(columns)}")
+    return columns[name]
