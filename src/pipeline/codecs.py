@@ -23,6 +23,7 @@ from pipeline.avro_writer import FlatWriter, long
 from pipeline.errors import BadRecord
 from pipeline.handover import Columns, Handover
 from pipeline.resolution import Resolved, resolve
+from pipeline.tables.limits import misfit
 from pipeline.topics import Schema
 
 MAGIC = 0
@@ -71,6 +72,7 @@ class Encoder:
     def __init__(self, given: Schema, registered_id: int | None = None) -> None:
         self._schema = fastavro.parse_schema(schema(given))
         self._flat = FlatWriter.of(schema(given))
+        self._fields = schema(given)["fields"]
         self._header = b""
         if registered_id is not None:
             self.registered(registered_id)
@@ -88,6 +90,8 @@ class Encoder:
             if self.handover is not None:
                 self.handover.put([value], {name: [record[name]] for name in self.handover.names})
             return value
+        if (reason := misfit(record, self._fields)) is not None:
+            raise ValueError(reason)
         out = BytesIO()
         out.write(self._header)
         fastavro.schemaless_writer(out, self._schema, record)

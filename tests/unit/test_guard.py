@@ -3,6 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -16,13 +17,18 @@ from pipeline.agents.letters import KEPT_LETTERS, DeadLetters
 from pipeline.codecs import Decoder, Encoder, schema
 from pipeline.errors import ApplicationFault
 from pipeline.records import Outgoing, RecordBatch
-from pipeline.runner.local import LocalApplication, flash_sales_application
+from pipeline.runner.local import LocalApplication, flash_sales_application, topology_application
 from pipeline.settings import Settings
+from pipeline.tables.aggregate import Aggregate
+from pipeline.tables.functions import SumDecimal, SumLong
 from pipeline.tables.state import State
+from pipeline.tables.windows import Unwindowed
 from pipeline.topics import Kind, Topic
+from pipeline.topology import Aggregation, Topology
 
 __all__ = ["application"]
 
+DECIMAL = {"type": "bytes", "logicalType": "decimal", "precision": 38, "scale": 18}
 TOO_LONG = "u" * 524_240
 CONTROL = "\x01" * 200_000
 
@@ -175,3 +181,29 @@ async def test_what_is_foreign_in_an_internal_topic_is_a_dead_letter(running: Lo
     assert len(await reasons(running)) == 8
     await put(running, topics.PAGEVIEW, "User_1", VIEW, 5)
     assert (await values(running, topics.PAGEVIEWS_BY_PAGEGROUP))[-1] is not None
+
+
+@pytest.mark.parametrize(
+    ("kind", "function", "values_", "limit"),
+    [
+        ("long", SumLong("x", "TOTAL"), [1 << 62, 1 << 62, -5], "its type long holds"),
+        (DECIMAL, SumDecimal("x", "TOTAL", 18), [Decimal("9.00"), Decimal("1.00"), Decimal("-5.00")], "long holds"),
+    ],
+)
+async def test_a_sum_beyond_its_type_is_a_letter_and_the_group_goes_on(
+    kind: Any, function: Any, values_: list[Any], limit: str
+) -> None:
+    """It ended the worker. The state is exact, so that the next result that fits is right."""
+    fields = [{"name": "g", "type": "string"}, {"name": "x", "type": kind}]
+    source = Topic("amounts", Kind.EVENT, key="g", schema={"type": "record", "name": "amount", "fields": fields})
+    topology = Topology("sums", Aggregation(source, Aggregate("sum", "g", function, "SUMS", Unwindowed())))
+    async with topology_application(Settings(), topology).running() as application:
+        for value in values_:
+            await put(application, source, "g", {"g": "one", "x": value}, 1)
+        (output,) = topology.outputs
+        exact = [row[[*row][-3]] for row in await values(application, output) if row]
+        scale = 10**18 if isinstance(values_[0], Decimal) else 1
+        assert exact == [int(values_[0] * scale), int(sum(values_) * scale)]
+        (reason,) = await reasons(application)
+        assert "the result of SUMS for g 'one'" in reason
+        assert limit in reason
