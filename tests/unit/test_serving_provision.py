@@ -103,7 +103,7 @@ def controller() -> Iterator[FakeController]:
             self.end_headers()
             self.wfile.write(payload)
 
-        do_GET = do_POST = do_PUT = _serve
+        do_GET = do_POST = do_PUT = do_DELETE = _serve
 
         def log_message(self, *args: object) -> None:
             """Silence."""
@@ -194,7 +194,9 @@ async def test_pinot_judges_everything_but_the_renaming(controller: FakeControll
     assert all("complexTypeConfig" in table["ingestionConfig"] for table in controller.tables.values())
     controller.tables.clear()
     controller.refuse_config = "Upsert table must have a primary key"
-    with pytest.raises(ProvisionError, match=rf"{TABLES[0]}: POST /tables/validate was refused: Upsert .* \(HTTP 400\)"):
+    with pytest.raises(
+        ProvisionError, match=rf"{TABLES[0]}: POST /tables/validate was refused: Upsert .* \(HTTP 400\)"
+    ):
         await provision(settings(controller))
 
 

@@ -90,7 +90,13 @@ def _key(seen: Sequence[Any] | None) -> Key | None:
 
 def _panels(change: Update) -> Any:
     """What the browser paints by itself (`assets/panels.js`): only what changed."""
-    found = {"kpis": change.kpis or None, "latest": change.latest, "groups": change.groups, "regions": change.regions}
+    found = {
+        "kpis": change.kpis or None,
+        "latest": change.latest,
+        "groups": change.groups,
+        "regions": change.regions,
+        "doubts": change.doubts,
+    }
     return {name: value for name, value in found.items() if value is not None} or no_update
 
 

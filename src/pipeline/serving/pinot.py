@@ -45,8 +45,8 @@ class Pinot:
         """The rows of a query as {column: value}; write a LIMIT, since Pinot's default is 10.
 
         `params` fill `%(name)s` with quoted values (never identifiers). Raises QueryError when the broker is out of
-        reach, does not answer within `timeout_s`, or refuses the query; a partial answer counts as none. Texts are those
-        of the topics, NUL included (`texts.py`).
+        reach, does not answer within `timeout_s`, or refuses the query; a partial answer counts as none. Texts are as
+        in the topics, NUL included (`texts.py`).
         """
         cursor = self._connect().cursor()
         try:

@@ -24,7 +24,7 @@ UNJUDGED = "?validationTypesToSkip=ALL"
 
 
 async def provision(settings: Settings, *, wait_s: float = CONSUMING_WAIT_S) -> list[str]:
-    """Create or update all tables of `pinot/tables`; returns a line per table: "<name> created|updated|recreated|there".
+    """Create or update all tables of `pinot/tables`; a line per table: "<name> created|updated|recreated|there".
 
     Returns when every partition of every table is being consumed and the broker answers queries about it. Raises
     ProvisionError when the controller is out of reach, refuses or ignores a part of a declaration, or when a table is
@@ -57,7 +57,7 @@ class _Controller:
             yield cls(settings, client, wait_s)
 
     async def apply_schema(self, table: Table) -> str:
-        """Create or update the schema; returns what was done. "recreated" leaves the table for `apply_table` to make."""
+        """Create or update the schema; returns what was done. "recreated": `apply_table` makes the table."""
         found = await self._get(f"/schemas/{table.name}", missing_ok=True)
         if found is not None and covers(found, table.schema):
             return "there"
@@ -77,7 +77,9 @@ class _Controller:
         await self._delete(f"/tables/{table.name}?type=realtime", table.name)
         while (await self._get(f"/tables/{table.name}/externalview", missing_ok=True) or {}).get("REALTIME"):
             if time.monotonic() > deadline:
-                raise ProvisionError(f"Pinot table {table.name} was deleted, but is still there after {self._wait_s:g} s")
+                raise ProvisionError(
+                    f"Pinot table {table.name} was deleted, but is still there after {self._wait_s:g} s"
+                )
             await asyncio.sleep(POLL_S)
         await self._delete(f"/schemas/{table.name}", table.name)
 
