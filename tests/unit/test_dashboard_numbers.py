@@ -149,6 +149,7 @@ def test_what_is_no_choice_is_the_default(nonsense: dict[str, object]) -> None:
     [
         ({"unknown": ["groups", "colour"]}, ("groups, colour", "group, region")),
         ({"unknown": [f"x{n}" for n in range(9)]}, ("x0, x1, x2, x3, x4 and 4 more",)),
+        ({"unknown": [""]}, ('has "", but',)),
         ({"period": "century"}, ("period=century", "6h, 24h", "24h is shown")),
         ({"tz": "Mars/Base"}, ("tz=Mars/Base", "UTC is shown")),
         ({"format": "roman"}, ("format=roman", "1,234.56 is shown")),

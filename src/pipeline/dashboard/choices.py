@@ -138,6 +138,8 @@ def _strange(names: Sequence[str]) -> str:
 def brief(value: Any) -> str:
     """A value from an address, not longer than a few words."""
     text = str(value)
+    if not text.strip():
+        return f'"{text[:SHOWN_LETTERS]}"'
     return text if len(text) <= SHOWN_LETTERS else f"{text[:SHOWN_LETTERS]}\N{HORIZONTAL ELLIPSIS}"
 
 

@@ -47,7 +47,7 @@ class SubjectStatus:
 
 @dataclass(frozen=True, slots=True)
 class PinotTable:
-    """Rows by COUNT(*), and when Pinot last took data in, in the partition that has waited longest (epoch ms).
+    """Rows by COUNT(*), without those that are retired, and when Pinot last took data in, in the partition that has waited longest (epoch ms).
 
     A table that cannot be counted has no rows but a `problem`.
     """
