@@ -24,6 +24,7 @@ HOURS = {"6h": 6, "24h": 24, "7d": 7 * 24}
 MAX_NAMES = 100
 IN_ADDRESS = ("period", "from", "to", "tz", "format", "group", "region")
 """What an address may name; `assets/panels.js` reads it, and sends other names as "unknown"."""
+ONCE = ", ".join(IN_ADDRESS[:5])
 SHOWN_NAMES = 5
 SHOWN_LETTERS = 40
 
@@ -132,7 +133,7 @@ def _strange(names: Sequence[str]) -> str:
         return ""
     more = f" and {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
     told = ", ".join(map(brief, names[:SHOWN_NAMES])) + more
-    return f"the address has {told}, but means something only with {', '.join(IN_ADDRESS)}, each once but the last two"
+    return f"the address has {told}, which means nothing here: the page knows {ONCE}, each once, and group and region"
 
 
 def brief(value: Any) -> str:

@@ -40,7 +40,7 @@ NOT_FILTERED = {
     "sales_sessions": ("region",),
 }
 """{panel: filters that do not apply, since its tables have no such column}. Page groups are product groups."""
-AHEAD = ("sales", "trend", "latest")
+AHEAD = ("trend", "latest")
 """Panels that say how many sales are dated ahead: these are in no period, since every period ends now."""
 
 

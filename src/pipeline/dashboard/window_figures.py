@@ -122,6 +122,7 @@ def sessions(
         "x": [max(s.end_ms - s.start_ms, 1000) for s in shown],
         "text": [inside(s.value) for s in shown],
         "textposition": "inside",
+        "textangle": 0,
         "insidetextanchor": "middle",
         "textfont": {"color": theme.css["text"]},
         "customdata": [
@@ -138,6 +139,7 @@ def sessions(
     layout |= {
         "margin": {"l": 92, "r": 8, "t": 8, "b": 28},
         "barmode": "overlay",
+        "uniformtext": {"minsize": 10, "mode": "hide"},
         "bargap": 0.4,
         "dragmode": False,
         "xaxis": {
