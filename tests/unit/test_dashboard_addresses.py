@@ -37,7 +37,9 @@ queries = st.one_of(
 def browser() -> Iterator[FlaskClient]:
     poller = Poller(shop, 60.0)
     poller.start = lambda: None  # type: ignore[method-assign]
-    yield create_app(load(), poller).server.test_client()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.serving.pinot.Pinot.query", lambda *_: [{"name": "a", "n": 1}])
+        yield create_app(load(), poller).server.test_client()
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +61,8 @@ def address(query: str) -> dict[str, Any]:
 def test_every_page_answers_any_query(browser: FlaskClient, query: str) -> None:
     assert browser.get(f"/?{query}").status_code == 200
     assert browser.get(f"/queries?{query}").status_code == 200
+    assert browser.get(f"/queries/best_selling_products?{query}").status_code in (200, 400)
+    assert browser.get(f"/queries/best_selling_products.csv?{query}").status_code in (200, 400)
     assert browser.get(f"/healthz?{query}").status_code in (200, 503)
 
 

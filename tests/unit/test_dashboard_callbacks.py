@@ -123,7 +123,7 @@ def test_the_next_hour_closes_the_column_without_any_news(page: Page) -> None:
     assert sent(page.tick()["figures"]) == {"trend", *WINDOWED}
 
 
-@pytest.mark.parametrize("seen", [["other", 1, "", "", "light"], ["x"], [], "nonsense", 5])
+@pytest.mark.parametrize("seen", [["other", 1, "", "", "light"], ["x"], [[]] * 5, [], "nonsense", 5])
 def test_a_page_of_an_earlier_process_is_sent_everything(page: Page, seen: Any) -> None:
     page.tick()
     page.seen = seen
