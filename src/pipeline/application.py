@@ -14,6 +14,8 @@ from pipeline.topics import (
     PAGEVIEWS_TUMBLING,
     SALES_BY_PRODUCTGROUP,
     SALES_BY_REGION,
+    SALES_HOPPING,
+    SALES_SESSION,
 )
 from pipeline.topology import Aggregation
 
@@ -36,12 +38,17 @@ def pageview_aggregates(settings: Settings) -> tuple[Aggregate, ...]:
 
 
 def sale_aggregates(settings: Settings) -> tuple[Aggregate, ...]:
-    """Aggregations over EXTENDED_FLASHSALES_STREAM: outputs 5 and 6 of the specification."""
-    tumbling = Tumbling(settings.tumbling_size_ms, grace_ms=-1 if settings.grace_ms is None else settings.grace_ms)
+    """Aggregations over EXTENDED_FLASHSALES_STREAM: outputs 5 and 6 of the specification, and two more of ksqlDB's."""
+    grace = -1 if settings.grace_ms is None else settings.grace_ms
+    tumbling = Tumbling(settings.tumbling_size_ms, grace_ms=grace)
+    hopping = Hopping(settings.hopping_size_ms, settings.hopping_advance_ms, grace)
+    session = Session(settings.session_gap_ms, grace)
     total = SumDecimal("sales_amount_cents", "total_sales")
     return (
         Aggregate("sales_by_productgroup", "product_group", total, SALES_BY_PRODUCTGROUP.name, tumbling),
         Aggregate("sales_by_region", "region_name", total, SALES_BY_REGION.name, tumbling),
+        Aggregate("sales_hopping", "product_group", total, SALES_HOPPING.name, hopping),
+        Aggregate("sales_session", "product_group", total, SALES_SESSION.name, session),
     )
 
 

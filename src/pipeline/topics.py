@@ -102,6 +102,18 @@ SALES_BY_PRODUCTGROUP = Topic(
     key="product_group",
     schema="total_sales_by_productgroup",
 )
+SALES_HOPPING = Topic(
+    "TOTAL_SALES_BY_PRODUCTGROUP_HOPPING_WINDOW",
+    Kind.OUTPUT,
+    key="product_group",
+    schema="total_sales_by_productgroup",
+)
+SALES_SESSION = Topic(
+    "TOTAL_SALES_BY_PRODUCTGROUP_SESSION_WINDOW",
+    Kind.OUTPUT,
+    key="product_group",
+    schema="total_sales_by_productgroup_session",
+)
 SALES_BY_REGION = Topic(
     "TOTAL_SALES_BY_REGION_TUMBLING_WINDOW", Kind.OUTPUT, key="region_name", schema="total_sales_by_region"
 )
@@ -140,6 +152,8 @@ OUTPUTS = (
     SALES_BY_REGION,
     PAGEVIEWS_HOPPING,
     PAGEVIEWS_SESSION,
+    SALES_HOPPING,
+    SALES_SESSION,
 )
 INTERNALS = (PAGEVIEW_BY_USER, PAGEVIEW_PARTIALS, FLASHSALE_PARTIALS, POLLER_POSITION)
 ALL = (*EVENTS, *REFERENCES, *ENRICHED, *OUTPUTS, *INTERNALS, DEAD_LETTERS, LATE_RECORDS)

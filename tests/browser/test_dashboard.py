@@ -58,6 +58,7 @@ class Shop:
         self.error = ""
         self.empty = False
         self.takes_s = 0.0
+        self.ahead = False
 
     def __call__(self) -> Data:
         time.sleep(self.takes_s)
@@ -70,14 +71,20 @@ class Shop:
         starts = [hour - n * HOUR_MS for n in range(HOURS)]
         sales = [Cell(g, r, s, 1_000 * (i + 1)) for s in starts for i, g in enumerate(GROUPS) for r in REGIONS]
         sales[0] = sales[0]._replace(value=sales[0].value + self.sold_cents)
-        views = tuple(Cell("", r, 0, 10 * (i + 1)) for i, r in enumerate(REGIONS))
+        views = [Cell(g, r, hour, 2 * (i + 1)) for g in GROUPS for i, r in enumerate(REGIONS)]
+        halves = (hour - HOUR_MS // 2, hour)
         return Data(
-            pageviews_by_group=(Cell("All", "", 0, 450),),
-            pageviews_by_region=views,
-            pageviews_tumbling=(Cell("All", "", hour, 450),),
-            pageviews_hopping=(Cell("All", "", hour, 450), Cell("All", "", hour - HOUR_MS // 2, 400)),
-            sessions=(Session("All", hour, now_ms(), 450),),
-            pageview_cube=(Window(hour, tuple(cell._replace(start_ms=hour) for cell in views)),),
+            pageviews_by_group=tuple(Cell(group, "", 0, 90) for group in GROUPS),
+            pageviews_by_region=tuple(Cell("", r, 0, 10 * (i + 1)) for i, r in enumerate(REGIONS)),
+            pageviews_tumbling=tuple(Cell(group, "", hour, 90) for group in GROUPS),
+            pageviews_hopping=tuple(Cell(group, "", start, 80) for start in halves for group in GROUPS),
+            sessions=tuple(Session(group, hour, now_ms(), 90) for group in GROUPS),
+            pageview_cube=(Window(hour, tuple(views)),),
+            sales_hopping=tuple(Cell(group, "", start, 90_000) for start in halves for group in GROUPS),
+            sale_sessions=tuple(
+                Session(group, hour - (n + 2) * HOUR_MS, hour - n * HOUR_MS, 123_456) for n, group in enumerate(GROUPS)
+            ),
+            sales_ahead=(Cell("Fashion", "North", 0, 2),) if self.ahead else (),
             sales_by_group=tuple(replace_region(sales)),
             sales_by_region=tuple(cell._replace(group="") for cell in sales),
             sales_cube=tuple(
@@ -85,6 +92,7 @@ class Shop:
             ),
             latest_sales=(Sale(now_ms(), self.sold_cents, "Lamps", "Furniture", "North", 1, 1234),),
             users_by_region=(Cell("", "Region_2", 0, 1_234),),
+            users_ever=1_300,
             region_ids=(("Region_2", "North"),),
             newest_ms=(("sales", now_ms()), ("pageviews", now_ms())),
         )
@@ -183,12 +191,43 @@ def test_filters_reach_the_charts_and_are_cleared(driver: Chrome, served: Served
     page.choose("groups", "Fashion", "Other")
     page.choose("regions", "North")
     until(lambda: page.text("kpi-sales") == money(HOURS * (2_000 + 5_000)), what="filtered sales")
-    assert page.text("kpi-pageviews") == "20"
-    assert "not filtered by product group" in driver.find_element("id", "note-pageviews").text
+    assert page.text("kpi-pageviews") == "8"
+    assert page.text("note-users") == "whose region is now North; not filtered by product group"
     assert page.figure("sales_by_region")["data"][0]["y"] == ["North"]
     page.click("clear")
     until(lambda: len(page.figure("sales_by_region")["data"][0]["y"]) == len(REGIONS), what="all regions")
-    until(lambda: page.text("note-pageviews") == "")
+    until(lambda: page.text("note-users") == "not filtered by date")  # the period is the usual one again
+    assert page.text("kpi-pageviews") == "450"
+
+
+def test_what_an_address_has_in_vain_is_named_until_reset(driver: Chrome, served: Served) -> None:
+    page = Page(driver, served.url + "?groups=Fashion&period=century&region=Atlantis&region=North")
+    until(lambda: "groups" in page.text("doubts"), what="the name that means nothing")
+    assert "period=century is none of" in page.text("doubts")
+    assert "Atlantis" in page.text("doubts")
+    assert driver.execute_script("return document.querySelector('[name=period]:checked').value") == "24h"
+    page.pick("period", "All")
+    until(lambda: "century" not in page.text("doubts"), what="a period")
+    assert "groups" in page.text("doubts")
+    page.click("clear")
+    until(lambda: page.text("doubts") == "", what="a page that understands its address")
+    assert "?" not in driver.current_url
+    assert page.complaints() == []
+
+
+def test_days_in_an_address_need_no_period(driver: Chrome, served: Served) -> None:
+    page = Page(driver, served.url + "?from=2024-01-01")
+    until(lambda: page.text("kpi-sales") != "", what="sales")
+    assert driver.execute_script("return document.querySelector('[name=period]:checked').value") == "dates"
+    assert page.text("doubts") == ""
+    page.pick("period", "6 h")
+    until(lambda: "from" not in driver.current_url, what="an address without days")
+
+
+def test_sales_dated_ahead_are_named(driver: Chrome, served: Served) -> None:
+    served.shop.ahead = True
+    page = Page(driver, served.url)
+    until(lambda: page.text("note-trend") == "2 sales dated ahead left out")
 
 
 def test_zoom_survives_updates(driver: Chrome, served: Served) -> None:
@@ -440,10 +479,11 @@ def test_on_the_real_cluster_the_page_shows_what_pinot_has(driver: Chrome, appli
     sql = {
         "kpi-pageviews": ("SELECT SUM(count_view) AS n FROM PAGEVIEWS_BY_PAGEGROUP_TABLE LIMIT 1", count),
         "kpi-sales": (
-            "SELECT SUM(total_sales_cents) AS n FROM TOTAL_SALES_BY_PRODUCTGROUP_TUMBLING_WINDOW LIMIT 1",
+            "SELECT SUM(total_sales_cents) AS n FROM TOTAL_SALES_BY_PRODUCTGROUP_TUMBLING_WINDOW "
+            "WHERE window_start_ms <= now() LIMIT 1",
             money,
         ),
-        "kpi-users": ("SELECT COUNT(*) AS n FROM USER_TRANSFORMED_TABLE LIMIT 1", count),
+        "kpi-users": ("SELECT COUNT(*) AS n FROM USER_TRANSFORMED_TABLE WHERE retired = false LIMIT 1", count),
     }
     for element, (query, label) in sql.items():
         expected = label(int(pinot.query(query)[0]["n"]))

@@ -121,7 +121,7 @@ def test_the_status_is_ok(application: Application) -> None:
     assert len(status["brokers"]) == 3
     assert {name: topic for name, topic in status["topics"].items() if topic["partitions"] != 5} == {}
     assert all(topic["replicas"] >= 2 and topic["under_replicated"] == 0 for topic in status["topics"].values())
-    assert len(status["pinot"]) == 10
+    assert len(status["pinot"]) == 12
 
 
 @pytest.mark.parametrize("command", ["agents", "tables"])

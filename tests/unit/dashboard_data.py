@@ -16,8 +16,8 @@ SALES = {
     ("Electronics", "North", NEXT): 80_008,
     ("Fashion", "South", NEXT): 3,
 }
-VIEWS = {("North", H22): 5, ("South", H22): 7, ("North", NEXT): 11}
-UNKNOWN_VIEWS = 2  # of the last hour: their viewers have no region
+VIEWS = {("Electronics", "North", H22): 5, ("Fashion", "South", H22): 7, ("Electronics", "North", NEXT): 11}
+UNKNOWN_VIEWS = 2  # of Fashion in the last hour: their viewers have no region
 
 
 NOW = NEXT + 61_000
@@ -51,7 +51,10 @@ def cells(sums: dict[tuple[str, str, int], int]) -> Cells:
 
 RECENT = Recent(
     minute_ms=NEXT + MINUTE_MS,
-    pageviews=(Cell("", "North", H23 + 5 * MINUTE_MS, 10), Cell("", "South", H22 + 5 * MINUTE_MS, 8)),
+    pageviews=(
+        Cell("Electronics", "North", H23 + 5 * MINUTE_MS, 10),
+        Cell("Fashion", "South", H22 + 5 * MINUTE_MS, 8),
+    ),
     sales=(Cell("Fashion", "North", NEXT, 300), Cell("Fashion", "North", H22 + 30 * MINUTE_MS, 200)),
     users=(("", 3), ("North", 2), ("South", 2)),
     users_before=(("", 4), ("North", 4)),
@@ -68,13 +71,15 @@ def add(pairs: list[tuple[tuple[str, str, int], int]]) -> dict[tuple[str, str, i
 def shop(extra_cents: int = 0, newest_event_ms: int | None = NEXT + 60_000) -> Data:
     """The shop's data; `extra_cents` more of Fashion were sold in the South in the last hour."""
     sales = {**SALES, ("Fashion", "South", NEXT): SALES["Fashion", "South", NEXT] + extra_cents}
-    views = [*((("", *key), n) for key, n in VIEWS.items()), (("", "", NEXT), UNKNOWN_VIEWS)]
+    views = [*VIEWS.items(), (("Fashion", "", NEXT), UNKNOWN_VIEWS)]
     return Data(
-        pageviews_by_group=cells({("All", "", 0): sum(n for _, n in views)}),
+        pageviews_by_group=cells(add([((group, "", 0), n) for (group, _, _), n in views])),
         pageviews_by_region=cells(add([(("", region, 0), n) for (_, region, _), n in views if region])),
-        pageviews_tumbling=cells(add([(("Any", "", start), n) for (_, _, start), n in views])),
+        pageviews_tumbling=cells(add([((group, "", start), n) for (group, _, start), n in views])),
         pageviews_hopping=cells({("Any", "", NEXT): 13, ("Any", "", NEXT - HOUR_MS // 2): 13}),
         sessions=(Session("Any", H22 + 5, H22 + 9, 12), Session("Any", NEXT, NEXT + 60_000, 13)),
+        sales_hopping=cells({("Fashion", "", H23): 40_004, ("Electronics", "", NEXT - HOUR_MS // 2): 80_008}),
+        sale_sessions=(Session("Electronics", H22, H22, 30_003), Session("Fashion", NEXT, NEXT + 1, 3)),
         pageview_cube=windows({key: n for key, n in views if key[1]}),
         sales_by_group=cells(add([((group, "", start), n) for (group, _, start), n in sales.items()])),
         sales_by_region=cells(add([(("", region, start), n) for (_, region, start), n in sales.items()])),
@@ -84,6 +89,7 @@ def shop(extra_cents: int = 0, newest_event_ms: int | None = NEXT + 60_000) -> D
             Sale(H22, 1, "It", "Fashion", "North", 1, 9),
         ),
         recent=RECENT,
+        users_ever=9,
         users_by_region=cells({("", "Region_2", 0): 4, ("", "Region_6", 0): 1, ("", "Region_7", 0): 3}),
         region_ids=(("Region_2", "North"), ("Region_6", "South")),
         newest_ms=() if newest_event_ms is None else (("sales", newest_event_ms), ("users", 5)),

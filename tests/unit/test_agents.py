@@ -1,4 +1,4 @@
-"""The application's own agents under Faust's test context: joins, dead letters, re-keying, all eight outputs."""
+"""The application's own agents under Faust's test context: joins, dead letters, re-keying, all ten outputs."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -87,8 +87,25 @@ async def test_a_user_is_flattened(application: LocalApplication) -> None:
             "zipcode": "95112",
             "event_time_ms": 5,
             "version": 0,
+            "retired": False,
         }
     ]
+
+
+async def test_a_deleted_user_is_a_retired_row_that_tells_nothing_else(application: LocalApplication) -> None:
+    await put(application, topics.USERS, "User_1", USER, 5)
+    await put(application, topics.USERS, "User_1", None, 6)
+    await put(application, topics.USERS, "User_7", None, 7)
+    await put(application, topics.USERS, "User_1", USER, 8)
+    rows = await application.rows(topics.USER_TRANSFORMED.name)
+    assert [(r.key, r.timestamp_ms, v and (v["retired"], v["version"])) for r, v in rows] == [
+        (b"User_1", 5, (False, 0)),
+        (b"User_1", 6, (True, 1)),
+        (b"User_7", 7, (True, 2)),
+        (b"User_1", 8, (False, 3)),
+    ]
+    told = [{name: x for name, x in (value or {}).items() if x is not None} for _, value in rows]
+    assert told[1] == {"userid": "User_1", "event_time_ms": 6, "version": 1, "retired": True}
 
 
 async def test_a_view_is_joined_and_counted_everywhere(application: LocalApplication) -> None:
@@ -133,7 +150,7 @@ async def test_a_view_is_joined_with_the_users_row_of_its_moment(application: Lo
     await put(application, topics.PAGEVIEW, "User_1", VIEW, 5)
     rows = await values(application, topics.EXTENDED_PAGEVIEWS)
     assert [row and row["region_name"] for row in rows] == [None, "North", None]
-    assert (await values(application, topics.USER_TRANSFORMED))[1] is None
+    assert [row and row["retired"] for row in await values(application, topics.USER_TRANSFORMED)] == [False, True]
 
 
 async def test_sales_add_up_to_the_cent(application: LocalApplication) -> None:

@@ -17,6 +17,7 @@ from pipeline.timebase import HOUR_MS
 
 ALL = chosen()
 SIZES = Windows(HOUR_MS, HOUR_MS, 900_000)
+WINDOWED = {"tumbling", "hopping", "sessions", "sales_hopping", "sales_sessions"}
 SOUTH = chosen(None, None, [], ["South"])
 
 
@@ -111,17 +112,18 @@ def test_filters_reach_every_panel(page: Page) -> None:
     answer = page.tick(SOUTH)
     assert shown(answer) == {"pageviews": "7", "sales": "$200.05", "users": "1"}
     assert answer["figures"]["sales_by_region"]["data"][0]["y"] == ["South"]
-    assert answer["notes"]["users"] == ""
+    assert answer["notes"]["users"] == "whose region is now South"
+    assert answer["panels"]["doubts"] == ()
 
 
 def test_the_next_hour_closes_the_column_without_any_news(page: Page) -> None:
     page.tick()
     page.now_ms += HOUR_MS
     page.poller.refresh()
-    assert sent(page.tick()["figures"]) == {"trend", "tumbling", "hopping", "sessions"}
+    assert sent(page.tick()["figures"]) == {"trend", *WINDOWED}
 
 
-@pytest.mark.parametrize("seen", [["other", 1, "", "", "light"], ["x"], [], "nonsense", 5])
+@pytest.mark.parametrize("seen", [["other", 1, "", "", "light"], ["x"], [[]] * 5, [], "nonsense", 5])
 def test_a_page_of_an_earlier_process_is_sent_everything(page: Page, seen: Any) -> None:
     page.tick()
     page.seen = seen
@@ -179,7 +181,27 @@ def test_filters_that_leave_nothing_say_so(page: Page) -> None:
 
 
 def test_a_chosen_name_stays_among_the_options(page: Page) -> None:
-    assert page.tick(chosen(None, None, ["Gone"], []))["panels"]["groups"] == ("Electronics", "Fashion", "Gone")
+    panels = page.tick(chosen(None, None, ["Gone"], ["South", "Nowhere"]))["panels"]
+    assert panels["groups"] == ("Electronics", "Fashion", "Gone")
+    assert panels["doubts"] == (
+        "no sale and no page view has the product group Gone",
+        "no sale and no page view has the region Nowhere",
+    )
+
+
+def test_names_that_mean_nothing_are_told_once_until_they_are_gone(page: Page) -> None:
+    strange = Choices.of({"period": "all", "unknown": ["groups"], "tz": "Mars/Base"})
+    told = page.tick(strange)["panels"]["doubts"]
+    assert [word for word in ("groups", "Mars/Base") if word in " ".join(told)] == ["groups", "Mars/Base"]
+    page.now_ms += 60_000
+    page.data = shop(extra_cents=1)
+    page.poller.refresh()
+    assert "doubts" not in page.tick(strange)["panels"]
+    assert page.tick()["panels"]["doubts"] == ()
+
+
+def test_before_any_data_no_name_is_doubted() -> None:
+    assert Page().tick(chosen(None, None, ["Fashion"], []))["panels"]["doubts"] == ()
 
 
 def test_banner_speaks_only_when_pinot_is_unreachable() -> None:

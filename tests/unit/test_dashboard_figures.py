@@ -1,14 +1,23 @@
 """Figures show the numbers: values, order, colours, what is still open, and something instead of nothing."""
 
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
 import plotly.graph_objects as go
 import pytest
 from dashboard_data import H22, H23, NEXT, NOW, filters, numbers_of, shop
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.dashboard.choices import Filters
-from pipeline.dashboard.figures import Figure, bars, figures, trend
+from pipeline.dashboard.figure_base import Figure
+from pipeline.dashboard.figures import bars, figures, trend
 from pipeline.dashboard.formats import Formats
 from pipeline.dashboard.numbers import FIGURES
+from pipeline.dashboard.snapshot import Cell, Session
 from pipeline.dashboard.theme import DARK, LIGHT, THEMES, Theme
+from pipeline.dashboard.timeaxis import TICKS, TimeAxis
+from pipeline.dashboard.window_figures import sessions, windows
 from pipeline.timebase import HOUR_MS
 
 ALL = Filters()
@@ -118,15 +127,90 @@ def test_an_empty_chart_says_so(name: str) -> None:
 
 def test_windows_that_have_not_ended_are_hatched() -> None:
     found = all_figures()
-    (bar,) = found["tumbling"]["data"]
-    assert bar["y"] == [12, 13]
-    assert bar["marker"]["pattern"]["shape"] == ["", "/"]
-    assert bar["customdata"][1].endswith("<b>13</b> so far")
+    electronics, fashion = found["tumbling"]["data"]
+    assert (electronics["y"], fashion["y"]) == ([5, 11], [7, 2])
+    assert electronics["marker"]["pattern"]["shape"] == ["", "/"]
+    assert electronics["customdata"][1].endswith("<b>11</b> so far")
     assert found["hopping"]["data"][0]["marker"]["pattern"]["shape"] == ["/", "/"]
     (session,) = found["sessions"]["data"]
     assert session["marker"]["pattern"]["shape"] == ["", "/"]
     assert session["x"] == [1000, 60_000]
     assert session["text"] == ["12", "13"]
+
+
+def test_sales_in_windows_are_money() -> None:
+    found = all_figures()
+    electronics, fashion = found["sales_hopping"]["data"]
+    assert (electronics["y"], fashion["y"]) == ([0, 800.08], [400.04, 0])
+    assert fashion["customdata"][0] == "Fashion, Oct 4, 23:00-00:00<br><b>$400.04</b>"
+    assert electronics["customdata"][1].endswith("<b>$800.08</b> so far")
+    assert found["sales_hopping"]["layout"]["yaxis"]["tickprefix"] == "$"
+    (session,) = found["sales_sessions"]["data"]
+    assert session["text"] == ["$300", "$0"]
+    assert session["customdata"][1].endswith("<b>$0.03</b> so far")
+
+
+def clock(text: str, zone: str = "Europe/Berlin") -> int:
+    return int(datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).timestamp() * 1000)
+
+
+BERLIN = Formats(zone="Europe/Berlin")
+SUMMER = clock("2026-10-25T02:00")  # CEST; an hour later the clocks show 02:00 again, CET
+AROUND = [(SUMMER + n * HOUR_MS, 100 * (n + 5)) for n in range(-3, 5)]
+
+
+def test_the_hour_that_comes_twice_has_two_columns_and_two_names() -> None:
+    figure = trend(AROUND, LIGHT, BERLIN, HOUR_MS, SUMMER + 4 * HOUR_MS, EMPTY)
+    bars = [x for trace in figure["data"] for x in trace["x"]]
+    assert bars == [f"2026-10-{25 if n > -3 else 24} {(n + 2) % 24:02d}:00:00" for n in range(-3, 5)]
+    told = [text.split("<br>")[0] for trace in figure["data"] for text in trace["customdata"]]
+    assert told[2:6] == [
+        "Oct 25, 01:00-02:00 CEST",
+        "Oct 25, 02:00 CEST-02:00 CET",
+        "Oct 25, 02:00 CET-03:00",
+        "Oct 25, 03:00-04:00",
+    ]
+    axis = figure["layout"]["xaxis"]
+    ticks = dict(zip(axis["tickvals"], axis["ticktext"], strict=True))
+    assert ticks["2026-10-25 07:00:00"] == "06:00<br>Oct 25"
+    go.Figure(figure)
+
+
+def test_the_hour_that_comes_twice_is_two_windows() -> None:
+    cells = tuple(Cell("Fashion", "", start, value) for start, value in AROUND[2:6])
+    figure = windows(cells, LIGHT, BERLIN, HOUR_MS, SUMMER + 4 * HOUR_MS, EMPTY, label=count)
+    (bar,) = figure["data"]
+    assert len(set(bar["x"])) == 4
+    assert figure["layout"]["xaxis"]["ticktext"] == ["01:00", "02:00<br>CEST", "02:00<br>CET", "03:00"]
+    assert set(figure["layout"]["xaxis"]["tickvals"]) == set(bar["x"])
+
+
+def test_sessions_in_the_hour_that_comes_twice_do_not_lie_upon_each_other() -> None:
+    half = HOUR_MS // 2
+    found = [Session("Fashion", SUMMER, SUMMER + half, 1), Session("Fashion", SUMMER + HOUR_MS, SUMMER + 3 * half, 2)]
+    figure = sessions(found, LIGHT, BERLIN, GAP_MS, SUMMER + 9 * HOUR_MS, EMPTY, label=count, inside=count)
+    assert figure["data"][0]["base"] == ["2026-10-25 02:00:00", "2026-10-25 03:00:00"]
+    assert [text.split("<br>")[0] for text in figure["data"][0]["customdata"]] == [
+        "Fashion, Oct 25, 02:00 CEST-02:30 CEST",
+        "Fashion, Oct 25, 02:00 CET-02:30 CET",
+    ]
+
+
+@given(
+    st.sampled_from(["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "America/Sao_Paulo"]),
+    st.integers(min_value=0, max_value=50 * 365 * 24),
+    st.lists(st.integers(min_value=0, max_value=400 * 24), min_size=1, max_size=30, unique=True),
+)
+def test_time_never_goes_back_on_an_axis(zone: str, first: int, hours: list[int]) -> None:
+    moments = [(first + hour) * HOUR_MS for hour in sorted(hours)]
+    axis = TimeAxis(Formats(zone=zone), moments)
+    values = [axis.value(ms) for ms in moments]
+    assert values == sorted(set(values))
+    ticks = axis.ticks.get("tickvals", ())
+    assert list(ticks) == sorted(set(ticks))
+    assert len(ticks) <= TICKS
+    names = [Formats(zone=zone).span(ms, ms + HOUR_MS) for ms in range(moments[0], moments[0] + 48 * HOUR_MS, HOUR_MS)]
+    assert len(set(names)) == 48
 
 
 def test_formats_are_the_viewers() -> None:

@@ -9,7 +9,7 @@ from dashboard_data import H22, H23, NEXT
 from pipeline.dashboard import queries
 from pipeline.dashboard.cubes import LATEST_SALES, CubeCache, LatestSales, MinuteCache, Paced
 from pipeline.dashboard.queries import PinotSource, cells
-from pipeline.dashboard.snapshot import Cell, Cells, Recent, Sale, Window
+from pipeline.dashboard.snapshot import Cell, Cells, Recent, Sale, Session, Window
 from pipeline.errors import QueryError
 from pipeline.timebase import HOUR_MS
 
@@ -43,8 +43,13 @@ def pinot() -> FakePinot:
         queries.ACTIVE_USERS_BY_REGION: [{"region_name": "North", "n": 2}],
         queries.SALES_BY_GROUP: [{"product_group": "Fashion", "start_ms": H22, "n": 12_345, "newest": 90}],
         queries.SALES_BY_REGION: [{"region_name": "North", "start_ms": H22, "n": 12_345}],
-        queries.USERS_BY_REGION: [{"region_id": "Region_2", "n": 3, "newest": 60.0}],
-        queries.PAGEVIEW_CUBE: [{"start_ms": H22, "region_id": "Region_2", "region_name": "North", "n": 4}],
+        queries.SALES_HOPPING: [{"product_group": "Fashion", "start_ms": H22, "n": 7}],
+        queries.SALE_SESSIONS: [{"product_group": "Fashion", "start_ms": H22, "end_ms": H23, "n": 12_345}],
+        queries.SALES_AHEAD: [{"product_group": "Fashion", "region_name": "South", "n": 1}],
+        queries.USERS_BY_REGION: [{"region_id": "Region_2", "n": 3.0, "ever": 5, "newest": 60.0}],
+        queries.PAGEVIEW_CUBE: [
+            {"start_ms": H22, "page_group": "Fashion", "region_id": "Region_2", "region_name": "North", "n": 4}
+        ],
         queries.SALES_CUBE: [
             {
                 "start_ms": H22,
@@ -66,14 +71,28 @@ def test_one_refresh_brings_everything(pinot: FakePinot) -> None:
     assert data.sales_by_group == (Cell("Fashion", "", H22, 12_345),)
     assert data.sales_by_region == (Cell("", "North", H22, 12_345),)
     assert data.sales_cube == (Window(H22, (Cell("Fashion", "South", H22, 12_345),)),)
-    assert data.pageview_cube == (Window(H22, (Cell("", "North", H22, 4),)),)
+    assert data.pageview_cube == (Window(H22, (Cell("Fashion", "North", H22, 4),)),)
     assert data.sessions[0].end_ms == H23
+    assert data.sales_hopping == (Cell("Fashion", "", H22, 7),)
+    assert data.sale_sessions == (Session("Fashion", H22, H23, 12_345),)
+    assert data.sales_ahead == (Cell("Fashion", "South", 0, 1),)
+    assert data.users_ever == 5
     assert data.recent.users == (("", 3), ("North", 2))
     assert data.users_by_region == (Cell("", "Region_2", 0, 3),)
     assert data.region_ids == (("Region_2", "North"), ("Region_6", "South"))
     assert data.newest_event_ms == 90
     assert [sql for sql, _ in pinot.asked].count(queries.SALES_CUBE) == 1
     assert len(pinot.asked) == len(queries.ALL) + 2  # the last hour's users and those of the hour before
+
+
+def test_what_is_dated_ahead_is_neither_new_nor_among_the_latest(pinot: FakePinot) -> None:
+    ahead = {"product_group": "Fashion", "start_ms": NEXT + HOUR_MS, "n": 1, "newest": NEXT + HOUR_MS + 5}
+    pinot.rows[queries.SALES_BY_GROUP].append(ahead)
+    data = PinotSource(pinot, HOUR_MS, lambda: NEXT + 5)()
+    assert dict(data.newest_ms)["sales"] == 90
+    asked = {sql: params["end_ms"] for sql, params in pinot.asked if params and "end_ms" in params}
+    wanted = (queries.LATEST, queries.SALES_AHEAD, queries.PAGEVIEW_SESSIONS, queries.SALE_SESSIONS)
+    assert asked == dict.fromkeys(wanted, NEXT + HOUR_MS)
 
 
 def test_equal_answers_in_another_order_are_equal_data(pinot: FakePinot) -> None:

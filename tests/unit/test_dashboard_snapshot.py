@@ -127,7 +127,7 @@ def test_a_slow_source_gets_a_rest() -> None:
 
 
 def test_fewer_events_than_before_are_not_believed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock_s, answers = [100.0], iter([shop(), Data(), dataclasses.replace(shop(), users_by_region=()), shop(1)])
+    clock_s, answers = [100.0], iter([shop(), Data(), dataclasses.replace(shop(), users_ever=0), shop(1)])
     monkeypatch.setattr("pipeline.dashboard.snapshot.time.monotonic", lambda: clock_s[0])
     poller = Poller(lambda: next(answers), 1.0, clock_ms=lambda: T0)
     good = poller.refresh()
@@ -140,6 +140,14 @@ def test_fewer_events_than_before_are_not_believed_at_once(monkeypatch: pytest.M
     assert poller.refresh().data == shop(1)
     clock_s[0] += 61
     assert poller.refresh() == Snapshot(3, Data(), T0, T0)
+
+
+def test_a_deleted_user_is_believed_at_once() -> None:
+    fewer = dataclasses.replace(shop(), users_by_region=shop().users_by_region[1:])
+    answers = iter([shop(), fewer])
+    poller = Poller(lambda: next(answers), 1.0, clock_ms=lambda: T0)
+    poller.refresh()
+    assert (poller.refresh().data, poller.current.error) == (fewer, None)
 
 
 def test_the_next_snapshot_is_announced() -> None:

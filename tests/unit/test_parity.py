@@ -34,7 +34,7 @@ def plain(avro: object) -> str:
 
 def test_every_output_and_enriched_topic_has_a_table_of_its_name() -> None:
     assert set(BY_NAME) == {topic.name for topic in (*topics.ENRICHED, *topics.OUTPUTS)}
-    assert len(BY_NAME) == 10
+    assert len(BY_NAME) == 12
     files = {path.name for path in (SETTINGS.pinot_dir / "tables").iterdir()}
     assert files == {f"{name}.{kind}.json" for name in TABLES for kind in ("schema", "table")}
 

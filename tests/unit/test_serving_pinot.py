@@ -99,6 +99,13 @@ def test_parameters_are_quoted(broker: FakeBroker, pinot: Pinot) -> None:
     assert broker.requests[0]["sql"] == "SELECT n FROM T WHERE a = 'O''Hara; --' AND b > 3 LIMIT 1"
 
 
+def test_texts_are_those_of_the_topics(broker: FakeBroker, pinot: Pinot) -> None:
+    broker.reply = result(["name", "n"], ["STRING", "LONG"], [["a\u24000b", 1], ["\u2400\u2400", 2]])
+    assert [row["name"] for row in pinot.query("SELECT name, n FROM T LIMIT 5")] == ["a\0b", "\u2400"]
+    pinot.query("SELECT n FROM T WHERE name = %(name)s LIMIT 1", {"name": "a\0b"})
+    assert broker.requests[1]["sql"] == "SELECT n FROM T WHERE name = 'a\u24000b' LIMIT 1"
+
+
 def test_a_refusal_is_told_without_the_stack_trace(broker: FakeBroker, pinot: Pinot) -> None:
     message = (
         "QueryExecutionError:\njava.lang.RuntimeException: Unknown columnName 'x'\n\tat org.apache.Foo.bar(Foo.java:1)"

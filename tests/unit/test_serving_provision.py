@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline.errors import ProvisionError
-from pipeline.serving.provision import consuming_partitions, covers, provision
+from pipeline.serving.provision import changes_a_column, consuming_partitions, covers, provision
 from pipeline.serving.tables import TABLES
 from pipeline.settings import Settings, load
 
@@ -27,12 +27,15 @@ class FakeController:
         self.unrecognized: dict[str, Any] = {}
         self.refuse_schema = False
         self.busy_resets = 0
+        self.stays = 0
+        self.validated: list[Any] = []
+        self.refuse_config = ""
         self.queries = 0
         self.url = ""
 
     def handle(self, method: str, path: str, body: Any) -> tuple[int, Any]:
         bare = path.split("?")[0]
-        if method != "GET" and bare != "/query/sql":
+        if method != "GET" and bare not in ("/query/sql", "/tables/validate"):
             self.writes.append(f"{method} {bare}")
         kind, *rest = bare.strip("/").split("/")
         if bare == "/query/sql":
@@ -50,7 +53,12 @@ class FakeController:
     def _schema(self, method: str, rest: list[str], body: Any) -> tuple[int, Any]:
         if method == "GET":
             return (200, self.schemas[rest[0]]) if rest[0] in self.schemas else (404, {"code": 404, "error": "none"})
-        if self.refuse_schema:
+        if method == "DELETE":
+            if rest[0] in self.tables:
+                return 409, {"code": 409, "error": "a table uses it"}
+            del self.schemas[rest[0]]
+            return 200, {"status": "deleted"}
+        if self.refuse_schema or changes_a_column(self.schemas.get(body["schemaName"], {}), body):
             return 400, {"code": 400, "error": "Backward incompatible schema. Only allow adding new columns"}
         self.schemas[body["schemaName"]] = body
         return 200, {"unrecognizedProperties": {}, "status": "added"}
@@ -62,6 +70,15 @@ class FakeController:
                 for number in range(self.partitions)
             }
             return 200, {"_segmentToConsumingInfoMap": segments}
+        if rest[-1:] == ["externalview"]:
+            self.stays -= 1
+            return 200, {"REALTIME": {"segment": {"server": "ONLINE"}} if self.stays >= 0 else None}
+        if rest == ["validate"]:
+            self.validated.append(body)
+            return (400, {"code": 400, "error": self.refuse_config}) if self.refuse_config else (200, {})
+        if method == "DELETE":
+            del self.tables[rest[0]]
+            return 200, {"status": "deleted"}
         if method == "GET":
             return 200, {"REALTIME": self.tables[rest[0]]} if rest[0] in self.tables else {}
         name = body["tableName"]
@@ -86,7 +103,7 @@ def controller() -> Iterator[FakeController]:
             self.end_headers()
             self.wfile.write(payload)
 
-        do_GET = do_POST = do_PUT = _serve
+        do_GET = do_POST = do_PUT = do_DELETE = _serve
 
         def log_message(self, *args: object) -> None:
             """Silence."""
@@ -108,7 +125,7 @@ def settings(controller: FakeController, **changes: Any) -> Settings:
 async def test_creates_everything_and_then_finds_it_there(controller: FakeController) -> None:
     first = await provision(settings(controller))
     assert first == [f"{name} created" for name in TABLES]
-    assert len(controller.writes) == 20
+    assert len(controller.writes) == 24
     controller.writes.clear()
     assert await provision(settings(controller)) == [f"{name} there" for name in TABLES]
     assert controller.writes == []
@@ -132,6 +149,55 @@ async def test_a_changed_schema_is_put_and_reloaded(controller: FakeController) 
     assert done[0] == f"{TABLES[0]} updated"
     assert done[1:] == [f"{name} there" for name in TABLES[1:]]
     assert controller.writes == [f"PUT /schemas/{TABLES[0]}", f"POST /segments/{TABLES[0]}/reload"]
+
+
+@pytest.mark.parametrize("change", [{"maxLength": 512}, {"dataType": "BYTES"}])
+async def test_a_table_of_another_schema_is_made_again(controller: FakeController, change: dict[str, Any]) -> None:
+    await provision(settings(controller))
+    column = controller.schemas[TABLES[0]]["dimensionFieldSpecs"][0]
+    column |= change
+    if "maxLength" in change:
+        del column["maxLength"]  # as Pinot 0.11 answers where nothing was declared
+    controller.writes.clear()
+    controller.stays = 2
+    done = await provision(settings(controller))
+    assert done == [f"{TABLES[0]} recreated", *(f"{name} there" for name in TABLES[1:])]
+    assert controller.writes == [
+        f"DELETE /tables/{TABLES[0]}",
+        f"DELETE /schemas/{TABLES[0]}",
+        "POST /schemas",
+        "POST /tables",
+    ]
+    assert await provision(settings(controller)) == [f"{name} there" for name in TABLES]
+
+
+async def test_a_table_that_stays_after_it_was_deleted_is_named(controller: FakeController) -> None:
+    await provision(settings(controller))
+    controller.schemas[TABLES[0]]["dimensionFieldSpecs"][0]["dataType"] = "BYTES"
+    controller.stays = 1_000
+    with pytest.raises(ProvisionError, match=rf"{TABLES[0]} was deleted, but is still there after 0\.3 s"):
+        await provision(settings(controller), wait_s=0.3)
+
+
+async def test_a_column_of_somebody_elses_deletes_nothing(controller: FakeController) -> None:
+    await provision(settings(controller))
+    controller.schemas[TABLES[0]]["dimensionFieldSpecs"].append({"name": "mine", "dataType": "STRING"})
+    controller.writes.clear()
+    await provision(settings(controller))
+    assert not any(write.startswith("DELETE") for write in controller.writes)
+
+
+async def test_pinot_judges_everything_but_the_renaming(controller: FakeController) -> None:
+    await provision(settings(controller))
+    assert [config["tableName"] for config in controller.validated] == list(TABLES)
+    assert all(set(config["ingestionConfig"]) == {"transformConfigs"} for config in controller.validated)
+    assert all("complexTypeConfig" in table["ingestionConfig"] for table in controller.tables.values())
+    controller.tables.clear()
+    controller.refuse_config = "Upsert table must have a primary key"
+    with pytest.raises(
+        ProvisionError, match=rf"{TABLES[0]}: POST /tables/validate was refused: Upsert .* \(HTTP 400\)"
+    ):
+        await provision(settings(controller))
 
 
 async def test_what_pinot_would_ignore_is_an_error(controller: FakeController) -> None:

@@ -276,6 +276,13 @@ async def test_subjects_come_from_the_registry(http):
     ]
 
 
+def test_what_is_retired_is_not_counted():
+    for topic in topics.OUTPUTS:
+        retires = topic in (topics.USER_TRANSFORMED, topics.PAGEVIEWS_SESSION, topics.SALES_SESSION)
+        assert ("retired = false" in parts.live_rows(topic.name)) == retires
+    assert parts.live_rows("somebody's") == 'SELECT COUNT(*) FROM "somebody\'s" LIMIT 1'
+
+
 async def test_rows_come_from_pinot(http):
     answer = {"resultTable": {"rows": [[5]]}, "numServersQueried": 1, "numServersResponded": 1}
     http({("GET", "/tables"): {"tables": ["t"]}, ("POST", "/query/sql"): answer})

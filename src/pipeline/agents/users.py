@@ -4,7 +4,7 @@ from sys import intern
 
 from pipeline.agents.letters import DeadLetters
 from pipeline.agents.processor import AvroProcessor, Schemas
-from pipeline.codecs import Encoder, Record, key_text
+from pipeline.codecs import Encoder, Record, fields, key_text
 from pipeline.errors import BadRecord
 from pipeline.records import Outgoing, RecordBatch
 from pipeline.tables.store import StateTable
@@ -13,6 +13,7 @@ from pipeline.timebase import format_ms
 from pipeline.topics import USER_TRANSFORMED, USERS
 
 CONTACT = ("phone", "city", "state", "zipcode")
+COLUMNS = fields(USER_TRANSFORMED.schema or "")
 MAX_MS = 253_402_300_799_999  # 9999-12-31 23:59:59.999, the last that the output's format can show
 
 
@@ -32,7 +33,14 @@ def flatten(user: Record, time_ms: int, offset: int) -> Record:
         **{name: contact.get(name) for name in CONTACT},
         "event_time_ms": time_ms,
         "version": offset,
+        "retired": False,
     }
+
+
+def retired(userid: str, time_ms: int, offset: int) -> Record:
+    """The output row of a user who was deleted: Pinot ignores tombstones (ADR 7). Nothing of the user is left in it."""
+    known = {"userid": userid, "event_time_ms": time_ms, "version": offset, "retired": True}
+    return dict.fromkeys(COLUMNS) | known
 
 
 def _shared(name: str | None) -> str | None:
@@ -80,7 +88,7 @@ class UserTable(AvroProcessor):
         self._users.forget(partition)
 
     def process(self, batch: RecordBatch) -> list[Outgoing]:
-        """Changelog records and one row per user record; a tombstone removes the user."""
+        """Changelog records and one row per user record; a tombstone sends a retired row."""
         out: list[Outgoing] = []
         versions = self._users.of(batch.partition)
         versions.drop_old()
@@ -96,13 +104,13 @@ class UserTable(AvroProcessor):
     def _take(self, versions: Versions, batch: RecordBatch, index: int, user: Record | None) -> list[Outgoing]:
         userid = key_text(batch.keys[index])
         offset, time_ms = batch.offsets[index], batch.timestamps[index]
-        value: bytes | None = None
         columns: tuple[str | None, ...] = (None,) * len(COLUMNS)
         if user is not None:
             if userid != user["userid"]:
                 raise BadRecord(f"key {userid!r} is not the userid {user['userid']!r}")
-            value = self._encode(flatten(user, time_ms, offset))
             columns = tuple(_shared(user[name]) for name in COLUMNS)
+        row = retired(userid, time_ms, offset) if user is None else flatten(user, time_ms, offset)
+        value = self._encode(row)
         self.counts["behind_stream"] += time_ms <= versions.stream_time_ms
         if not versions.put(userid, offset, time_ms, columns):
             return []

@@ -85,12 +85,20 @@ def banner_text(state: str, error: str | None, has_data: bool) -> str:
 
 def _key(seen: Sequence[Any] | None) -> Key | None:
     """The key that came back from the browser; anything else counts as none."""
-    return Key(*seen) if isinstance(seen, list) and len(seen) == len(Key._fields) else None
+    if not isinstance(seen, list) or [type(part) for part in seen] != list(Key.__annotations__.values()):
+        return None
+    return Key(*seen)
 
 
 def _panels(change: Update) -> Any:
     """What the browser paints by itself (`assets/panels.js`): only what changed."""
-    found = {"kpis": change.kpis or None, "latest": change.latest, "groups": change.groups, "regions": change.regions}
+    found = {
+        "kpis": change.kpis or None,
+        "latest": change.latest,
+        "groups": change.groups,
+        "regions": change.regions,
+        "doubts": change.doubts,
+    }
     return {name: value for name, value in found.items() if value is not None} or no_update
 
 
@@ -121,7 +129,7 @@ def register(app: Dash, poller: Poller, settings: Settings) -> None:
         if not isinstance(view, dict):  # the browser has not read its address yet
             raise PreventUpdate
         choices = Choices.of(view, currency=settings.dashboard_currency, zone=settings.dashboard_timezone)
-        return ticks.answer(seen, choices, scheme or "light")
+        return ticks.answer(seen, choices, scheme if isinstance(scheme, str) else "light")
 
     _register_browser(app)
 

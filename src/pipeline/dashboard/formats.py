@@ -27,6 +27,7 @@ COMMON_ZONES = (
 )
 SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "INR": "₹", "CHF": "CHF\N{NO-BREAK SPACE}"}
 NEGLIGIBLE = 0.0005
+AXIS = "%Y-%m-%d %H:%M:%S"
 
 
 class Style(NamedTuple):
@@ -110,11 +111,21 @@ class Formats:
         """A window in words: "Nov 24, 10:00-11:00"; the end's day is named when it is another."""
         start, end = self.moment(start_ms), self.moment(end_ms)
         day = "" if (end - start).days == 0 and (end.day == start.day or end.hour == 0) else f"{end:%b %-d}, "
-        return f"{start:%b %-d}, {start:%H:%M}-{day}{end:%H:%M}"
+        return f"{start:%b %-d}, {self.hour(start_ms)}-{day}{self.hour(end_ms)}"
+
+    def hour(self, ms: int) -> str:
+        """Time of day to the minute, with its offset's name in the hour that comes twice: "02:30 CEST", "02:30 CET"."""
+        moment = self.moment(ms)
+        twice = moment.replace(fold=0).utcoffset() != moment.replace(fold=1).utcoffset()
+        return f"{moment:%H:%M} {moment:%Z}" if twice else f"{moment:%H:%M}"
 
     def axis(self, ms: int) -> str:
         """A value of a Plotly date axis: local time without an offset, since such an axis knows no zones."""
-        return self.moment(ms).strftime("%Y-%m-%d %H:%M:%S")
+        return f"{self.moment(ms).replace(tzinfo=None):{AXIS}}"
+
+    def category(self, ms: int) -> str:
+        """A moment's name on an axis of names: no two moments have the same."""
+        return self.moment(ms).isoformat()
 
 
 def zone_options(default: str) -> Sequence[str]:

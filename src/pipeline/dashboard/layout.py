@@ -27,6 +27,8 @@ CHARTS = {
     "tumbling": ("Tumbling windows", "page views by page group"),
     "hopping": ("Hopping windows", "they overlap: a view counts in each"),
     "sessions": ("Session windows", "from first to last view"),
+    "sales_hopping": ("Sales in hopping windows", "by product group; a sale counts in each"),
+    "sales_sessions": ("Sales in session windows", "by product group, from first to last sale"),
 }
 SOURCES = {
     "pageviews": "pageviews",
@@ -91,6 +93,7 @@ def layout(settings: Settings, prefix: str = "/") -> Any:
             dcc.Store(id="pace", data=1000),
             _header(prefix),
             _filters(settings),
+            html.Ul(id="doubts", className="doubts", **_live("What the address has and the page cannot use")),
             html.Main([_kpis(), _charts(), _latest()]),
             html.Div(id="banner", className="banner hidden", role="alert"),
         ],
@@ -188,6 +191,10 @@ def _filtering(panel: str) -> dict[str, Any]:
 
 def _labelled(text: str) -> dict[str, Any]:
     return {"aria-label": text}
+
+
+def _live(text: str) -> dict[str, Any]:
+    return {"role": "status", **_labelled(text)}
 
 
 def _field(label: str, control: Any) -> Any:

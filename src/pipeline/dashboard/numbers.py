@@ -16,6 +16,7 @@ SPARK_POINTS = 24
 TOP_PRODUCTS = 10
 SALES_SHOWN = 12
 MEMO_PER_WINDOW = 32
+NAMES_TOLD = 3
 
 FIGURES = (
     "trend",
@@ -26,17 +27,21 @@ FIGURES = (
     "tumbling",
     "hopping",
     "sessions",
+    "sales_hopping",
+    "sales_sessions",
 )
 PANELS = ("pageviews", "sales", "users", *FIGURES, "latest")
 NOT_FILTERED = {
-    "pageviews": ("product group",),
-    "pageviews_by_region": ("product group",),
     "users": ("date", "product group"),
-    "tumbling": ("product group", "region"),
-    "hopping": ("product group", "region"),
-    "sessions": ("product group", "region"),
+    "tumbling": ("region",),
+    "hopping": ("region",),
+    "sessions": ("region",),
+    "sales_hopping": ("region",),
+    "sales_sessions": ("region",),
 }
-"""{panel: filters that do not apply, since its tables have no such column}."""
+"""{panel: filters that do not apply, since its tables have no such column}. Page groups are product groups."""
+AHEAD = ("trend", "latest")
+"""Panels that say how many sales are dated ahead: these are in no period, since every period ends now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,10 @@ class Numbers:
     tumbling: Cells
     hopping: Cells
     sessions: tuple[Session, ...]
+    sales_hopping: Cells
+    sales_sessions: tuple[Session, ...]
     latest: tuple[Sale, ...]
+    sales_ahead: int
 
 
 def numbers(data: Data, filters: Filters, bounds: Bounds = (0, None)) -> Numbers:
@@ -74,7 +82,7 @@ def numbers(data: Data, filters: Filters, bounds: Bounds = (0, None)) -> Numbers
     """
     sums = [_window_sums(window, filters) for window in _within_windows(data.sales_cube, bounds)]
     return Numbers(
-        pageviews=sum(_pageviews(data, filters, bounds).values()),
+        pageviews=_pageviews(data, filters, bounds),
         sales_cents=sum(_sales(data, filters, bounds, "start_ms").values()),
         users=_users(data, filters),
         changes=changes(data, filters),
@@ -83,17 +91,29 @@ def numbers(data: Data, filters: Filters, bounds: Bounds = (0, None)) -> Numbers
         pageviews_by_region=_breakdown(_pageviews_by_region(data, filters, bounds)),
         sales_by_group=_breakdown(_sales(data, filters, bounds, "group")),
         sales_by_region=_breakdown(_sales(data, filters, bounds, "region")),
-        tumbling=tuple(_within(data.pageviews_tumbling, bounds)),
-        hopping=tuple(_within(data.pageviews_hopping, bounds)),
-        sessions=tuple(s for s in data.sessions if _overlaps(s, bounds)),
+        tumbling=_of_groups(data.pageviews_tumbling, filters, bounds),
+        hopping=_of_groups(data.pageviews_hopping, filters, bounds),
+        sessions=_sessions(data.sessions, filters, bounds),
+        sales_hopping=_of_groups(data.sales_hopping, filters, bounds),
+        sales_sessions=_sessions(data.sale_sessions, filters, bounds),
         latest=tuple(_latest(data.latest_sales, filters, bounds))[:SALES_SHOWN],
+        sales_ahead=sum(cell.value for cell in data.sales_ahead if _kept(cell, filters)),
     )
 
 
-def notes(filters: Filters) -> dict[str, str]:
-    """{panel: which of the chosen filters do not apply to it, in words, or ""}."""
+def notes(filters: Filters, sales_ahead: int = 0) -> dict[str, str]:
+    """{panel: what its number is of under the chosen filters, and which of them do not apply, in words, or ""}."""
     chosen = {"date": filters.has_dates, "product group": bool(filters.groups), "region": bool(filters.regions)}
-    return {panel: _words([name for name in NOT_FILTERED.get(panel, ()) if chosen[name]]) for panel in PANELS}
+    told = {panel: [_words([name for name in NOT_FILTERED.get(panel, ()) if chosen[name]])] for panel in PANELS}
+    if filters.regions:
+        told["users"].insert(0, f"whose region is now {_any_of(filters.regions)}")
+    for panel in AHEAD if sales_ahead else ():
+        told[panel].append(f"{sales_ahead} {'sale' if sales_ahead == 1 else 'sales'} dated ahead left out")
+    return {panel: "; ".join(filter(None, texts)) for panel, texts in told.items()}
+
+
+def _any_of(names: Sequence[str]) -> str:
+    return " or ".join(names) if len(names) <= NAMES_TOLD else f"one of these {len(names)}"
 
 
 def _words(names: Sequence[str]) -> str:
@@ -103,8 +123,8 @@ def _words(names: Sequence[str]) -> str:
 def changes(data: Data, filters: Filters) -> dict[str, Change]:
     """The last hour against the one before, by KPI; users are distinct viewers, one of two regions counts in both."""
     recent = data.recent
-    pageviews = [c for c in recent.pageviews if _wanted(c.region, filters.regions)]
-    sales = [c for c in recent.sales if _wanted(c.region, filters.regions) and _wanted(c.group, filters.groups)]
+    pageviews = [cell for cell in recent.pageviews if _kept(cell, filters)]
+    sales = [cell for cell in recent.sales if _kept(cell, filters)]
     regions = filters.regions or ("",)
     return {
         "pageviews": _change(recent, pageviews),
@@ -143,6 +163,18 @@ def _wanted(name: str, chosen: Sequence[str]) -> bool:
     return not chosen or name in chosen
 
 
+def _kept(cell: Cell | Sale, filters: Filters) -> bool:
+    return _wanted(cell.group, filters.groups) and _wanted(cell.region, filters.regions)
+
+
+def _of_groups(cells: Cells, filters: Filters, bounds: Bounds) -> Cells:
+    return tuple(cell for cell in _within(cells, bounds) if _wanted(cell.group, filters.groups))
+
+
+def _sessions(found: Iterable[Session], filters: Filters, bounds: Bounds) -> tuple[Session, ...]:
+    return tuple(s for s in found if _overlaps(s, bounds) and _wanted(s.group, filters.groups))
+
+
 def _sales(data: Data, filters: Filters, bounds: Bounds, by: str) -> Mapping[str, int] | Mapping[int, int]:
     """Sales by "group", "region" or "start_ms", from the smallest table that has every needed column."""
     needs_group = bool(filters.groups) or by == "group"
@@ -159,7 +191,7 @@ def _sales(data: Data, filters: Filters, bounds: Bounds, by: str) -> Mapping[str
                     sums[name] += value
         return sums  # type: ignore[return-value]
     for cell in _within(data.sales_by_region if needs_region else data.sales_by_group, bounds):
-        if _wanted(cell.group, filters.groups) and _wanted(cell.region, filters.regions):
+        if _kept(cell, filters):
             sums[getattr(cell, by)] += cell.value
     return sums  # type: ignore[return-value]
 
@@ -195,31 +227,29 @@ def _top(sums: Iterable[WindowSums]) -> tuple[tuple[str, str, int], ...]:
     return tuple((product, group, value) for (product, group), value in ordered[:TOP_PRODUCTS])
 
 
-def _pageviews(data: Data, filters: Filters, bounds: Bounds) -> Mapping[str, int]:
-    """Page views by whatever the smallest table has; product groups are not page groups."""
+def _pageviews(data: Data, filters: Filters, bounds: Bounds) -> int:
+    """Page views from the smallest table that has every needed column."""
     if filters.regions:
-        return _pageviews_by_region(data, filters, bounds)
+        return sum(_pageviews_by_region(data, filters, bounds).values())
     cells = _within(data.pageviews_tumbling, bounds) if filters.has_dates else data.pageviews_by_group
-    return _sum_by_region(cells)
+    return sum(cell.value for cell in cells if _wanted(cell.group, filters.groups))
 
 
 def _pageviews_by_region(data: Data, filters: Filters, bounds: Bounds) -> Mapping[str, int]:
-    if filters.has_dates:
-        cells: Iterable[Cell] = (c for w in _within_windows(data.pageview_cube, bounds) for c in w.cells)
-    else:
-        cells = data.pageviews_by_region
-    return _sum_by_region(cell for cell in cells if _wanted(cell.region, filters.regions))
-
-
-def _sum_by_region(cells: Iterable[Cell]) -> Mapping[str, int]:
     sums: dict[str, int] = defaultdict(int)
-    for cell in cells:
-        sums[cell.region] += cell.value
+    if not filters.has_dates and not filters.groups:
+        for cell in data.pageviews_by_region:
+            if _wanted(cell.region, filters.regions):
+                sums[cell.region] += cell.value
+        return sums
+    for window in _within_windows(data.pageview_cube, bounds):
+        for region, value in _window_sums(window, filters).by_region.items():
+            sums[region] += value
     return sums
 
 
 def _users(data: Data, filters: Filters) -> int:
-    """Users carry a region's id, not its name."""
+    """Users whose region is now one of the chosen; they carry a region's id, not its name."""
     names = dict(data.region_ids)
     regions = filters.regions
     return sum(cell.value for cell in data.users_by_region if not regions or names.get(cell.region) in regions)
@@ -227,11 +257,7 @@ def _users(data: Data, filters: Filters) -> int:
 
 def _latest(sales: Iterable[Sale], filters: Filters, bounds: Bounds) -> Iterator[Sale]:
     for sale in sales:
-        if (
-            _inside(sale.event_time_ms, bounds)
-            and _wanted(sale.group, filters.groups)
-            and _wanted(sale.region, filters.regions)
-        ):
+        if _inside(sale.event_time_ms, bounds) and _kept(sale, filters):
             yield sale
 
 

@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from time import monotonic
 from typing import Any, Protocol
 
+from pipeline.dashboard.choices import window_end_ms
 from pipeline.dashboard.cubes import KEPT_MS, LATEST_SALES, CubeCache, LatestSales, MinuteCache, Paced
 from pipeline.dashboard.snapshot import Cell, Cells, Data, Recent, Sale, Session
 from pipeline.errors import QueryError
@@ -38,7 +39,16 @@ FROM TOTAL_PAGEVIEW_BY_PAGEGROUP_HOPPING_WINDOW LIMIT {LIMIT}"""
 
 PAGEVIEW_SESSIONS = f"""
 SELECT page_group AS page_group, window_start_ms AS start_ms, window_end_ms AS end_ms, total_pageview AS n
-FROM TOTAL_PAGEVIEW_BY_PAGEGROUP_SESSION_WINDOW WHERE retired = false
+FROM TOTAL_PAGEVIEW_BY_PAGEGROUP_SESSION_WINDOW WHERE retired = false AND window_start_ms < %(end_ms)s
+ORDER BY window_end_ms DESC LIMIT {SESSIONS}"""
+
+SALES_HOPPING = f"""
+SELECT product_group AS product_group, window_start_ms AS start_ms, total_sales_cents AS n
+FROM TOTAL_SALES_BY_PRODUCTGROUP_HOPPING_WINDOW LIMIT {LIMIT}"""
+
+SALE_SESSIONS = f"""
+SELECT product_group AS product_group, window_start_ms AS start_ms, window_end_ms AS end_ms, total_sales_cents AS n
+FROM TOTAL_SALES_BY_PRODUCTGROUP_SESSION_WINDOW WHERE retired = false AND window_start_ms < %(end_ms)s
 ORDER BY window_end_ms DESC LIMIT {SESSIONS}"""
 
 SALES_BY_GROUP = f"""
@@ -50,17 +60,19 @@ SELECT region_name AS region_name, window_start_ms AS start_ms, total_sales_cent
 FROM TOTAL_SALES_BY_REGION_TUMBLING_WINDOW LIMIT {LIMIT}"""
 
 USERS_BY_REGION = f"""
-SELECT regionid AS region_id, COUNT(*) AS n, MAX(event_time_ms) AS newest
+SELECT regionid AS region_id, SUM(CASE WHEN retired = false THEN 1 ELSE 0 END) AS n, COUNT(*) AS ever,
+       MAX(event_time_ms) AS newest
 FROM USER_TRANSFORMED_TABLE GROUP BY regionid LIMIT {LIMIT}"""
 
 _WINDOW = "DATETIMECONVERT(event_time_ms, '1:MILLISECONDS:EPOCH', '1:MILLISECONDS:EPOCH', %(granularity)s)"
 _SPAN = "event_time_ms >= %(from_ms)s AND event_time_ms < %(to_ms)s"
 
 PAGEVIEW_CUBE = f"""
-SELECT {_WINDOW} AS start_ms, regionid AS region_id, region_name AS region_name, COUNT(*) AS n
+SELECT {_WINDOW} AS start_ms, page_group AS page_group, regionid AS region_id, region_name AS region_name,
+       COUNT(*) AS n
 FROM EXTENDED_PAGEVIEWS_STREAM
 WHERE {_SPAN} AND region_name <> ''
-GROUP BY {_WINDOW}, regionid, region_name LIMIT {LIMIT}"""
+GROUP BY {_WINDOW}, page_group, regionid, region_name LIMIT {LIMIT}"""
 
 SALES_CUBE = f"""
 SELECT {_WINDOW} AS start_ms, product_group AS product_group, region_id AS region_id, region_name AS region_name,
@@ -70,9 +82,9 @@ WHERE {_SPAN} AND product_group <> '' AND region_name <> ''
 GROUP BY {_WINDOW}, product_group, region_id, region_name, product_name LIMIT {LIMIT}"""
 
 PAGEVIEW_MINUTES = f"""
-SELECT {_WINDOW} AS start_ms, region_name AS region_name, COUNT(*) AS n
+SELECT {_WINDOW} AS start_ms, page_group AS page_group, region_name AS region_name, COUNT(*) AS n
 FROM EXTENDED_PAGEVIEWS_STREAM WHERE {_SPAN}
-GROUP BY {_WINDOW}, region_name LIMIT {LIMIT}"""
+GROUP BY {_WINDOW}, page_group, region_name LIMIT {LIMIT}"""
 
 SALES_MINUTES = f"""
 SELECT {_WINDOW} AS start_ms, product_group AS product_group, region_name AS region_name, SUM(sales_amount_cents) AS n
@@ -97,8 +109,13 @@ FROM EXTENDED_PAGEVIEWS_STREAM WHERE {_SPAN} AND region_name <> '' GROUP BY {_WI
 LATEST = f"""
 SELECT event_time_ms AS event_time_ms, sale_id AS sale_id, product_name AS product_name,
        product_group AS product_group, region_name AS region_name, quantity AS quantity, sales_amount_cents AS n
-FROM EXTENDED_FLASHSALES_STREAM WHERE event_time_ms >= %(from_ms)s
+FROM EXTENDED_FLASHSALES_STREAM WHERE event_time_ms >= %(from_ms)s AND event_time_ms < %(end_ms)s
 ORDER BY event_time_ms DESC, sale_id DESC LIMIT {LATEST_SALES}"""
+
+SALES_AHEAD = f"""
+SELECT product_group AS product_group, region_name AS region_name, COUNT(*) AS n
+FROM EXTENDED_FLASHSALES_STREAM WHERE event_time_ms >= %(end_ms)s
+GROUP BY product_group, region_name LIMIT {LIMIT}"""
 
 EVERY_TICK = (
     PAGEVIEWS_BY_GROUP,
@@ -108,6 +125,9 @@ EVERY_TICK = (
     PAGEVIEW_SESSIONS,
     SALES_BY_GROUP,
     SALES_BY_REGION,
+    SALES_HOPPING,
+    SALE_SESSIONS,
+    SALES_AHEAD,
     USERS_BY_REGION,
     LATEST,
 )
@@ -155,9 +175,12 @@ class PinotSource:
         if self._pool is None:  # the first call comes from the process that serves, after its fork
             self._pool = ThreadPoolExecutor(QUERIES_AT_ONCE, "pinot-query")
         ask = self._pool.submit
+        end_ms = window_end_ms(self._clock_ms(), self._size_ms)
         latest = ask(self._latest.refresh)
         found: dict[str, Future[list[dict[str, Any]]]] = {
-            sql: ask(self._rows, sql) for sql in EVERY_TICK if sql is not LATEST
+            sql: ask(self._rows, sql, {"end_ms": end_ms} if "%(end_ms)s" in sql else None)
+            for sql in EVERY_TICK
+            if sql is not LATEST
         }
         sales_by_region = cells(found[SALES_BY_REGION].result())
         sales_cube = ask(self._sales.refresh, sales_by_region)
@@ -165,18 +188,23 @@ class PinotSource:
         pageview_cube = ask(self._pageviews.refresh, tumbling)
         pageviews, regions = found[PAGEVIEWS_BY_GROUP].result(), found[PAGEVIEWS_BY_REGION].result()
         sales, users = found[SALES_BY_GROUP].result(), found[USERS_BY_REGION].result()
-        newest = {"pageviews": pageviews, "regions": regions, "sales": sales, "users": users}
+        in_time = [row for row in sales if row["start_ms"] < end_ms]
+        newest = {"pageviews": pageviews, "regions": regions, "sales": in_time, "users": users}
         return Data(
             pageviews_by_group=cells(pageviews),
             pageviews_by_region=cells(regions),
             pageviews_tumbling=tumbling,
             pageviews_hopping=cells(found[PAGEVIEWS_HOPPING].result()),
             sessions=sessions(found[PAGEVIEW_SESSIONS].result()),
+            sales_hopping=cells(found[SALES_HOPPING].result()),
+            sale_sessions=sessions(found[SALE_SESSIONS].result()),
+            sales_ahead=cells(found[SALES_AHEAD].result()),
             pageview_cube=pageview_cube.result(),
             sales_by_group=cells(sales),
             sales_by_region=sales_by_region,
             sales_cube=sales_cube.result(),
             users_by_region=cells(users, region="region_id"),
+            users_ever=sum(int(row["ever"]) for row in users),
             region_ids=tuple(sorted(self._region_ids.items())),
             latest_sales=latest.result(),
             recent=self._recent.refresh(self._clock_ms()),
@@ -221,6 +249,7 @@ class PinotSource:
         return (*everywhere, *by_region)
 
     def _ask_latest(self, from_ms: int) -> list[Sale]:
+        end_ms = window_end_ms(self._clock_ms(), self._size_ms)
         return [
             Sale(
                 int(row["event_time_ms"]),
@@ -231,7 +260,7 @@ class PinotSource:
                 int(row["quantity"]),
                 int(row["n"]),
             )
-            for row in self._rows(LATEST, {"from_ms": from_ms})
+            for row in self._rows(LATEST, {"from_ms": from_ms, "end_ms": end_ms})
         ]
 
 
@@ -240,7 +269,7 @@ def cells(rows: Iterable[Row], region: str = "region_name") -> Cells:
     return tuple(
         sorted(
             Cell(
-                row.get("product_group") or row.get("page_group") or "",
+                _group(row),
                 row.get(region) or "",
                 int(row.get("start_ms") or 0),
                 int(row["n"]),
@@ -253,6 +282,8 @@ def cells(rows: Iterable[Row], region: str = "region_name") -> Cells:
 
 def sessions(rows: Iterable[Row]) -> tuple[Session, ...]:
     """Rows as sessions, sorted."""
-    return tuple(
-        sorted(Session(row["page_group"], int(row["start_ms"]), int(row["end_ms"]), int(row["n"])) for row in rows)
-    )
+    return tuple(sorted(Session(_group(row), int(row["start_ms"]), int(row["end_ms"]), int(row["n"])) for row in rows))
+
+
+def _group(row: Row) -> str:
+    return row.get("product_group") or row.get("page_group") or ""

@@ -61,7 +61,7 @@ class WindowSums(NamedTuple):
 
 
 class Session(NamedTuple):
-    """One session window of a page group: first and last event, both inclusive."""
+    """One session window of a page or product group: first and last event, both inclusive; views, or cents."""
 
     group: str
     start_ms: int
@@ -99,7 +99,9 @@ class Recent:
 class Data:
     """All that the page shows, as fetched by one refresh; every field is sorted, so that equal data compare equal.
 
-    `newest_ms` holds, by source ("pageviews", "regions", "sales", "users"), the largest event time folded in.
+    `users_ever` are users with those who were deleted; `sales_ahead` counts sales dated after the window that is open.
+    `newest_ms` holds, by source ("pageviews", "regions", "sales", "users"), the largest event time folded in, without
+    those ahead.
     """
 
     pageviews_by_group: Cells = ()
@@ -107,11 +109,15 @@ class Data:
     pageviews_tumbling: Cells = ()
     pageviews_hopping: Cells = ()
     sessions: tuple[Session, ...] = ()
+    sales_hopping: Cells = ()
+    sale_sessions: tuple[Session, ...] = ()
+    sales_ahead: Cells = ()
     pageview_cube: tuple[Window, ...] = ()
     sales_by_group: Cells = ()
     sales_by_region: Cells = ()
     sales_cube: tuple[Window, ...] = ()
     users_by_region: Cells = ()
+    users_ever: int = 0
     region_ids: tuple[tuple[str, str], ...] = ()
     latest_sales: tuple[Sale, ...] = ()
     recent: Recent = Recent()
@@ -119,10 +125,9 @@ class Data:
 
     @property
     def totals(self) -> tuple[int, int, int]:
-        """Page views, sales in cents, users: none of them ever falls while all rows are there."""
-        parts = (self.pageviews_by_group, self.sales_by_group, self.users_by_region)
-        views, cents, users = (sum(cell.value for cell in cells) for cells in parts)
-        return views, cents, users
+        """Page views, sales in cents, users ever: none of them ever falls while all rows are there."""
+        views, cents = (sum(cell.value for cell in cells) for cells in (self.pageviews_by_group, self.sales_by_group))
+        return views, cents, self.users_ever
 
     @property
     def newest_event_ms(self) -> int | None:

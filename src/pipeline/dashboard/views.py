@@ -1,13 +1,14 @@
 """What a viewer must be sent: the whole view at first and after a filter change, then only what changed."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any, NamedTuple
 
-from pipeline.dashboard.choices import Choices
-from pipeline.dashboard.figures import Figure, figures
+from pipeline.dashboard.choices import Choices, brief
+from pipeline.dashboard.figure_base import Figure
+from pipeline.dashboard.figures import figures
 from pipeline.dashboard.formats import NEGLIGIBLE, Formats
 from pipeline.dashboard.numbers import Bounds, Change, Numbers, notes, numbers
 from pipeline.dashboard.patches import patch
@@ -56,6 +57,7 @@ class View:
     latest: list[list[str]]
     groups: tuple[str, ...]
     regions: tuple[str, ...]
+    doubts: tuple[str, ...]
 
 
 def build(snapshot: Snapshot, choices: Choices, scheme: str, sizes: Windows, now_ms: int, bounds: Bounds) -> View:
@@ -66,9 +68,19 @@ def build(snapshot: Snapshot, choices: Choices, scheme: str, sizes: Windows, now
     unfiltered = not (filters.has_dates or filters.groups or filters.regions)
     empty = WAITING if waiting or unfiltered else NO_MATCH
     theme = THEMES.get(scheme, LIGHT)
+    groups = {cell.group for cell in (*data.sales_by_group, *data.pageviews_by_group)} - {""}
+    regions = {cell.region for cell in (*data.sales_by_region, *data.pageviews_by_region)} - {""}
+    unknown = (
+        []
+        if waiting
+        else [
+            *unknown_names("product group", filters.groups, groups),
+            *unknown_names("region", filters.regions, regions),
+        ]
+    )
     return View(
         kpis=kpis(found, formats, waiting),
-        notes=notes(filters),
+        notes=notes(filters, found.sales_ahead),
         figures=figures(found, theme, formats, sizes.tumbling_ms, now_ms, empty, sizes.hopping_ms, sizes.gap_ms),
         latest=[
             [
@@ -81,11 +93,15 @@ def build(snapshot: Snapshot, choices: Choices, scheme: str, sizes: Windows, now
             ]
             for sale in found.latest
         ],
-        groups=tuple(sorted({c.group for c in data.sales_by_group} | set(filters.groups))),
-        regions=tuple(
-            sorted({c.region for c in (*data.sales_by_region, *data.pageviews_by_region)} | set(filters.regions))
-        ),
+        groups=tuple(sorted(groups | set(filters.groups))),
+        regions=tuple(sorted(regions | set(filters.regions))),
+        doubts=(*choices.doubts, *unknown),
     )
+
+
+def unknown_names(kind: str, chosen: Iterable[str], known: Collection[str]) -> list[str]:
+    """A sentence for each chosen name that no row has."""
+    return [f"no sale and no page view has the {kind} {brief(name)}" for name in chosen if name not in known]
 
 
 def kpis(found: Numbers, formats: Formats, waiting: bool) -> dict[str, dict[str, Any]]:
@@ -93,7 +109,7 @@ def kpis(found: Numbers, formats: Formats, waiting: bool) -> dict[str, dict[str,
     totals = {
         "pageviews": (formats.count(found.pageviews), formats.count, "views"),
         "sales": (formats.money(found.sales_cents), formats.whole_money, ""),
-        "users": (formats.count(found.users), formats.count, "active"),
+        "users": (formats.count(found.users), formats.count, "with views"),
     }
     return {
         panel: {"value": NOTHING_YET if waiting else value, **change(found.changes[panel], label, unit, formats)}
@@ -158,12 +174,13 @@ class Update:
     latest: list[list[str]] | None
     groups: tuple[str, ...] | None
     regions: tuple[str, ...] | None
+    doubts: tuple[str, ...] | None
 
 
 def update(old: View | None, new: View, *, whole_figures: bool) -> Update:
     """From what the viewer has to what it should have; `old` None sends everything."""
     if old is None:
-        return Update(new.kpis, new.notes, dict(new.figures), new.latest, new.groups, new.regions)
+        return Update(new.kpis, new.notes, dict(new.figures), new.latest, new.groups, new.regions, new.doubts)
     sent: dict[str, Any] = {}
     for panel, figure in new.figures.items():
         change = figure if whole_figures else patch(old.figures[panel], figure)
@@ -176,4 +193,5 @@ def update(old: View | None, new: View, *, whole_figures: bool) -> Update:
         new.latest if new.latest != old.latest else None,
         new.groups if new.groups != old.groups else None,
         new.regions if new.regions != old.regions else None,
+        new.doubts if new.doubts != old.doubts else None,
     )

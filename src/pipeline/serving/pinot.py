@@ -12,6 +12,7 @@ import pinotdb
 from pinotdb import exceptions
 
 from pipeline.errors import QueryError, SettingError
+from pipeline.serving.texts import stored, told
 from pipeline.settings import Settings
 
 Row = dict[str, Any]
@@ -44,13 +45,15 @@ class Pinot:
         """The rows of a query as {column: value}; write a LIMIT, since Pinot's default is 10.
 
         `params` fill `%(name)s` with quoted values (never identifiers). Raises QueryError when the broker is out of
-        reach, does not answer within `timeout_s`, or refuses the query; a partial answer counts as none.
+        reach, does not answer within `timeout_s`, or refuses the query; a partial answer counts as none. Texts are as
+        in the topics, NUL included (`texts.py`).
         """
         cursor = self._connect().cursor()
         try:
-            cursor.execute(sql, dict(params or {}), queryOptions=f"timeoutMs={int(self.timeout_s * 1000)}")
+            given = {name: stored(value) if isinstance(value, str) else value for name, value in (params or {}).items()}
+            cursor.execute(sql, given, queryOptions=f"timeoutMs={int(self.timeout_s * 1000)}")
             names = [column[0] for column in cursor.description or ()]
-            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+            return [dict(zip(names, map(_exact, row), strict=True)) for row in cursor.fetchall()]
         except httpx.TimeoutException as error:
             raise QueryError(f"Pinot at {self.url} did not answer within {self.timeout_s:g} s") from error
         except (httpx.HTTPError, OSError) as error:
@@ -72,6 +75,10 @@ class Pinot:
                 self._session = httpx.Client(timeout=timeout, trust_env=False)
                 self._connection = pinotdb.connect(**self._address, session=self._session, timeout=self.timeout_s)
             return self._connection
+
+
+def _exact(value: Any) -> Any:
+    return told(value) if isinstance(value, str) else value
 
 
 def _reason(cursor: Any, error: BaseException) -> str:

@@ -4,6 +4,10 @@
 stream, with the topic's name; `${KAFKA_BOOTSTRAP}` and `${SCHEMA_REGISTRY}` are filled in from the settings. Every
 `queries/<name>.sql` begins with a comment that says what the query means.
 
+Texts: `maxLength` holds the longest text that can come (Pinot cuts at 512 characters unless it is told more), and
+dictionaries have entries of their own length, not all as long as the longest. Pinot ends a text at NUL, so that keys
+which differ behind it would be one: tables keep NUL under other characters, see `texts.py`.
+
 Nulls: Pinot 0.11 keeps a null vector beside each column (`nullHandlingEnabled`), so that `IS NULL` and `IS NOT NULL`
 are exact. What a query returns for a null is the column's default: '' for strings, 0 for numbers. It has no option yet
 that would return the null itself from an aggregation.
@@ -47,7 +51,7 @@ class SavedQuery:
 
 
 def tables(settings: Settings) -> list[Table]:
-    """All ten tables in the order of their topics; raises ProvisionError when a file is missing or no JSON."""
+    """All twelve tables in the order of their topics; raises ProvisionError when a file is missing or no JSON."""
     values = {
         "KAFKA_BOOTSTRAP": settings.pinot_kafka_bootstrap or settings.bootstrap_servers,
         "SCHEMA_REGISTRY": settings.pinot_registry_url or settings.registry_url,

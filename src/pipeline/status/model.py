@@ -49,7 +49,7 @@ class SubjectStatus:
 class PinotTable:
     """Rows by COUNT(*), and when Pinot last took data in, in the partition that has waited longest (epoch ms).
 
-    A table that cannot be counted has no rows but a `problem`.
+    Rows that are retired are not counted. A table that cannot be counted has no rows but a `problem`.
     """
 
     rows: int | None

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 
-from pipeline.codecs import Decoder, Record, key_text
+from pipeline.codecs import Decoder, Record, fields, key_text
 from pipeline.errors import BadRecord, PipelineError
 from pipeline.kafka import READ_UNCOMMITTED, TopicState, admin_client, topic_states
 from pipeline.quorum import active_controller
@@ -24,7 +24,7 @@ from pipeline.status.model import (
     TopicStatus,
 )
 from pipeline.timebase import SECOND_MS
-from pipeline.topics import Topic
+from pipeline.topics import BY_NAME, Topic
 
 LATEST_LETTERS = 5
 MOST_LETTERS = 20_000
@@ -113,9 +113,7 @@ async def collect_pinot(settings: Settings) -> dict[str, PinotTable]:
             ) from None
 
         async def one(name: str) -> PinotTable:
-            response = await client.post(
-                f"{settings.pinot_broker_url}/query/sql", json={"sql": f'SELECT COUNT(*) FROM "{name}" LIMIT 1'}
-            )
+            response = await client.post(f"{settings.pinot_broker_url}/query/sql", json={"sql": live_rows(name)})
             return pinot_table(response.raise_for_status().json())
 
         try:
@@ -124,6 +122,13 @@ async def collect_pinot(settings: Settings) -> dict[str, PinotTable]:
             raise PipelineError(
                 f"the Pinot broker at {settings.pinot_broker_url} cannot be asked: {_why(error)}"
             ) from None
+
+
+def live_rows(table: str) -> str:
+    """The query that counts a table's rows; those that are retired are no results."""
+    topic = BY_NAME.get(table)
+    retires = topic is not None and topic.schema is not None and "retired" in fields(topic.schema)
+    return f'SELECT COUNT(*) FROM "{table}"{" WHERE retired = false" if retires else ""} LIMIT 1'
 
 
 def pinot_table(answer: dict[str, Any]) -> PinotTable:

@@ -1,4 +1,4 @@
-"""All eight outputs, recomputed from the source topics up to a cut."""
+"""All ten outputs, recomputed from the source topics up to a cut."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -23,6 +23,8 @@ GROUP_COLUMN = {
     topics.PAGEVIEWS_SESSION.name: "page_group",
     topics.SALES_BY_PRODUCTGROUP.name: "product_group",
     topics.SALES_BY_REGION.name: "region_name",
+    topics.SALES_HOPPING.name: "product_group",
+    topics.SALES_SESSION.name: "product_group",
     topics.USER_TRANSFORMED.name: "userid",
 }
 WINDOWED = set(GROUP_COLUMN) - {
@@ -60,7 +62,10 @@ def expected(settings: Settings, sources: Sources, cuts: Mapping[str, Cut]) -> t
     tumbling = brute_force.time_windows(by_page, size, size, grace)
     hopping = brute_force.time_windows(by_page, settings.hopping_size_ms, settings.hopping_advance_ms, grace)
     session = brute_force.sessions(by_page, settings.session_gap_ms, grace)
-    by_product = brute_force.time_windows(_sale_events(sales, "product_group"), size, size, grace)
+    sold = _sale_events(sales, "product_group")
+    by_product = brute_force.time_windows(sold, size, size, grace)
+    sales_hopping = brute_force.time_windows(sold, settings.hopping_size_ms, settings.hopping_advance_ms, grace)
+    sales_session = brute_force.sessions(sold, settings.session_gap_ms, grace)
     by_region = brute_force.time_windows(_sale_events(sales, "region_name"), size, size, grace)
     rows = {
         topics.USER_TRANSFORMED.name: _users(sources.users, cuts[topics.USERS.name]),
@@ -71,8 +76,11 @@ def expected(settings: Settings, sources: Sources, cuts: Mapping[str, Cut]) -> t
         **_table(topics.PAGEVIEWS_SESSION.name, session, _count("total_pageview")),
         **_table(topics.SALES_BY_PRODUCTGROUP.name, by_product, _money),
         **_table(topics.SALES_BY_REGION.name, by_region, _money),
+        **_table(topics.SALES_HOPPING.name, sales_hopping, _money),
+        **_table(topics.SALES_SESSION.name, sales_session, _money),
     }
-    late = sum(r.late for r in (tumbling, hopping, session, by_product, by_region))
+    windowed = (tumbling, hopping, session, by_product, by_region, sales_hopping, sales_session)
+    late = sum(recomputed.late for recomputed in windowed)
     return {topic.name: rows[topic.name] for topic in topics.OUTPUTS}, late
 
 

@@ -97,7 +97,9 @@
     for (const name of ["groups", "regions"]) fill(name);
     const period = document.getElementById("control-period");
     if (!period) return;
-    for (const input of period.querySelectorAll("input[type=radio]")) input.checked = input.value === view.period;
+    const radios = [...period.querySelectorAll("input[type=radio]")];
+    const shown = radios.some((input) => input.value === view.period) ? view.period : "24h";
+    for (const input of radios) input.checked = input.value === shown;
     days(period, view.period);
     for (const [day, value] of [["first_day", view.from], ["last_day", view.to]]) {
       document.getElementById("control-" + day).value = value || "";

@@ -4,6 +4,8 @@
   const SVG = "http://www.w3.org/2000/svg";
   const QUICKEST_MS = 1000;
   const LISTS = { group: "groups", region: "regions" };
+  const ONCE = ["period", "from", "to", "tz", "format"];
+  const DAYS = ["from", "to"];
   let newest = {}; // newest event by source, epoch ms
   let skew = 0; // the server's clock less ours, ms
   let lastEvent = null;
@@ -70,6 +72,13 @@
     if (change && change.latest && find("sales")) {
       rows(find("sales"), change.latest.length ? change.latest : [["None", "among the latest 300 sales", "", "", "", ""]]);
     }
+    if (change && change.doubts && find("doubts")) {
+      find("doubts").replaceChildren(...change.doubts.map((text) => {
+        const item = document.createElement("li");
+        item.textContent = text;
+        return item;
+      }));
+    }
     for (const list of Object.values(LISTS)) {
       if (change && change[list]) window.pipelineControls.options(list, change[list]);
     }
@@ -98,7 +107,7 @@
   function tables() {
     for (const graph of document.querySelectorAll(".graph")) {
       const panel = graph.id.slice(6), box = find("rows-" + panel), found = texts(panel);
-      const horizontal = !["trend", "tumbling", "hopping", "sessions"].includes(panel);
+      const horizontal = !["trend", "tumbling", "hopping", "sessions", "sales_hopping", "sales_sessions"].includes(panel);
       if (horizontal) found.reverse();
       const title = graph.dataset.title || (graph.dataset.title = graph.getAttribute("aria-label"));
       const said = found.length ? title + ". " + found.slice(horizontal ? 0 : -1)[0] : title + ": nothing to show";
@@ -139,19 +148,24 @@
 
   // the view: what the controls say is in the address, and what the address says is in the controls
   let current = null;
+  let unknown = []; // names that the page was opened with and that mean nothing: told until "Reset"
   function address() {
-    const query = new URLSearchParams(location.search);
+    const query = new URLSearchParams(location.search), keys = [...query.keys()];
+    unknown = [...new Set(keys.filter((key) => !(ONCE.includes(key) ? query.getAll(key).length === 1 : LISTS[key])))];
+    const [from, to] = [query.get("from"), query.get("to")];
     return {
-      period: query.get("period"), from: query.get("from"), to: query.get("to"),
+      period: query.get("period") || (from || to ? "dates" : null), from, to,
       groups: query.getAll("group"), regions: query.getAll("region"),
-      tz: query.get("tz"), format: query.get("format"),
+      tz: query.get("tz"), format: query.get("format"), unknown,
     };
   }
 
   function link(view, plainView) {
     const query = new URLSearchParams();
-    for (const key of ["period", "from", "to", "tz", "format"]) {
-      if (view[key] && view[key] !== plainView[key]) query.set(key, view[key]);
+    for (const key of ONCE) {
+      if (view[key] && view[key] !== plainView[key] && (view.period === "dates" || !DAYS.includes(key))) {
+        query.set(key, view[key]);
+      }
     }
     for (const [key, list] of Object.entries(LISTS)) view[list].forEach((name) => query.append(key, name));
     const text = query.toString();
@@ -168,7 +182,7 @@
   }
 
   function view(period, from, to, groups, regions, tz, format) {
-    let now = { period, from: from || null, to: to || null, groups: groups || [], regions: regions || [], tz, format };
+    let now = { period, from: from || null, to: to || null, groups: groups || [], regions: regions || [], tz, format, unknown };
     if (!defaults) {
       defaults = { ...now };
       const wanted = address();
@@ -185,6 +199,7 @@
   }
 
   function clear() {
+    unknown = [];
     return [defaults.period, null, null, [], []];
   }
 
