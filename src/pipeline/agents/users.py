@@ -48,11 +48,12 @@ def _shared(name: str | None) -> str | None:
     return None if name is None else intern(name)
 
 
-COLUMNS = ("regionid", "gender")
+JOINED = ("regionid", "gender")
+"""What views take of a user."""
 
 
 class UserVersions:
-    """What views are joined with: the versions of COLUMNS by userid, in each partition."""
+    """What views are joined with: the versions of JOINED by userid, in each partition."""
 
     def __init__(self, table: StateTable, kept_ms: int) -> None:
         self.table = table
@@ -62,7 +63,7 @@ class UserVersions:
     def of(self, partition: int) -> Versions:
         """The versions of one partition."""
         if partition not in self._partitions:
-            self._partitions[partition] = Versions(self.table.state_of(partition), len(COLUMNS), self._kept_ms)
+            self._partitions[partition] = Versions(self.table.state_of(partition), len(JOINED), self._kept_ms)
         return self._partitions[partition]
 
     def forget(self, partition: int) -> None:
@@ -104,11 +105,11 @@ class UserTable(AvroProcessor):
     def _take(self, versions: Versions, batch: RecordBatch, index: int, user: Record | None) -> list[Outgoing]:
         userid = key_text(batch.keys[index])
         offset, time_ms = batch.offsets[index], batch.timestamps[index]
-        columns: tuple[str | None, ...] = (None,) * len(COLUMNS)
+        columns: tuple[str | None, ...] = (None,) * len(JOINED)
         if user is not None:
             if userid != user["userid"]:
                 raise BadRecord(f"key {userid!r} is not the userid {user['userid']!r}")
-            columns = tuple(_shared(user[name]) for name in COLUMNS)
+            columns = tuple(_shared(user[name]) for name in JOINED)
         row = retired(userid, time_ms, offset) if user is None else flatten(user, time_ms, offset)
         value = self._encode(row)
         self.counts["behind_stream"] += time_ms <= versions.stream_time_ms
