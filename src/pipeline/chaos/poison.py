@@ -24,6 +24,8 @@ USER = {
     "interests": ["Game", "News"],
     "contactinfo": {},
 }
+LONG_USERID = "u" * 524_240
+"""The view itself is below the limit; its row has the userid in its key, too, and fits into no message."""
 NO_TIME = dict.fromkeys(("customer_id", "province_id", "product_id", "region_id", "discount", "original_price")) | {
     "sale_id": SALE_ID,
     "sale_price": Decimal("1.10"),
@@ -47,15 +49,18 @@ class Bad:
 
 async def bad_records(registry: Registry, seed: int) -> Iterator[Bad]:
     """Endless bad records, every kind in turn; raises RegistryError when the registry is out of reach."""
-    view, known_user = (await registry.encoder(PAGEVIEW))(VIEW), (await registry.encoder(USERS))(USER)
+    encode_view = await registry.encoder(PAGEVIEW)
+    known_user = (await registry.encoder(USERS))(USER)
     sale = await registry.encoder(FLASH_SALES)
     sales = [NO_TIME, *(NO_TIME | columns for columns in (BEFORE_1970, AFTER_9998, TOO_LARGE))]
-    return _endless(view, known_user, [sale(columns) for columns in sales], seed)
+    views = encode_view(VIEW), encode_view({**VIEW, "userid": LONG_USERID})
+    return _endless(views, known_user, [sale(columns) for columns in sales], seed)
 
 
-def _endless(view: bytes, known_user: bytes, sales: list[bytes], seed: int) -> Iterator[Bad]:
+def _endless(views: tuple[bytes, bytes], known_user: bytes, sales: list[bytes], seed: int) -> Iterator[Bad]:
     random, user, sale_id = Random(f"poison/{seed}"), b"User_1", str(SALE_ID).encode()
-    for kind in cycle(range(7 + len(sales))):
+    view, too_large_when_joined = views
+    for kind in cycle(range(9 + len(sales))):
         match kind:
             case 0:
                 yield Bad(PAGEVIEW.name, user, b"\1" + random.randbytes(40))
@@ -72,8 +77,12 @@ def _endless(view: bytes, known_user: bytes, sales: list[bytes], seed: int) -> I
                 yield Bad(PAGEVIEW.name, user, view, -5)
             case 6:
                 yield Bad(USERS.name, user, b"\1" + random.randbytes(8))
+            case 7:
+                yield Bad(PAGEVIEW.name, None, too_large_when_joined)
+            case 8:
+                yield Bad(PAGEVIEW.name, user, known_user)
             case _:
-                yield Bad(FLASH_SALES.name, sale_id, sales[kind - 7])
+                yield Bad(FLASH_SALES.name, sale_id, sales[kind - 9])
 
 
 class Poisons:
