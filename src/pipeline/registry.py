@@ -103,7 +103,7 @@ class Registry:
         open_references = list(found.get("references") or ())
         while open_references and len(answers) < MOST_REFERENCES:
             reference = open_references.pop()
-            subject, version = str(reference["subject"]), str(reference["version"])
+            subject, version = str(reference.get("subject")), str(reference.get("version"))
             if (subject, version) not in answers:
                 answer = await self._get(f"subjects/{quote(subject, safe='')}/versions/{quote(version, safe='')}")
                 answers[subject, version] = answer or {}
