@@ -7,11 +7,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import pytest
 from declared import COLUMNS, COMPOUND, SCALARS, VALUES, topic
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.codecs import Record, fields, schema
+from pipeline.declarations import column_types
 from pipeline.errors import SettingError
 from pipeline.records import RecordBatch
 from pipeline.runner.local import topology_application
@@ -194,6 +196,46 @@ def test_a_declaration_that_makes_sense_is_taken_and_takes_any_record(
     aggregates = [make() for make in declared[1]]
     topology = Topology("drawn", Aggregation(declared[0], *aggregates))
     _runs(topology, aggregates, data.draw(records(declared[0])))
+
+
+@settings(max_examples=200)
+@given(sources(), st.data())
+def test_a_function_on_a_type_that_it_cannot_hold_is_refused(source: Topic, data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(fields(source.schema or {})))
+    kind = column_types(source.schema or {})[name]
+    declared = kind.avro if kind.is_scalar else "string"
+    wrong = [
+        (made, parts)
+        for made, parts in makers(name, "o", declared).items()
+        if kind.family not in getattr(made, "TAKES", {kind.family})
+    ]
+    if not wrong:
+        return
+    function, parts = data.draw(st.sampled_from(wrong))
+    with pytest.raises(SettingError) as refused:
+        Topology("drawn", Aggregation(source, Aggregate("a", "s", function(*parts), "OUT", Unwindowed())))
+    expected = (
+        f"aggregate a: {function.__name__} is of column {name}, which is of type {kind.name}, but must be of type"
+    )
+    assert expected in str(refused.value)
+
+
+@settings(max_examples=200)
+@given(sources(), st.data())
+def test_a_column_without_event_times_is_refused_as_one(source: Topic, data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(fields(source.schema or {})))
+    pattern = data.draw(st.sampled_from([None, "yyyy-MM-dd"]))
+    timed = dataclasses.replace(source, event_time=name, event_time_format=pattern)
+    right = name == "s" if pattern is not None else name in ("l", "ms", "us", "lms", "lus")
+    try:
+        Topology("drawn", Aggregation(timed, Aggregate("a", "s", f.Count("o"), "OUT", Unwindowed())))
+    except SettingError as error:
+        assert not right
+        assert f"event_time {name} of topic rows is of type {column_types(source.schema or {})[name].name}, but" in str(
+            error
+        )
+    else:
+        assert right
 
 
 def _runs(topology: Topology, aggregates: list[Aggregate], rows: list[Record]) -> None:

@@ -474,7 +474,7 @@ def test_nothing_is_kept_of_a_key_whose_rows_were_dropped() -> None:
     buffer.add(place, buffer.new(100, [100, 100], {}))
     buffer.add(late, buffer.new(75, [100, 100], {}))
     assert buffer.close(lambda side, time_ms: (side, time_ms) == (L, 100)) == [place]
-    buffer.drop(R, 0, lambda side, time_ms: time_ms <= 100)
+    buffer.drop(R, 0, (100, 99))
     assert (buffer._times, buffer._held, buffer._waiting, buffer._late) == ({}, ([], []), ([], []), ([], []))
     assert buffer.get(place) is buffer.get(late) is None
 

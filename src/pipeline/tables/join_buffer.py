@@ -1,7 +1,7 @@
 """The rows that a join of two streams holds: by key and time to find partners, by time to close and drop them."""
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -9,9 +9,6 @@ from typing import Any, NamedTuple
 from pipeline.tables.aggregate import Row
 from pipeline.tables.joins import Side
 from pipeline.tables.state import State
-
-Reached = Callable[[Side, int], bool]
-"""Whether a row of this side and time is done."""
 
 
 class Place(NamedTuple):
@@ -89,23 +86,23 @@ class JoinBuffer:
         end = bisect_right(times, place.time_ms + after_ms, key=itemgetter(0))
         return [Place(time_ms, side, offset, place.key) for time_ms, offset in times[first:end]]
 
-    def close(self, closed: Reached) -> list[Place]:
-        """The rows that wait and have closed, in order; they wait no more."""
+    def close(self, closed: Callable[[Side, int], bool]) -> list[Place]:
+        """The rows that wait and whose side and time have closed, in order; they wait no more."""
         places = []
         for waiting in self._waiting:
             while waiting and closed(waiting[0].side, waiting[0].time_ms):
                 places.append(heappop(waiting))
         return sorted(places)
 
-    def drop(self, side: Side, applied: int, done: Reached) -> None:
-        """Forget late rows of a side up to an offset, and the rows of both sides which are done."""
+    def drop(self, side: Side, applied: int, done_ms: Sequence[int]) -> None:
+        """Forget late rows of a side up to an offset, and rows of each side up to the time, inclusive, given for it."""
         late = self._late[side]
         for place in late:
             if place.offset <= applied:
                 self._state.delete(self._key(place))
         late[:] = [place for place in late if place.offset > applied]
-        for held in self._held:
-            while held and done(held[0].side, held[0].time_ms):
+        for held, until_ms in zip(self._held, done_ms, strict=True):
+            while held and held[0].time_ms <= until_ms:
                 self._forget(heappop(held))
 
     def gone_alone(self) -> list[Place]:

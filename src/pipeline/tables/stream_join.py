@@ -174,9 +174,8 @@ class PartitionStreamJoin:
         if self._partners(place, entry):
             entry = entry._replace(matched=True)
         elif self._join.kind.keeps(place.side):
-            at_once = self._join.grace_ms is None or self._buffer.is_late(place.side, entry)
             closed = self._join.closed(place.side, place.time_ms, max(self.times_ms))
-            entry = entry._replace(alone=at_once or closed)
+            entry = entry._replace(alone=self._join.grace_ms is None or closed)
         self._buffer.add(place, entry)
         return entry
 
@@ -203,18 +202,13 @@ class PartitionStreamJoin:
         return [_of(place, entry) for place in places if (entry := self._buffer.get(place)) is not None]
 
     def _drop(self, side: Side) -> None:
-        """Drop what was done before any batch began whose results may still have to go out again."""
+        """Drop what was done before any batch began whose results may still have to go out again.
+
+        What is held no more has closed, too: see `StreamJoin.kept_ms`.
+        """
         began = [times_ms for times_ms in self._began if times_ms is not None]
-        own = [min(times_ms[side] for times_ms in began) for side in Side]
-        both = min(map(max, began))
-        ends_alone = self._join.grace_ms is not None
-
-        def done(side: Side, time_ms: int) -> bool:
-            if time_ms > own[side] - self._join.kept_ms:
-                return False
-            return not (ends_alone and self._join.kind.keeps(side)) or self._join.closed(side, time_ms, both)
-
-        self._buffer.drop(side, self._applied[side], done)
+        done_ms = [min(times_ms[side] for times_ms in began) - self._join.kept_ms for side in Side]
+        self._buffer.drop(side, self._applied[side], done_ms)
 
 
 def _of(place: Place, entry: Entry) -> JoinedRow:
