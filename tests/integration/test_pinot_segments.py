@@ -8,6 +8,7 @@ import httpx
 
 from conftest import Application
 from pipeline.serving.pinot import client
+from pipeline.serving.provision import UNJUDGED
 from pipeline.serving.tables import tables
 from pipeline.topics import EXTENDED_PAGEVIEWS
 
@@ -31,7 +32,7 @@ def test_a_table_goes_on_after_its_segments_are_full(application: Application) -
     del stream["realtime.segment.flush.threshold.segment.size"]
     with httpx.Client(base_url=settings.pinot_controller_url, timeout=30, trust_env=False) as controller:
         controller.post("/schemas", json=schema).raise_for_status()
-        controller.post("/tables", json=config).raise_for_status()
+        controller.post(f"/tables{UNJUDGED}", json=config).raise_for_status()
         try:
             deadline = time.monotonic() + 90
             while stored(controller) < 3:
