@@ -7,6 +7,7 @@ import time
 
 import click
 import httpx
+from aiokafka.errors import KafkaError
 from rich.console import Console
 
 from pipeline import settings as configuration
@@ -15,6 +16,7 @@ from pipeline.errors import SettingError, StackError
 from pipeline.provision import provision
 from pipeline.reading import end_offsets
 from pipeline.settings import Settings
+from pipeline.sources.runtime import say_sentences
 from pipeline.stack.cluster import Program, Stack, Stage
 from pipeline.stack.interrupts import terminated_like_interrupted
 from pipeline.stack.program import log_file
@@ -23,6 +25,8 @@ SOURCES = ("generator", "poller")
 READY_TIMEOUT_S = 90.0
 TICK_S = 2.0
 DRAIN_S = 3.0
+LATE, BAD = 0.02, 0.0002
+"""Shares of the demo's events that come late and that cannot be used: a few an hour, to show what becomes of them."""
 
 
 @click.command()
@@ -46,6 +50,7 @@ def demo(seconds: float | None, rate: float | None, workers: int, history: float
     """
     console = Console()
     settings = configuration.settings()
+    say_sentences()
     _require_free(settings.dashboard_host, settings.dashboard_port)
     stack = Stack(settings)
     was_running = stack.is_running() and not fresh
@@ -70,7 +75,7 @@ class Demo:
         self._console = console
         update = {} if rate is None else {"pageview_rate": rate, "sale_rate": rate, "user_rate": rate / 3}
         self.settings = stack.settings.model_copy(update=update)
-        self._programs = programs(self.settings, workers, history)
+        self._programs = programs(self.settings, workers, history, lively=True)
 
     def run(self, seconds: float | None) -> bool:
         """Run for so long, or until interrupted; whether the results were right, as far as they were verified."""
@@ -102,7 +107,12 @@ class Demo:
             while end is None or time.monotonic() < end:
                 time.sleep(TICK_S if end is None else min(TICK_S, max(0.0, end - time.monotonic())))
                 self._require_alive()
-                now, count = time.monotonic(), asyncio.run(_source_records(self.settings))
+                try:
+                    now, count = time.monotonic(), asyncio.run(_source_records(self.settings))
+                except (StackError, KafkaError, OSError):  # a broker is away: it is started again, and all goes on
+                    line.update("Kafka does not answer: waiting until its brokers are back")
+                    before = None
+                    continue
                 rate = 0.0 if before is None else (count - before[1]) / (now - before[0])
                 before = now, count
                 line.update(f"running: {count:,} source records, {rate:,.0f} a second")
@@ -129,12 +139,14 @@ class Demo:
         return report.ok
 
 
-def programs(settings: Settings, workers: int, history: float = 0.0) -> list[Program]:
+def programs(settings: Settings, workers: int, history: float = 0.0, *, lively: bool = False) -> list[Program]:
     """The application's processes: poller, workers, generators and the dashboard.
 
-    The generators begin with `history` hours of the past where there are no events yet.
+    The generators begin with `history` hours of the past where there are no events yet. `lively` ones show every
+    feature: users who pause, sales that come late, a few bad records.
     """
     env = settings.as_environment()
+    how = ("--visits", "--late", str(LATE), "--bad", str(BAD)) if lively else ()
 
     def program(name: str, *arguments: str, stop_wait_s: int = 8) -> Program:
         command = (sys.executable, "-m", "pipeline", *arguments)
@@ -143,7 +155,7 @@ def programs(settings: Settings, workers: int, history: float = 0.0) -> list[Pro
     return [
         program("poller", "poll"),
         *(program(f"worker-{number}", "worker") for number in range(1, workers + 1)),
-        program("generator", "generate", "--history", str(history)),
+        program("generator", "generate", "--history", str(history), *how),
         program("dashboard", "dashboard", stop_wait_s=5),
     ]
 

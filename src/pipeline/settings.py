@@ -138,11 +138,15 @@ class Settings(BaseSettings):
     seed: int = Field(1, description="Seed of the generators and the flash-sale writer.")
     poll_interval_s: float = Field(1.0, gt=0, description="How often the poller reads new flash sales.")
     bulk_interval_s: float = Field(60.0, gt=0, description="How often the poller reads whole reference tables.")
-    poll_overlap: int = Field(
-        1_000,
+    poll_gap_wait_s: float = Field(
+        86_400.0,
         ge=0,
-        description="Ids below the last one that are read again, for transactions committed out of order.",
+        description="How long ids that have not been seen are looked for, since their transaction may commit late.",
     )
+    poll_gaps: int = Field(
+        1_000, ge=0, description="Ranges of unseen ids that are looked for at most; the oldest are given up before."
+    )
+    poller_web_port: int = Field(0, ge=0, le=65535, description="Port of the poller's web (/metrics); 0: none.")
 
     # dashboard
     dashboard_host: str = Field("127.0.0.1", description="Address that the dashboard listens on.")

@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy.dialects import mysql
 
-from pipeline.sources.columns import differences
+from pipeline.sources.columns import differences, notices
 from pipeline.sources.models import Base, FlashSale
 
 SALES = FlashSale.metadata.tables["flash_sales"]
@@ -25,19 +25,22 @@ def found(*, without=(), **changed):
             if kind == "decimal":
                 precision, scale = column.type.precision, column.type.scale
             if table is SALES:
-                kind, precision, scale = changed.pop(column.name, (kind, precision, scale))
+                kind, precision, scale, *whole = changed.pop(column.name, (kind, precision, scale))
+            else:
+                whole = []
             if column.name not in without:
                 rows.append(
                     {
                         "table_name": table.name,
                         "column_name": column.name,
                         "data_type": kind,
+                        "column_type": whole[0] if whole else kind,
                         "numeric_precision": precision,
                         "numeric_scale": scale,
                     }
                 )
     for name, (kind, precision, scale) in changed.items():
-        new = {"table_name": "flash_sales", "column_name": name, "data_type": kind}
+        new = {"table_name": "flash_sales", "column_name": name, "data_type": kind, "column_type": kind}
         rows.append({**new, "numeric_precision": precision, "numeric_scale": scale})
     return rows
 
@@ -85,3 +88,34 @@ def test_another_type_is_told(column, kind):
     (sentence,) = wrong(found(**{column: kind}))
     assert sentence.startswith(f"column {column} of table flash_sales is {kind[0].upper()}")
     assert "must be" in sentence
+
+
+@pytest.mark.parametrize(
+    ("column", "kind", "noted"),
+    [
+        ("sale_id", ("bigint", 20, 0, "bigint(20) unsigned"), 2**63 - 1),
+        ("customer_id", ("int", 10, 0, "int(10) unsigned"), None),
+        ("customer_id", ("bigint", 20, 0, "bigint unsigned"), 2**63 - 1),
+        ("quantity", ("int", 10, 0, "int(10) unsigned zerofill"), 2**31 - 1),
+        ("quantity", ("mediumint", 8, 0, "mediumint(8) unsigned"), None),
+        ("sale_price", ("decimal", 10, 2, "decimal(10,2) unsigned"), None),
+        ("quantity", ("int", 10, 0, "int(11)"), None),
+    ],
+)
+def test_unsigned_columns_are_carried_and_what_their_type_cannot_hold_is_noted(column, kind, noted):
+    rows = found(**{column: kind})
+    assert wrong(rows) == []
+    told = notices(Base.metadata.tables.values(), rows)
+    if noted is None:
+        assert told == []
+    else:
+        named = f"{kind[0].upper()} UNSIGNED"
+        assert told == [
+            f"column {column} of table flash_sales is {named}: a row with a value above {noted} becomes a dead letter"
+        ]
+
+
+@pytest.mark.parametrize("kind", [("bigint", 20, 0, "bigint(20) unsigned"), ("float", 12, None, "float unsigned")])
+def test_an_unsigned_column_of_another_width_is_told(kind):
+    (sentence,) = wrong(found(quantity=kind))
+    assert sentence == (f"column quantity of table flash_sales is {kind[0].upper()} UNSIGNED, but must be INTEGER")

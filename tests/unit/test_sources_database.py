@@ -5,7 +5,7 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from pipeline.errors import SettingError
 from pipeline.settings import Settings
-from pipeline.sources.database import address, is_outage, reason
+from pipeline.sources.database import ODD_TEXT, address, is_outage, reason
 
 
 def database_error(number, text, kind=OperationalError, *, invalidated=False):
@@ -41,3 +41,12 @@ def test_addresses_hide_the_password():
 def test_a_bad_url_is_named():
     with pytest.raises(SettingError, match="mysql_url"):
         address(Settings(mysql_url="no url"))
+
+
+def test_damaged_text_is_read_and_told_apart_from_any_text():
+    assert "Grün 🛒".encode().decode(ODD_TEXT) == "Grün 🛒"
+    assert b"P\xff\xed\xa0\x80".decode(ODD_TEXT) == "P\udcff\udced\udca0\udc80"
+    with pytest.raises(UnicodeEncodeError):
+        b"P\xff".decode(ODD_TEXT).encode()
+    with pytest.raises(UnicodeEncodeError):
+        "P\udcff".encode(ODD_TEXT)

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.codecs import Decoder, Encoder, schema
 from pipeline.sources import datagen
-from pipeline.sources.datagen import PAGEVIEW_GENERATOR, USER_GENERATOR, pageviews, users
+from pipeline.sources.datagen import PAGEVIEW_GENERATOR, USER_GENERATOR, VISIT_GENERATOR, first_users, pageviews, users
 
 
 @pytest.mark.parametrize("records", [pageviews, users])
@@ -36,12 +36,18 @@ def test_users_lie_in_their_domains():
     assert all(low <= row["registertime"] <= high for row in rows)
 
 
-@pytest.mark.parametrize("generator", [PAGEVIEW_GENERATOR, USER_GENERATOR])
+def test_the_first_users_are_one_row_of_each():
+    assert [row["userid"] for row in first_users(1)] == [f"User_{n}" for n in range(1, 10)]
+    assert first_users(1) == first_users(1) != first_users(2)
+
+
+@pytest.mark.parametrize("generator", [PAGEVIEW_GENERATOR, VISIT_GENERATOR, USER_GENERATOR])
 def test_records_survive_the_wire(generator):
     name = generator.topic.schema
     decode = Decoder(name)
     decode.learn(3, schema(name))
     encode = Encoder(name, 3)
-    records = list(islice(generator.records(1), 50))
+    make = generator.maker(1)
+    records = [*generator.first(1), *(make(at_ms) for at_ms in range(0, 10**8, 10**6))]
     assert [decode(encode(record)) for record in records] == records
     assert all(isinstance(record[generator.topic.key], str) for record in records)

@@ -1,9 +1,11 @@
 """The poller's loop against a made-up database and made-up transactions that fail at every point."""
 
 import asyncio
+import socket
 from datetime import datetime
 from decimal import Decimal
 
+import httpx
 import pytest
 from aiokafka.errors import KafkaConnectionError, ProducerFenced
 from hypothesis import HealthCheck, given
@@ -11,12 +13,14 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from pipeline.codecs import Encoder
-from pipeline.errors import SourceError
+from pipeline.errors import SettingError, SourceError
 from pipeline.settings import Settings
 from pipeline.sources import poller as module
+from pipeline.sources.metrics import PollerMetrics
 from pipeline.sources.poller import Poller
-from pipeline.sources.position import Position, Stored
-from pipeline.topics import FLASH_SALES, REFERENCES
+from pipeline.sources.position import Position, Range, Stored
+from pipeline.sources.rows import Carrier
+from pipeline.topics import DEAD_LETTERS, FLASH_SALES
 
 
 def sale(sale_id):
@@ -35,6 +39,7 @@ class Kafka:
 
     def __init__(self, fates=()):
         self.keys: list[str] = []
+        self.letters: list[str] = []
         self.bulk = 0
         self.stored: Stored | None = None
         self.fates = list(fates)
@@ -59,7 +64,8 @@ class Feed:
             raise ProducerFenced
         if fate != "aborted":
             self.kafka.keys += [r.key.decode() for r in records if r.topic == FLASH_SALES.name]
-            self.kafka.bulk += sum(r.topic != FLASH_SALES.name for r in records)
+            self.kafka.letters += [r.key.decode() for r in records if r.topic == DEAD_LETTERS.name]
+            self.kafka.bulk += sum(r.topic not in (FLASH_SALES.name, DEAD_LETTERS.name) for r in records)
             if position is not None:
                 self.kafka.stored = Stored(position, self.owner, 0)
         if fate != "committed":
@@ -78,39 +84,47 @@ def run(monkeypatch):
     async def no_wait(stop, seconds):
         return stop.is_set()
 
-    def runner(kafka, ids, batch_rows=4):
+    def runner(kafka, ids, batch_rows=4, odd=None, references=(REFERENCE,), **update):
+        odd = odd or {}
+
         async def stored(settings):
             return kafka.stored
 
-        async def sales_of(self, database, queries):
+        async def rows_of(self, database, queries):
             text = str(queries[0])
             if "max(" in text:
-                return [{"last": max(ids, default=None)}]
+                return [[{"last": max(ids, default=None)}]]
             if "flash_sales" not in text:
-                return [REFERENCE]
+                return [references]
             position = self.seen
-            above = sorted(i for i in ids if i > position.last_id)[:batch_rows]
-            return [sale(i) for i in [*above, *sorted(ids & position.missing)]]
+            first = position.first_id is None
+            above = sorted(i for i in ids if first or i > position.last_id)
+            below = sorted(i for i in ids if not first and i <= position.last_id and position.is_new(i))
+            return [[sale(i) | odd.get(i, {}) for i in found[:batch_rows]] for found in (above, below)][: 2 - first]
 
         class Seen(Poller):
             async def _sales(self, database, feed):
                 self.seen = feed.position
                 return await super()._sales(database, feed)
 
-            _read = sales_of
+            _read_each = rows_of
 
             async def _require_columns(self, database):
                 pass
 
             async def _register(self):
-                self._encoders = {topic.name: Encoder(topic.schema, 1) for topic in (FLASH_SALES, *REFERENCES)}
+                letter = Encoder(DEAD_LETTERS.schema, 2)
+                self._carriers = {
+                    topic.name: Carrier(model, topic, Encoder(topic.schema, 1), letter)
+                    for model, topic in module.TABLES
+                }
 
         monkeypatch.setattr(module, "wait", no_wait)
         monkeypatch.setattr("pipeline.sources.runtime.wait", no_wait)
         monkeypatch.setattr(module, "stored_position", stored)
         monkeypatch.setattr(module.Feed, "open", kafka.open)
         monkeypatch.setattr(module, "BATCH_ROWS", batch_rows)
-        poller = Seen(Settings(), asyncio.Event(), once=True)
+        poller = Seen(Settings(**update), asyncio.Event(), once=True)
         asyncio.run(poller.run())
         return poller
 
@@ -123,7 +137,7 @@ def test_all_rows_go_out_in_batches(run):
     assert kafka.keys == [str(i) for i in range(1, 11)]
     assert kafka.bulk == 3
     assert poller.sent == 10
-    assert kafka.stored.position == Position(10)
+    assert kafka.stored.position == Position(10, 1)
 
 
 def test_a_restart_sends_only_what_is_new(run):
@@ -161,3 +175,75 @@ def test_a_transaction_that_ran_out_is_no_takeover(run):
     run(kafka, {1, 2})
     assert kafka.keys == ["1", "2"]
     assert kafka.opened == 2
+
+
+def test_a_transaction_of_any_size_that_commits_late_is_sent_whole(run):
+    kafka = Kafka()
+    run(kafka, {1, 1_502})
+    run(kafka, set(range(1, 1_503)), batch_rows=100)
+    assert sorted(map(int, kafka.keys)) == list(range(1, 1_503))
+    assert kafka.stored.position == Position(1_502, 1)
+
+
+def test_a_bad_row_is_a_letter_and_the_position_goes_on(run, caplog):
+    kafka = Kafka()
+    poller = run(kafka, {1, 2, 3}, odd={2: {"quantity": 2**40}})
+    assert kafka.keys == ["1", "3"]
+    assert kafka.letters == ["MysqlSource-flash_sales/-1/-1/2"]
+    assert "dead letter: MysqlSource-flash_sales/-1/-1/2" in caplog.text
+    assert (kafka.stored.position.last_id, kafka.stored.position.missing) == (3, 0)
+    assert [(found.first, found.last) for found in kafka.stored.position.letters] == [(2, 2)]
+    assert poller.sent == 2
+    assert metric(poller, "pipeline_poller_dead_letters_total") == 1
+    run(kafka, {1, 2, 3}, odd={2: {"quantity": 2**40}})
+    assert len(kafka.letters) == 1
+
+
+def test_a_gap_that_is_given_up_is_told_in_a_warning_and_a_metric(run, caplog):
+    kafka = Kafka()
+    poller = run(kafka, {1, 5, 9}, poll_gap_wait_s=0)
+    assert "sale_ids 2..4, 6..8 were given up" in caplog.text
+    assert metric(poller, "pipeline_poller_given_up_ids_total") == 6
+    assert metric(poller, "pipeline_poller_missing_ids") == 0
+    assert metric(poller, "pipeline_poller_last_id") == 9
+    assert kafka.stored.position.given_up_ids == 6
+    run(kafka, {1, 3, 5, 9}, poll_gap_wait_s=0)
+    assert kafka.keys == ["1", "5", "9"]
+
+
+def test_a_gap_is_looked_for_once_more_before_it_is_given_up(run):
+    """After a long pause all gaps are old: what turned up meanwhile is sent."""
+    kafka = Kafka()
+    run(kafka, {1, 9})
+    kafka.stored = Stored(Position(9, 1, (Range(2, 8, 0),)), "x", 0)
+    run(kafka, {1, 2, 3, 4, 5, 6, 7, 9}, batch_rows=2, poll_gap_wait_s=0)
+    assert kafka.keys == ["1", "9", "2", "3", "4", "5", "6", "7"]
+    assert kafka.stored.position.given_up_ids == 1
+
+
+def test_a_bad_reference_row_is_told_once(run, caplog):
+    kafka = Kafka()
+    bad = {**REFERENCE, "product_name": 5, "region_name": 5, "page_name": 5}
+    run(kafka, {1, 2, 3}, batch_rows=2, references=(REFERENCE, bad), bulk_interval_s=1e-9)
+    assert kafka.bulk == 2 * 3, "the tables were read twice"
+    assert len(kafka.letters) == 3
+
+
+def metric(poller, name):
+    return poller.metrics.registry.get_sample_value(name)
+
+
+def test_metrics_are_served_and_a_port_in_use_is_a_sentence():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    metrics = PollerMetrics()
+    metrics.count(3, Position(7, 1, (Range(2, 4, 0),)), (Range(1, 1, 0),))
+    with metrics.served(port):
+        page = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
+        with pytest.raises(SettingError, match=f"setting poller_web_port is {port}"), PollerMetrics().served(port):
+            pass
+    assert "pipeline_poller_missing_ids 3.0" in page
+    assert "pipeline_poller_sales_total 3.0" in page
+    with PollerMetrics().served(0):
+        pass

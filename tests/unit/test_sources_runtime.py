@@ -2,12 +2,26 @@
 
 import asyncio
 import logging
+from pathlib import Path
 
+import aiokafka
 import pytest
+from aiokafka.errors import KafkaConnectionError, ProducerFenced
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.sources.runtime import TICK_S, Pacer, Throttle, retrying, until_stopped, wait
+from pipeline.errors import StackError
+from pipeline.sources.runtime import (
+    OUTAGE,
+    OUTAGE_SENTENCE,
+    TICK_S,
+    Pacer,
+    Sentences,
+    kafka_reason,
+    retrying,
+    until_stopped,
+    wait,
+)
 
 
 @given(st.floats(0.1, 20_000), st.lists(st.floats(0.0, 0.9), min_size=1, max_size=50))
@@ -111,20 +125,77 @@ async def test_work_that_does_not_hear_the_stop_is_cancelled():
     assert ended == [True]
 
 
-def test_repetitions_of_aiokafka_are_let_through_now_and_then():
-    throttle = Throttle(every_s=5.0)
+def logged(name, message, created, *args, level=logging.ERROR):
+    record = logging.LogRecord(name, level, "", 0, message, args, None)
+    record.created = created
+    return record
+
+
+def test_an_outage_is_one_sentence_however_many_lines_the_client_has_for_it():
+    sentences, said = Sentences(), []
+    lines = [
+        ("aiokafka", 'Unable connect to "%s:%s": %s', "127.0.0.1", 9092, OSError(111, "refused")),
+        ("aiokafka.producer.sender", "Got error produce response on topic-partition %s, retrying. Error: %s", "t", "e"),
+        ("aiokafka.consumer.fetcher", "Failed fetch messages from %s: %s", 1, "gone"),
+        ("aiokafka", "Unable to update metadata from %s", [1, 2, 3]),
+    ]
+    for at_s in (0.0, 20.0, 45.0, 200.0):
+        for name, message, *args in lines:
+            record = logged(name, message, at_s, *args)
+            if sentences.filter(record):
+                said.append((at_s, record.getMessage(), record.name))
+    assert [at_s for at_s, _, _ in said] == [0.0, 200.0]
+    assert {(text, name) for _, text, name in said} == {(OUTAGE_SENTENCE, "pipeline.kafka")}
+
+
+def test_other_messages_of_the_client_are_let_through_now_and_then_without_traceback():
+    sentences = Sentences(every_s=5.0)
 
     def passes(name, message, created):
-        record = logging.LogRecord(name, logging.WARNING, "", 0, message, (), None)
-        record.created = created
-        return throttle.filter(record)
+        record = logged(name, message, created)
+        record.exc_info = (ValueError, ValueError("x"), None)
+        passed = sentences.filter(record)
+        assert (record.exc_info is None) == name.startswith("aiokafka")
+        return passed
 
-    assert [passes("aiokafka.conn", "gone: %s", t) for t in (100.0, 100.1, 104.9, 105.0, 105.1)] == [
+    assert [passes("aiokafka.cluster", "odd: %s", t) for t in (100.0, 100.1, 104.9, 105.0, 105.1)] == [
         True,
         False,
         False,
         True,
         False,
     ]
-    assert passes("aiokafka.conn", "something else", 105.1)
+    assert passes("aiokafka.cluster", "something else", 105.1)
     assert all(passes("pipeline.x", "same", t) for t in (1.0, 1.0, 1.0))
+
+
+def test_what_nobody_awaits_any_more_has_been_told_unless_it_is_no_error_of_kafka():
+    def passes(error):
+        record = logged("asyncio", "Future exception was never retrieved", 1.0)
+        record.exc_info = (type(error), error, None)
+        return Sentences().filter(record)
+
+    assert not passes(ProducerFenced())
+    assert passes(ValueError("a bug"))
+    assert passes(OSError("no file"))
+
+
+def test_a_connection_error_is_said_in_few_words():
+    assert kafka_reason(KafkaConnectionError("Unable to bootstrap from [('127.0.0.1', 1, <AddressFamily>)]")) == (
+        "no broker answers"
+    )
+    assert kafka_reason(StackError("topic x does not exist")) == "topic x does not exist"
+    assert kafka_reason(OSError()) == "OSError"
+
+
+def test_every_message_of_the_client_about_an_outage_is_known():
+    """The beginnings are still those of aiokafka's own messages."""
+    source = "".join(path.read_text("utf-8") for path in Path(aiokafka.__file__).parent.rglob("*.py"))
+    assert [beginning for beginning in OUTAGE if beginning not in source] == []
+
+
+def test_a_verbose_log_has_the_clients_own_words(caplog):
+    caplog.set_level(logging.DEBUG)
+    record = logged("aiokafka", "Unable connect to %s", 1.0, "x")
+    assert Sentences().filter(record)
+    assert record.getMessage() == "Unable connect to x"

@@ -12,7 +12,7 @@ from pipeline import topics
 from pipeline.codecs import Decoder, Encoder, schema
 from pipeline.errors import PipelineError, StackError
 from pipeline.settings import Settings
-from pipeline.sources.position import Position, Stored
+from pipeline.sources.position import Position, Range, Stored
 from pipeline.status import (
     Broker,
     GroupStatus,
@@ -27,8 +27,8 @@ from pipeline.status import (
     parts,
     view,
 )
-from pipeline.status.collector import pinot_problem, schema_problem, topic_problem
-from pipeline.status.view import as_json, command, show
+from pipeline.status.collector import pinot_problem, poller_problem, schema_problem, topic_problem
+from pipeline.status.view import as_json, command, poller_line, show
 
 GOOD_TOPIC = TopicStatus(5, 2, 2, 0, 0, 7)
 SUBJECT = SubjectStatus(1, 4, "BACKWARD")
@@ -198,7 +198,14 @@ def test_the_json_has_the_agreed_shape():
     assert found["dead_letters"]["count"] == 1
     assert found["dead_letters"]["latest"][0]["reason"] == "null key"
     assert found["late_records"]["count"] == 2
-    assert found["poller"] == {"last_id": 99, "missing": 2, "at_ms": 1_700_000_000_000}
+    assert found["poller"] == {
+        "last_id": 99,
+        "missing": 2,
+        "at_ms": 1_700_000_000_000,
+        "given_up": 0,
+        "given_up_latest": "",
+        "early_ms": 0,
+    }
 
 
 def printed(status):
@@ -301,12 +308,32 @@ async def test_a_server_that_refuses_is_named(http):
 
 async def test_the_poller_position(monkeypatch):
     async def stored(settings):
-        return Stored(Position(9, frozenset({3, 4})), "me", 5)
+        lost = (Range(1, 2, 40), Range(6, 7, 30))
+        return Stored(Position(9, 1, (Range(3, 4, 1),), lost, given_up_ids=4, early_s=40), "me", 5)
 
     async def nothing(settings):
         return None
 
     monkeypatch.setattr(parts, "stored_position", stored)
-    assert await parts.collect_poller(Settings()) == PollerStatus(9, 2, 5)
+    assert await parts.collect_poller(Settings()) == PollerStatus(9, 2, 5, 4, "1..2", 40_000)
     monkeypatch.setattr(parts, "stored_position", nothing)
     assert await parts.collect_poller(Settings()) is None
+
+
+def test_ids_that_were_given_up_are_told():
+    early = PollerStatus(9, 2, 5, 4, "1..2", 40_000)
+    assert "; 4 not looked for any more (the latest: 1..2; `pipeline poll --again" in poller_line(Status(poller=early))
+    assert "not looked for" not in poller_line(Status(poller=PollerStatus(9, 2, 5)))
+
+
+def test_ids_given_up_before_their_time_are_a_problem_for_as_long_as_they_would_have_been_looked_for():
+    settings = Settings(poll_gap_wait_s=60)
+    early = PollerStatus(9, 2, 5, 4, "1..2", 40_000)
+    sentence = poller_problem(early, settings, 99_999)
+    assert sentence is not None
+    assert "the latest of 4: 1..2" in sentence
+    assert "PIPELINE_POLL_GAPS=1000" in sentence
+    assert "pipeline poll --again 1..2" in sentence
+    assert poller_problem(early, settings, 100_000) is None
+    assert poller_problem(PollerStatus(9, 2, 5, 4, "1..2"), settings, 50_000) is None
+    assert poller_problem(None, settings, 50_000) is None

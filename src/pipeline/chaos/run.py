@@ -6,7 +6,7 @@ import signal
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from pipeline.provision import provision
 from pipeline.sources.database import engine
 from pipeline.sources.feed import stored_position
 from pipeline.sources.models import FlashSale
+from pipeline.sources.rows import unsent
 from pipeline.stack.interrupts import terminated_like_interrupted
 from pipeline.stack.say import say
 
@@ -63,9 +64,7 @@ def run_plan(plan: Plan, options: Options, console: Console | None = None, base:
     Raises PipelineError when the run itself cannot be done.
     """
     console = console or Console(stderr=True)
-    # transactions in MySQL are held open for a second: the poller has to look back further than that
-    overrides = {"poll_overlap": max(1_000, int(plan.rate * 10)), **options.overrides}
-    with terminated_like_interrupted(), scene(replace(options, overrides=overrides), console, base) as stage:
+    with terminated_like_interrupted(), scene(options, console, base) as stage:
         report = _interruptible(Run(stage, plan, lambda line: say(console, line)).run())
         if not report.ok:
             keep_file(stage.stack).touch()
@@ -219,8 +218,10 @@ class Run:
                 last = (await connection.execute(select(func.max(FlashSale.sale_id)))).scalar_one() or 0
                 if stored is None or stored.position.last_id < last:
                     return last == 0
-                waiting = select(FlashSale.sale_id).where(FlashSale.sale_id.in_(sorted(stored.position.missing)))
-                return (await connection.execute(waiting)).first() is None
+                missing = unsent(stored.position)
+                if missing is None:
+                    return False
+                return (await connection.execute(select(FlashSale.sale_id).where(missing).limit(1))).first() is None
         except (SQLAlchemyError, OSError):
             return False
         finally:

@@ -1,11 +1,14 @@
 """`pipeline generate` and `pipeline poll`; what they run is imported only then, so that the command line is quick."""
 
 import asyncio
+from typing import Any
 
 import click
 
 from pipeline import settings as configuration
+from pipeline.errors import SourceError
 from pipeline.settings import Settings
+from pipeline.sources.imperfect import PERFECT, Imperfection
 from pipeline.timebase import now_ms
 
 
@@ -24,6 +27,14 @@ from pipeline.timebase import now_ms
     default=0.0,
     help="Hours of the past to write first, where there are no events yet; none by default.",
 )
+@click.option("--visits", is_flag=True, help="Users come for a while, look at one page group, and pause.")
+@click.option("--late", type=click.FloatRange(0, 1), default=0.0, help="Share of sales that come minutes to days late.")
+@click.option(
+    "--bad",
+    type=click.FloatRange(0, 0.5),
+    default=0.0,
+    help="Share of views that no one can read, and of sales without a date.",
+)
 def generate(
     pageviews: bool,
     users: bool,
@@ -34,6 +45,9 @@ def generate(
     count: int | None,
     seed: int | None,
     history: float,
+    visits: bool,
+    late: float,
+    bad: float,
 ) -> None:
     """Generate page views, users and flash sales; all three when none is named.
 
@@ -47,35 +61,45 @@ def generate(
         "sales": settings.sale_rate if sale_rate is None else sale_rate,
     }
     wanted = {kind: value for kind, value in rates.items() if not kinds or kind in kinds}
-    for line in asyncio.run(run_generators(settings, wanted, count, settings.seed if seed is None else seed, history)):
+    seed = settings.seed if seed is None else seed
+    imperfect = Imperfection(seed, late, bad)
+    done = asyncio.run(run_generators(settings, wanted, count, seed, history, visits=visits, imperfect=imperfect))
+    for line in done:
         click.echo(line)
 
 
 async def run_generators(
-    settings: Settings, rates: dict[str, float], count: int | None, seed: int, history: float = 0.0
+    settings: Settings,
+    rates: dict[str, float],
+    count: int | None,
+    seed: int,
+    history: float = 0.0,
+    *,
+    visits: bool = False,
+    imperfect: Imperfection = PERFECT,
 ) -> list[str]:
     """Run the generators named in `rates` until SIGINT, SIGTERM or `count`; returns a line for each.
 
-    Each first writes `history` hours of the past, where it finds no events. When one fails the others are stopped and
-    its error is raised.
+    Each first writes `history` hours of the past, where it finds no events, in the order of `history.pasts`. When one
+    fails the others are stopped and its error is raised.
     """
     from pipeline.sources import datagen, flash_sales
-    from pipeline.sources.history import past
-    from pipeline.sources.runtime import stop_on_signals, throttle_repetitions
+    from pipeline.sources.history import pasts
+    from pipeline.sources.runtime import say_sentences, stop_on_signals
 
-    throttle_repetitions()
-    began_ms = now_ms()
+    say_sentences()
+    views = datagen.VISIT_GENERATOR if visits else datagen.PAGEVIEW_GENERATOR
+    generators = {"pageviews": views, "users": datagen.USER_GENERATOR}
+    before = pasts(now_ms(), history, rates, seed)
     with stop_on_signals() as stop:
 
         async def one(kind: str, rate: float) -> str:
-            past_ms = past(began_ms, history, rate, f"{kind}/{seed}") if history else ()
+            how: Any = {"rate": rate, "seed": seed, "limit": count, "past": before[kind], "imperfect": imperfect}
             try:
                 if kind == "sales":
-                    done = await flash_sales.run(settings, stop, rate=rate, seed=seed, limit=count, past_ms=past_ms)
-                    return f"flash sales: {done} rows written"
-                generator = datagen.PAGEVIEW_GENERATOR if kind == "pageviews" else datagen.USER_GENERATOR
-                done = await datagen.run(settings, generator, stop, rate=rate, seed=seed, limit=count, past_ms=past_ms)
-                return f"{generator.name}: {done} records acknowledged"
+                    return f"flash sales: {await flash_sales.run(settings, stop, **how)} rows written"
+                done = await datagen.run(settings, generators[kind], stop, **how)
+                return f"{generators[kind].name}: {done} records acknowledged"
             except BaseException:
                 stop.set()
                 raise
@@ -83,18 +107,69 @@ async def run_generators(
         return await asyncio.gather(*(one(kind, rate) for kind, rate in rates.items()))
 
 
+AGAIN_ATTEMPTS = 5
+
+
+class IdRange(click.ParamType):
+    """`FROM..TO`, or one id; both ends inclusive."""
+
+    name = "FROM..TO"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        """The ends as numbers."""
+        first, _, last = str(value).partition("..")
+        try:
+            ends = int(first), int(last or first)
+        except ValueError:
+            self.fail(f"{value!r} is neither an id nor a range of ids like 17..25", param, ctx)
+        if ends[0] > ends[1]:
+            self.fail(f"{value!r} ends before it begins", param, ctx)
+        return ends
+
+
 @click.command("poll")
 @click.option("--once", is_flag=True, help="Read the reference tables and the new flash sales once, then end.")
-def poll(once: bool) -> None:
+@click.option(
+    "--again",
+    type=IdRange(),
+    help="Look once more for these sale_ids, as far as they were not sent (given up, or dead letters), then end; "
+    "a poller that runs takes them up within PIPELINE_BULK_INTERVAL_S. With --once they are read here.",
+)
+def poll(once: bool, again: tuple[int, int] | None) -> None:
     """Carry MySQL's tables to Kafka, as Kafka Connect's JDBC source would."""
-    click.echo(f"flash sales: {asyncio.run(run_poller(configuration.settings(), once))} rows sent")
+    settings = configuration.settings()
+    if again is not None:
+        click.echo(f"flash sales: {asyncio.run(look_again(settings, *again)):,} ids are looked for again")
+        if not once:
+            return
+    click.echo(f"flash sales: {asyncio.run(run_poller(settings, once))} rows sent")
+
+
+async def look_again(settings: Settings, first: int, last: int) -> int:
+    """Have ids in [first, last] looked for again; raises StackError when the brokers do not answer."""
+    from aiokafka.errors import KafkaError, ProducerFenced
+
+    from pipeline.kafka import unreachable
+    from pipeline.sources.feed import read_again
+    from pipeline.sources.runtime import say_sentences
+
+    say_sentences()
+    for attempt in range(1, AGAIN_ATTEMPTS + 1):
+        try:
+            return await read_again(settings, first, last)
+        except ProducerFenced:  # a poller was starting at the same time: whoever came last goes on
+            if attempt < AGAIN_ATTEMPTS:
+                await asyncio.sleep(attempt)
+        except KafkaError as error:
+            raise unreachable(settings, error) from error
+    raise SourceError(f"the position was taken over {AGAIN_ATTEMPTS} times: does the poller start again and again?")
 
 
 async def run_poller(settings: Settings, once: bool) -> int:
     """Poll until SIGINT or SIGTERM, or once; returns the number of flash sales sent."""
     from pipeline.sources import poller
-    from pipeline.sources.runtime import stop_on_signals, throttle_repetitions
+    from pipeline.sources.runtime import say_sentences, stop_on_signals
 
-    throttle_repetitions()
+    say_sentences()
     with stop_on_signals() as stop:
         return await poller.run(settings, stop, once=once)

@@ -1,6 +1,9 @@
 """The async engine of the shop's database, and its errors as sentences."""
 
-from sqlalchemy import URL, make_url
+import codecs
+from typing import Any
+
+from sqlalchemy import URL, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -8,6 +11,21 @@ from pipeline.errors import SettingError
 from pipeline.settings import Settings
 
 CONNECT_TIMEOUT_S = 5
+ODD_TEXT = "pipeline_utf8"
+"""UTF-8 that reads bytes which are none as lone surrogates, as Python does with file names: the driver knows only
+strict codecs, and one damaged text would keep all rows of a query from being read."""
+
+
+def _odd_text(name: str) -> codecs.CodecInfo | None:
+    if name != ODD_TEXT:
+        return None
+    utf8 = codecs.lookup("utf-8")
+    return codecs.CodecInfo(
+        utf8.encode, lambda data, errors="strict": utf8.decode(data, "surrogateescape"), name=ODD_TEXT
+    )
+
+
+codecs.register(_odd_text)
 
 
 def parse_url(settings: Settings) -> URL:
@@ -26,8 +44,11 @@ def address(settings: Settings) -> str:
 
 
 def engine(settings: Settings) -> AsyncEngine:
-    """An async engine whose sessions are in UTC; the caller disposes of it."""
-    return create_async_engine(
+    """An async engine whose sessions are in UTC; the caller disposes of it.
+
+    Text that is no UTF-8 is read with lone surrogates in the place of its bytes.
+    """
+    database = create_async_engine(
         parse_url(settings),
         pool_pre_ping=False,
         pool_size=2,
@@ -37,6 +58,14 @@ def engine(settings: Settings) -> AsyncEngine:
             "connect_timeout": CONNECT_TIMEOUT_S,
         },
     )
+
+    @event.listens_for(database.sync_engine, "connect")
+    def read_odd_text(connection: Any, _: Any) -> None:
+        driver = connection.driver_connection
+        if hasattr(driver, "_encoding"):  # aiomysql's
+            driver._encoding = ODD_TEXT
+
+    return database
 
 
 def reason(error: BaseException) -> str:

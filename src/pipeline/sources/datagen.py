@@ -1,15 +1,15 @@
 """Page views and users, as Kafka Connect's Datagen connector makes them: pure seeded sequences, and their runner.
 
 The same seed gives the same sequence, whatever the rate. A record's timestamp is the time when it is sent: the
-event time of both topics.
+event time of both topics. Views may come in visits instead (`visits.py`), which depend on the time as well.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import count, islice
+from itertools import count
 from random import Random
 
 from aiokafka.errors import KafkaError
@@ -20,9 +20,11 @@ from pipeline.kafka import describe_topics
 from pipeline.reading import end_offsets
 from pipeline.registry import Registry, is_registry_outage
 from pipeline.settings import Settings
-from pipeline.sources.history import in_batches
+from pipeline.sources.history import Past, in_batches
+from pipeline.sources.imperfect import PERFECT, Imperfection
 from pipeline.sources.runtime import Pacer, retrying, until_stopped, wait
 from pipeline.sources.sender import Sender
+from pipeline.sources.visits import USER_IDS, visitors
 from pipeline.timebase import now_ms
 from pipeline.topics import PAGEVIEW, USERS, Topic
 
@@ -32,7 +34,6 @@ VIEWTIME_FIRST, VIEWTIME_STEP = 1, 10
 REGISTERED_MS = (1_487_715_775_521, 1_519_273_364_600)
 """Earliest and latest `registertime`, epoch milliseconds, both possible: the range of the Datagen quick start."""
 
-USER_IDS = tuple(f"User_{n}" for n in range(1, 10))
 PAGE_IDS = tuple(f"Page_{n}" for n in range(10, 100))
 REGION_IDS = tuple(f"Region_{n}" for n in range(1, 10))
 GENDERS = ("MALE", "FEMALE", "OTHER")
@@ -59,37 +60,79 @@ def pageviews(seed: int) -> Iterator[Record]:
         yield {"viewtime": viewtime, "userid": choose(USER_IDS), "pageid": choose(PAGE_IDS)}
 
 
+def pageviews_of_visits(seed: int) -> "Maker":
+    """Page views of whoever visits at the time that is given, epoch ms; `viewtime` as in `pageviews`."""
+    random, viewtimes = Random(f"visited/{seed}"), count(VIEWTIME_FIRST, VIEWTIME_STEP)
+
+    def view(at_ms: int) -> Record:
+        userid, pages = random.choice(visitors(seed, at_ms))
+        return {"viewtime": next(viewtimes), "userid": userid, "pageid": random.choice(pages)}
+
+    return view
+
+
 def users(seed: int) -> Iterator[Record]:
     """Endless user rows: each is the whole state of one of the nine users."""
     random = Random(f"users/{seed}")
     while True:
-        zipcode, state, area, city = random.choice(PLACES)
-        yield {
-            "registertime": random.randint(*REGISTERED_MS),
-            "userid": random.choice(USER_IDS),
-            "regionid": random.choice(REGION_IDS),
-            "gender": random.choice(GENDERS),
-            "interests": random.sample(INTERESTS, 2),
-            "contactinfo": {
-                "zipcode": zipcode,
-                "state": state,
-                "phone": f"{area}{random.randint(2_000_000, 9_999_999)}",
-                "city": city,
-            },
-        }
+        place = random.choice(PLACES)
+        registered_ms = random.randint(*REGISTERED_MS)
+        yield _user(random, place, registered_ms, random.choice(USER_IDS))
+
+
+def first_users(seed: int) -> list[Record]:
+    """One row of every user, for the time before any view."""
+    random = Random(f"first users/{seed}")
+    return [_user(random, random.choice(PLACES), random.randint(*REGISTERED_MS), userid) for userid in USER_IDS]
+
+
+def _user(random: Random, place: tuple[str, str, str, str], registered_ms: int, userid: str) -> Record:
+    zipcode, state, area, city = place
+    return {
+        "registertime": registered_ms,
+        "userid": userid,
+        "regionid": random.choice(REGION_IDS),
+        "gender": random.choice(GENDERS),
+        "interests": random.sample(INTERESTS, 2),
+        "contactinfo": {
+            "zipcode": zipcode,
+            "state": state,
+            "phone": f"{area}{random.randint(2_000_000, 9_999_999)}",
+            "city": city,
+        },
+    }
+
+
+Maker = Callable[[int], Record]
+"""Gives the next record of a sequence, for a time in epoch milliseconds."""
+
+
+def in_sequence(records: Callable[[int], Iterator[Record]]) -> Callable[[int], Maker]:
+    """The maker of a sequence that does not depend on the time."""
+
+    def maker(seed: int) -> Maker:
+        left = records(seed)
+        return lambda _: next(left)
+
+    return maker
 
 
 @dataclass(frozen=True, slots=True)
 class Generator:
-    """A sequence and where it goes; the key is the record's `key` field as UTF-8."""
+    """Records and where they go; the key is the record's `key` field as UTF-8.
+
+    `maker` takes a seed. `first`, of a seed, are records that a past begins with, as of just before it.
+    """
 
     name: str
     topic: Topic
-    records: Callable[[int], Iterator[Record]]
+    maker: Callable[[int], Maker]
+    first: Callable[[int], list[Record]] = lambda _: []
 
 
-PAGEVIEW_GENERATOR = Generator("page views", PAGEVIEW, pageviews)
-USER_GENERATOR = Generator("users", USERS, users)
+PAGEVIEW_GENERATOR = Generator("page views", PAGEVIEW, in_sequence(pageviews))
+VISIT_GENERATOR = Generator("page views", PAGEVIEW, pageviews_of_visits)
+USER_GENERATOR = Generator("users", USERS, in_sequence(users), first_users)
 
 
 async def run(
@@ -100,14 +143,16 @@ async def run(
     rate: float,
     seed: int,
     limit: int | None = None,
-    past_ms: Iterable[int] = (),
+    past: Past | None = None,
+    imperfect: Imperfection = PERFECT,
 ) -> int:
     """Send at `rate` a second (0: as fast as possible) until `stop`, or until `limit` records are acknowledged.
 
-    Before that, where the topic is empty, a record for each of `past_ms`, as of that time, ascending.
+    Before that, where the topic is empty, a record for each time of the past, as of that time, acknowledged.
     Returns the number of records that the brokers acknowledged. Rides out outages of brokers and registry; raises
     RegistryError when the registry refuses the schema, SourceError when the topic does not exist.
     """
+    past = past or Past()
     acknowledged = 0
 
     async def work() -> None:
@@ -120,10 +165,12 @@ async def run(
             async with sender:
                 if not await describe_topics(settings, [generator.topic.name]):
                     raise SourceError(f"topic {generator.topic.name} does not exist: run `pipeline provision` first")
-                records = islice(generator.records(seed), limit)
-                if past_ms and not any((await end_offsets(settings, [generator.topic.name])).values()):
-                    await _send_past(sender, encode, generator, stop, past_ms, records)
-                await _pace(sender, encode, generator, stop, rate, records)
+                source = Source(generator, encode, seed, limit, imperfect)
+                await past.begin(stop)
+                if past and not any((await end_offsets(settings, [generator.topic.name])).values()):
+                    await _send_past(sender, source, stop, past)
+                await past.end(stop)
+                await _pace(sender, source, stop, rate)
         except (KafkaError, StackError):
             if not stop.is_set():
                 raise
@@ -133,6 +180,37 @@ async def run(
 
     await until_stopped(work(), stop)
     return acknowledged
+
+
+class Source:
+    """What is left of a generator's records, as they are sent."""
+
+    def __init__(
+        self, generator: Generator, encode: Encoder, seed: int, limit: int | None, imperfect: Imperfection
+    ) -> None:
+        self.generator = generator
+        self._encode = encode
+        self._make = generator.maker(seed)
+        self._first = generator.first(seed)
+        self._left = limit
+        self._imperfect = imperfect
+
+    def first(self) -> list[tuple[bytes, bytes]]:
+        """Key and value of the records that a past begins with."""
+        return [self._written(record) for record in self._first if self._take()]
+
+    def next(self, at_ms: int) -> tuple[bytes, bytes] | None:
+        """Key and value of the next record, as of a time in epoch ms; None after the last."""
+        return self._written(self._make(at_ms)) if self._take() else None
+
+    def _take(self) -> bool:
+        if self._left is not None:
+            self._left -= 1
+        return self._left is None or self._left >= 0
+
+    def _written(self, record: Record) -> tuple[bytes, bytes]:
+        topic, value = self.generator.topic, self._encode(record)
+        return record[topic.key].encode(), self._imperfect.view(value) if topic is PAGEVIEW else value
 
 
 async def _encoder(settings: Settings, topic: Topic, stop: asyncio.Event) -> Encoder | None:
@@ -148,42 +226,34 @@ async def _encoder(settings: Settings, topic: Topic, stop: asyncio.Event) -> Enc
     return None
 
 
-async def _send_past(
-    sender: Sender,
-    encode: Encoder,
-    generator: Generator,
-    stop: asyncio.Event,
-    past_ms: Iterable[int],
-    records: Iterator[Record],
-) -> None:
-    """One record for each of the times, until either ends or `stop` is set."""
-    key = generator.topic.key
-    for times in in_batches(past_ms):
+async def _send_past(sender: Sender, source: Source, stop: asyncio.Event, past: Past) -> None:
+    """The generator's first records, then one for each time, until either ends or `stop` is set; all acknowledged."""
+    topic = source.generator.topic.name
+    for key, value in source.first():
+        await sender.send(topic, key, value, past.first_ms)
+    await sender.drain()
+    for times in in_batches(past.times_ms):
         if stop.is_set():
             break
-        for at_ms, record in zip(times, records, strict=False):
-            await sender.send(generator.topic.name, record[key].encode(), encode(record), at_ms)
+        for at_ms in times:
+            if (made := source.next(at_ms)) is None:
+                break
+            await sender.send(topic, *made, at_ms)
         await sender.settle()
-    log.info("%s: %d of the past sent", generator.name, sender.acknowledged)
+    await sender.drain()
+    log.info("%s: %d of the past sent", source.generator.name, sender.acknowledged)
 
 
-async def _pace(
-    sender: Sender,
-    encode: Encoder,
-    generator: Generator,
-    stop: asyncio.Event,
-    rate: float,
-    records: Iterator[Record],
-) -> None:
+async def _pace(sender: Sender, source: Source, stop: asyncio.Event, rate: float) -> None:
     """One batch a tick until the records end or `stop` is set; then everything acknowledged."""
     pacer = Pacer(rate, time.monotonic())
-    topic, key = generator.topic.name, generator.topic.key
-    told_s, told = time.monotonic(), 0
+    name, topic = source.generator.name, source.generator.topic.name
+    told_s, told = time.monotonic(), sender.acknowledged
     while not stop.is_set():
         due = pacer.take(time.monotonic())
         sent, timestamp_ms = 0, now_ms()
-        for record in islice(records, due):
-            await sender.send(topic, record[key].encode(), encode(record), timestamp_ms)
+        while sent < due and (made := source.next(timestamp_ms)) is not None:
+            await sender.send(topic, *made, timestamp_ms)
             sent += 1
         await sender.settle()
         if sent < due:
@@ -191,7 +261,7 @@ async def _pace(
         now_s = time.monotonic()
         if now_s - told_s >= LOG_EVERY_S:
             speed = (sender.acknowledged - told) / (now_s - told_s)
-            log.info("%s: %d sent, %.1f a second", generator.name, sender.acknowledged, speed)
+            log.info("%s: %d sent, %.1f a second", name, sender.acknowledged, speed)
             told_s, told = now_s, sender.acknowledged
         await wait(stop, pacer.sleep_s(now_s))
         if rate == 0:

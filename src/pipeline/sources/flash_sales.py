@@ -3,21 +3,22 @@
 import logging
 import time
 from asyncio import Event, sleep
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import islice
 from random import Random
 from typing import Any
 
-from sqlalchemy import CursorResult, insert, select
+from sqlalchemy import CursorResult, insert, select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from pipeline.errors import SourceError
 from pipeline.settings import Settings
 from pipeline.sources.database import address, engine, is_outage, reason
-from pipeline.sources.history import in_batches
+from pipeline.sources.history import Past, in_batches
+from pipeline.sources.imperfect import PERFECT, ZERO_DATE, Imperfection
 from pipeline.sources.models import FlashSale
 from pipeline.sources.runtime import Pacer, retrying, until_stopped, wait
 from pipeline.timebase import now_ms, to_datetime
@@ -34,6 +35,8 @@ PRICE_CENTS = (99, 250_000)
 """Original prices from 0.99 to 2,500.00, both possible, in cents."""
 CUSTOMERS = 100_000
 LOG_EVERY_S = 10.0
+ZERO_DATES = text("SET SESSION sql_mode = REPLACE(REPLACE(@@sql_mode, 'NO_ZERO_DATE', ''), 'NO_ZERO_IN_DATE', '')")
+"""MySQL 8 refuses zero dates by default; shops that have them allow them."""
 
 
 def sale_price(original_price: Decimal, discount: Decimal) -> Decimal:
@@ -64,6 +67,12 @@ def datetime_column(ms: int) -> datetime:
     return to_datetime(ms).replace(microsecond=0, tzinfo=None)
 
 
+def _dated(row: Row, imperfect: Imperfection, at_ms: int) -> Row:
+    """The row as it is written at that time."""
+    sold_ms = imperfect.sale_ms(at_ms)
+    return {**row, "sale_datetime": ZERO_DATE if sold_ms is None else datetime_column(sold_ms)}
+
+
 async def run(
     settings: Settings,
     stop: Event,
@@ -71,11 +80,12 @@ async def run(
     rate: float,
     seed: int,
     limit: int | None = None,
-    past_ms: Iterable[int] = (),
+    past: Past | None = None,
+    imperfect: Imperfection = PERFECT,
 ) -> int:
     """Insert at `rate` rows a second (0: as fast as possible) until `stop`, or until `limit` rows are in.
 
-    Before that, where the table is empty, a row for each of `past_ms`, as of that time, ascending.
+    Before that, where the table is empty, a row for each time of the past, as of that time.
     Rows that are due in the same tick share a transaction. Rides out outages of the database: a transaction whose
     fate is not known is written again, so that it may be in twice. Returns the number of rows that the database
     confirmed. Raises SourceError when the database refuses, for instance a wrong password or a missing table.
@@ -87,13 +97,13 @@ async def run(
         database = engine(settings)
         rows = islice(sales(seed), limit)
         try:
-            if past_ms and await _is_empty(settings, database, stop):
-                written += await _write_past(settings, database, rows, past_ms, stop)
+            if past and await _is_empty(settings, database, stop):
+                written += await _write_past(settings, database, rows, past, imperfect, stop)
             pacer = Pacer(rate, time.monotonic())
             told_s, told = time.monotonic(), written
             while not stop.is_set():
                 due = pacer.take(time.monotonic())
-                batch = [{**row, "sale_datetime": datetime_column(now_ms())} for row in islice(rows, due)]
+                batch = [_dated(row, imperfect, now_ms()) for row in islice(rows, due)]
                 if batch and await _insert(settings, database, batch, stop):
                     written += len(batch)
                 if len(batch) < due:
@@ -113,14 +123,19 @@ async def run(
 
 
 async def _write_past(
-    settings: Settings, database: AsyncEngine, rows: Iterator[Row], past_ms: Iterable[int], stop: Event
+    settings: Settings,
+    database: AsyncEngine,
+    rows: Iterator[Row],
+    past: Past,
+    imperfect: Imperfection,
+    stop: Event,
 ) -> int:
     """A row for each of the times, until either ends or `stop` is set; the number of rows that are in."""
     written = 0
-    for times in in_batches(past_ms):
+    for times in in_batches(past.times_ms):
         if stop.is_set():
             break
-        batch = [{**row, "sale_datetime": datetime_column(ms)} for ms, row in zip(times, rows, strict=False)]
+        batch = [_dated(row, imperfect, ms) for ms, row in zip(times, rows, strict=False)]
         if not batch or not await _insert(settings, database, batch, stop):
             break
         written += len(batch)
@@ -137,8 +152,13 @@ async def _is_empty(settings: Settings, database: AsyncEngine, stop: Event) -> b
 
 async def _insert(settings: Settings, database: AsyncEngine, batch: list[Row], stop: Event) -> bool:
     """Insert a batch in one transaction; False when stopped before it was in."""
-    rows = insert(FlashSale)
-    return await _asked(settings, database, lambda connection: connection.execute(rows, batch), stop) is not None
+
+    async def write(connection: AsyncConnection) -> Result:
+        if any(row["sale_datetime"] == ZERO_DATE for row in batch):
+            await connection.execute(ZERO_DATES)
+        return await connection.execute(insert(FlashSale), batch)
+
+    return await _asked(settings, database, write, stop) is not None
 
 
 async def _asked(

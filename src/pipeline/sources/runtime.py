@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential, wait_random
 
 from pipeline.errors import StackError
@@ -17,18 +17,56 @@ TICK_S = 0.02
 """Shortest pause between two batches: high rates are kept by larger batches, not by a busy loop."""
 
 
-class Throttle(logging.Filter):
-    """Lets each of aiokafka's messages through once in `every_s` seconds: in an outage it repeats them every 0.1 s."""
+OUTAGE = (
+    "Unable connect",
+    "Unable to request metadata",
+    "Unable to update metadata",
+    "No broker metadata",
+    "Cannot send",
+    "Could not send",
+    "Got error produce response",
+    "Failed fetch",
+    "FindCoordinator Request failed",
+    "Error fetching metadata for topic",
+    "Error sending",
+    "Attempt to fetch offsets",
+    "Received unknown topic or partition",
+    "Unexpected exception in AIOKafkaConnection",
+)
+"""What aiokafka's messages begin with while brokers are away or partitions move, before arguments are put in."""
+OUTAGE_SENTENCE = (
+    "Kafka: a broker does not answer, or leads no longer what it led; what waits goes out as soon as another does"
+)
+OUTAGE_ENDS_S = 30.0
+"""So long after the last message about an outage the next one is a new outage."""
+
+
+class Sentences(logging.Filter):
+    """Makes sentences of aiokafka's messages: one for each outage, however many there are, and lines without traceback.
+
+    Other messages of aiokafka go through, each kind once in `every_s` seconds. What asyncio says of errors of Kafka in
+    futures that nobody awaits any more has been told by then, and is left out. Nothing is changed in verbose logs.
+    """
 
     def __init__(self, every_s: float = 5.0) -> None:
         super().__init__()
         self._every_s = every_s
+        self._outage_s = -OUTAGE_ENDS_S
         self._last_s: dict[tuple[str, str], float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """False for a repetition; messages are compared before their arguments are put in."""
-        if not record.name.startswith("aiokafka"):
+        """False for what has been said; times are the records' own, in seconds."""
+        if logging.getLogger().isEnabledFor(logging.DEBUG):
             return True
+        if not record.name.startswith("aiokafka"):
+            return record.name != "asyncio" or not (record.exc_info and isinstance(record.exc_info[1], KafkaError))
+        if str(record.msg).startswith(OUTAGE):
+            before_s, self._outage_s = self._outage_s, record.created
+            record.msg, record.args = OUTAGE_SENTENCE, ()
+            record.name, record.levelno, record.levelname = "pipeline.kafka", logging.WARNING, "WARNING"
+            record.exc_info = record.exc_text = None
+            return record.created - before_s >= OUTAGE_ENDS_S
+        record.exc_info = record.exc_text = None
         message = (record.name, str(record.msg))
         if record.created - self._last_s.get(message, -self._every_s) < self._every_s:
             return False
@@ -36,10 +74,11 @@ class Throttle(logging.Filter):
         return True
 
 
-def throttle_repetitions() -> None:
-    """Put a Throttle on the handlers of the root logger."""
+def say_sentences() -> None:
+    """Put Sentences on the handlers of the root logger."""
     for handler in logging.getLogger().handlers:
-        handler.addFilter(Throttle())
+        if not any(isinstance(one, Sentences) for one in handler.filters):
+            handler.addFilter(Sentences())
 
 
 @contextmanager
@@ -113,6 +152,11 @@ def retrying(
         before_sleep=tell,
         reraise=True,
     )
+
+
+def kafka_reason(error: BaseException) -> str:
+    """An error of the brokers, or of the way to them, in few words."""
+    return "no broker answers" if isinstance(error, KafkaConnectionError) else str(error) or type(error).__name__
 
 
 def is_kafka_outage(error: BaseException) -> bool:

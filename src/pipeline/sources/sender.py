@@ -19,7 +19,7 @@ from aiokafka.errors import KafkaError
 
 from pipeline.kafka import close_producer, producer
 from pipeline.settings import Settings
-from pipeline.sources.runtime import is_kafka_outage, retrying
+from pipeline.sources.runtime import is_kafka_outage, kafka_reason, retrying
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +117,7 @@ class Sender:
 
     async def _start(self) -> None:
         what = f"Kafka at {self._settings.bootstrap_servers}"
-        async for attempt in retrying(log, what, self._stop, retry_on=is_kafka_outage):
+        async for attempt in retrying(log, what, self._stop, retry_on=is_kafka_outage, reason=kafka_reason):
             with attempt:
                 new = producer(self._settings)
                 try:
@@ -132,7 +132,7 @@ class Sender:
         log.warning(
             "a batch was not delivered and is sent again by a new producer (%d records): %s",
             len(self._pending),
-            error or type(error).__name__,
+            kafka_reason(error),
         )
         if self._producer is not None:
             await close_producer(self._producer, 1.0)

@@ -11,7 +11,8 @@ from pipeline import topics
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings
 from pipeline.status import parts
-from pipeline.status.model import Letters, PinotTable, Status, SubjectStatus, TopicStatus
+from pipeline.status.model import Letters, PinotTable, PollerStatus, Status, SubjectStatus, TopicStatus
+from pipeline.timebase import SECOND_MS, now_ms
 
 PART_TIMEOUT_S = 20.0
 
@@ -38,6 +39,7 @@ async def collect(settings: Settings) -> Status:
         ("topics", topic_problem(found.result())),
         ("schemas", schema_problem(schemas.result())),
         ("pinot", pinot_problem(pinot.result())),
+        ("poller", poller_problem(poller.result(), settings, now_ms())),
     ):
         if part not in problems and sentence is not None:
             problems[part] = sentence
@@ -93,6 +95,17 @@ def pinot_problem(found: dict[str, PinotTable]) -> str | None:
     """A sentence on tables that cannot be counted, None when all can."""
     bad = [f"{name}: {table.problem}" for name, table in found.items() if table.problem is not None]
     return f"{len(bad)} of {len(found)} tables cannot be counted ({_some(bad)})" if bad else None
+
+
+def poller_problem(found: PollerStatus | None, settings: Settings, at_ms: int) -> str | None:
+    """A sentence where ids were given up before their time, as long as they would have been looked for; else None."""
+    if found is None or not found.early_ms or at_ms - found.early_ms >= settings.poll_gap_wait_s * SECOND_MS:
+        return None
+    return (
+        f"ids were given up before PIPELINE_POLL_GAP_WAIT_S was over, the latest of {found.given_up:,}: "
+        f"{found.given_up_latest}; more than PIPELINE_POLL_GAPS={settings.poll_gaps} gaps were open. If rows may still "
+        f"come there, raise it, and `pipeline poll --again {found.given_up_latest}`"
+    )
 
 
 def _some(names: list[str]) -> str:

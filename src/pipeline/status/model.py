@@ -78,11 +78,18 @@ class Letters:
 
 @dataclass(frozen=True, slots=True)
 class PollerStatus:
-    """The poller's position: the largest sale_id sent, ids below it not seen yet, and when written (epoch ms)."""
+    """The poller's position: the largest sale_id sent, ids below it not seen yet, and when written (epoch ms).
+
+    `given_up` counts the ids that are not looked for any more, `given_up_latest` names the latest of them; `early_ms`
+    is when some were last given up before their time (epoch ms), 0 for never.
+    """
 
     last_id: int
     missing: int
     at_ms: int
+    given_up: int = 0
+    given_up_latest: str = ""
+    early_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

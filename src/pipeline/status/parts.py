@@ -178,7 +178,16 @@ async def collect_poller(settings: Settings) -> PollerStatus | None:
     stored = await stored_position(settings)
     if stored is None:
         return None
-    return PollerStatus(stored.position.last_id, len(stored.position.missing), stored.at_ms)
+    position = stored.position
+    latest = max(position.given_up, key=lambda found: (found.at_s, found.first), default=None)
+    return PollerStatus(
+        position.last_id,
+        position.missing,
+        stored.at_ms,
+        position.given_up_ids,
+        "" if latest is None else f"{latest.first}..{latest.last}",
+        position.early_s * SECOND_MS,
+    )
 
 
 async def _json(client: httpx.AsyncClient, path: str) -> Any:

@@ -131,9 +131,16 @@ def poller_line(status: Status) -> str:
     """Where the poller is."""
     if status.poller is None:
         return "Poller: no position yet"
+    poller = status.poller
+    lost = (
+        f"; {poller.given_up} not looked for any more (the latest: {poller.given_up_latest}; `pipeline poll --again "
+        "FROM..TO` looks once more)"
+        if poller.given_up
+        else ""
+    )
     return (
-        f"Poller: flash sales sent up to sale_id {status.poller.last_id}, {status.poller.missing} ids below it not "
-        f"seen yet, written {format_ms(status.poller.at_ms)} UTC"
+        f"Poller: flash sales sent up to sale_id {poller.last_id}, {poller.missing} ids below it not seen yet{lost}, "
+        f"written {format_ms(poller.at_ms)} UTC"
     )
 
 

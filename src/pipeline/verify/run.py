@@ -27,6 +27,8 @@ from pipeline.verify.source_side import Cut, Enriched, Origin, Read, SourceRecor
 
 Letters = dict[tuple[str, int, int], str]
 """Reasons of dead letters by (topic, partition, offset)."""
+NO_PARTITION = -1
+"""Of letters about rows of a database, which never became records."""
 UNKNOWN_ID = "unknown schema id"
 POLL_S = 0.5
 PINOT_LIMIT = 1_000_000
@@ -71,7 +73,7 @@ async def verify(settings: Settings, timeout_s: float) -> Report:
         topic.name: last_rows(topic.name, await decoded_rows(settings, registry, topic)) for topic in topics.OUTPUTS
     }
     all_letters = await _dead_letters(settings, registry)
-    letters = {letter for letter in all_letters if letter[0] in low_cuts}
+    letters = {letter for letter in all_letters if letter[0] in low_cuts and letter[1] != NO_PARTITION}
     bounds = await _bounds(settings, registry, low_cuts, all_letters, deadline)
     outputs = {}
     for topic in topics.OUTPUTS:
