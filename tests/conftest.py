@@ -86,9 +86,9 @@ class Application:
         self.url = dashboard_url(self.settings)
 
     def start(self) -> None:
-        """Provision and start everything; returns when the dashboard shows data."""
+        """Provision and start everything, with three hours of the past; returns when the dashboard shows data."""
         asyncio.run(provision(self.settings, tell=lambda _: None))
-        self.stack.add(programs(self.settings, workers=2))
+        self.stack.add(programs(self.settings, workers=2, history=3.0))
         deadline = time.monotonic() + 90
         while not self._live():
             assert time.monotonic() < deadline, f"no data in the dashboard: {self.stack.status()}"

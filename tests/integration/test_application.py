@@ -74,6 +74,15 @@ def assert_clean(report: Report) -> None:
     assert report.as_json()["ok"] is True
 
 
+def test_a_first_start_with_a_past_joins_every_view_with_the_user_of_its_time(application: Application) -> None:
+    """Views and users of three hours lay on the brokers before the workers saw the first of them."""
+    report = application.verified()
+    assert_clean(report)
+    assert report.consumed > 15_000
+    assert report.raced == 0
+    assert report.not_compared == {}
+
+
 def test_poisoned_records_are_dead_letters_and_every_number_is_right(application: Application) -> None:
     before = application.verified()
     bad = asyncio.run(poison(application))
