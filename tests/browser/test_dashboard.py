@@ -19,7 +19,6 @@ from selenium.webdriver import Chrome
 from sqlalchemy import text
 from werkzeug.serving import make_server
 
-from conftest import Application
 from pipeline import kafka, topics
 from pipeline.dashboard.app import create_app
 from pipeline.dashboard.choices import Filters
@@ -33,6 +32,7 @@ from pipeline.serving.pinot import client
 from pipeline.settings import load
 from pipeline.sources.database import engine
 from pipeline.timebase import HOUR_MS, now_ms
+from running import Application
 
 pytestmark = pytest.mark.browser
 

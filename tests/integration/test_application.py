@@ -13,7 +13,6 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import insert, text
 
-from conftest import Application
 from pipeline import kafka, topics
 from pipeline.registry import Registry
 from pipeline.serving.pinot import client
@@ -23,6 +22,7 @@ from pipeline.sources.seed import product_rows, region_rows
 from pipeline.status.collector import collect
 from pipeline.status.view import as_json
 from pipeline.verify.run import Report
+from running import Application
 
 VIEW = {"viewtime": 1, "userid": "User_1", "pageid": "Page_10"}
 SALE = dict.fromkeys(("customer_id", "province_id", "product_id", "region_id", "discount", "original_price"))

@@ -19,11 +19,11 @@ import httpx
 import pytest
 from test_application import assert_clean
 
-from conftest import Application
 from pipeline import kafka, topics
 from pipeline.codecs import HEADER, MAGIC, schema
 from pipeline.registry import Registry
 from pipeline.settings import Settings
+from running import Application
 
 VIEW = {"viewtime": 1, "userid": "User_1", "pageid": "Page_10"}
 USER = {

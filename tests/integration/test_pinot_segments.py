@@ -6,11 +6,11 @@ from typing import Any
 
 import httpx
 
-from conftest import Application
 from pipeline.serving.pinot import client
 from pipeline.serving.provision import UNJUDGED
 from pipeline.serving.tables import tables
 from pipeline.topics import EXTENDED_PAGEVIEWS
+from running import Application
 
 NAME = "SEGMENTS_THAT_FILL_UP"
 SEGMENTS = 6

@@ -11,7 +11,6 @@ from typing import Any
 
 from aiokafka.partitioner import murmur2
 
-from conftest import Application
 from pipeline import kafka, topics
 from pipeline.dashboard.queries import PinotSource
 from pipeline.registry import Registry
@@ -19,6 +18,7 @@ from pipeline.serving.pinot import Pinot, client
 from pipeline.serving.provision import provision
 from pipeline.settings import Settings
 from pipeline.status.parts import collect_pinot
+from running import Application
 
 LONG = "L" * 600
 USER = {

@@ -6,11 +6,11 @@ import pytest
 from aiokafka.admin import RecordsToDelete
 from test_application import assert_clean
 
-from conftest import Application
 from pipeline import topics
 from pipeline.kafka import admin_client
 from pipeline.reading import offsets
 from pipeline.settings import Settings
+from running import Application
 
 pytestmark = pytest.mark.integration
 

@@ -1,0 +1,62 @@
+"""The whole application on a stack of its own, as the tests on the real cluster share it."""
+
+import asyncio
+import socket
+import time
+
+import httpx
+
+from pipeline.demo import dashboard_url, programs
+from pipeline.provision import provision
+from pipeline.settings import Settings
+from pipeline.stack.cluster import Stack
+from pipeline.verify.report import Report
+from pipeline.verify.run import verify
+
+
+class Application:
+    """The application's processes on the `stack`: poller, two workers, generators, dashboard."""
+
+    def __init__(self, stack: Stack) -> None:
+        rates = {"pageview_rate": 150.0, "sale_rate": 100.0, "user_rate": 50.0, "dashboard_port": free_port()}
+        self.stack = stack
+        self.settings: Settings = stack.settings.model_copy(update=rates)
+        self.url = dashboard_url(self.settings)
+
+    def start(self) -> None:
+        """Provision and start everything, with three hours of the past; returns when the dashboard shows data."""
+        asyncio.run(provision(self.settings, tell=lambda _: None))
+        self.stack.add(programs(self.settings, workers=2, history=3.0))
+        deadline = time.monotonic() + 90
+        while not self._live():
+            assert time.monotonic() < deadline, f"no data in the dashboard: {self.stack.status()}"
+            time.sleep(0.5)
+
+    def _live(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/healthz", timeout=2, trust_env=False).status_code == httpx.codes.OK
+        except httpx.HTTPError:
+            return False
+
+    def pid(self, name: str) -> int:
+        """The pid of one of its processes."""
+        (part,) = (part for part in self.stack.status() if part.name == name)
+        return part.pid
+
+    def verified(self, *, resume: bool = True) -> Report:
+        """Stop the sources, let the rest catch up, verify, and let the sources go on unless told otherwise."""
+        self.stack.stop("generator")
+        time.sleep(3)
+        self.stack.stop("poller")
+        try:
+            return asyncio.run(verify(self.settings, timeout_s=90))
+        finally:
+            if resume:
+                self.stack.start("poller", "generator")
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
