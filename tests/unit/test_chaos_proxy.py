@@ -1,18 +1,49 @@
 """The proxy: passes on, cuts, refuses, stalls, and heals."""
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
 from pipeline.chaos.proxy import Proxies, Proxy
 from pipeline.stack.ports import HOST, free_port
 
+ECHOES = set()
+OPENED = []
+
 
 async def echo(reader, writer):
-    while data := await reader.read(1000):
-        writer.write(data.upper())
+    """Answers in capitals until the other end closes or resets."""
+    ECHOES.add(asyncio.current_task())
+    with suppress(ConnectionError):
+        while data := await reader.read(1000):
+            writer.write(data.upper())
+    await end(writer)
+
+
+async def end(writer):
+    """Close a connection, and return when it is."""
     writer.close()
+    with suppress(ConnectionError):
+        await writer.wait_closed()
+
+
+async def connect(port):
+    """A connection that is closed with the test."""
+    streams = await asyncio.open_connection(HOST, port)
+    OPENED.append(streams[1])
+    return streams
+
+
+async def end_all(server):
+    """Close the server and every connection: what is left open is closed by nobody once the loop has ended."""
+    server.close()
+    for writer in OPENED:
+        await end(writer)
+    if ECHOES:
+        await asyncio.wait(ECHOES)
+    OPENED.clear()
+    ECHOES.clear()
 
 
 @asynccontextmanager
@@ -24,8 +55,7 @@ async def proxied():
         yield proxy
     finally:
         await proxy.cut()
-        server.close()
-        await asyncio.sleep(0.05)
+        await end_all(server)
 
 
 async def ask(streams, text=b"hello", timeout_s=2.0):
@@ -43,51 +73,46 @@ async def closed(streams):
 
 async def test_what_is_sent_goes_through_both_ways():
     async with proxied() as proxy:
-        streams = await asyncio.open_connection(HOST, proxy.port)
+        streams = await connect(proxy.port)
         assert await ask(streams) == b"HELLO"
         assert await ask(streams, b"x" * 500_000) == b"X" * 500_000
         assert proxy.passed == 2 * 500_005
-        streams[1].close()
 
 
 async def test_a_cut_drops_connections_and_refuses_new_ones_until_it_is_open_again(caplog):
     async with proxied() as proxy:
-        streams = await asyncio.open_connection(HOST, proxy.port)
+        streams = await connect(proxy.port)
         await ask(streams)
         await proxy.cut()
         assert await closed(streams)
         with pytest.raises(ConnectionRefusedError):
-            await asyncio.open_connection(HOST, proxy.port)
+            await connect(proxy.port)
         await proxy.open()
-        again = await asyncio.open_connection(HOST, proxy.port)
+        again = await connect(proxy.port)
         assert await ask(again) == b"HELLO"
-        again[1].close()
-        streams[1].close()
     assert caplog.records == []
 
 
 async def test_a_stalled_one_accepts_and_is_silent_and_goes_on_later():
     async with proxied() as proxy:
-        streams = await asyncio.open_connection(HOST, proxy.port)
+        streams = await connect(proxy.port)
         await ask(streams)
         await proxy.stall()
-        new = await asyncio.open_connection(HOST, proxy.port)
+        new = await connect(proxy.port)
         for pair in (streams, new):
             with pytest.raises(TimeoutError):
                 await ask(pair, timeout_s=0.2)
         await proxy.open()
-        for reader, writer in (streams, new):
+        for reader, _ in (streams, new):
             assert await asyncio.wait_for(reader.readexactly(5), 2) == b"HELLO"
-            writer.close()
 
 
 async def test_an_end_that_closes_closes_the_other():
     async with proxied() as proxy:
-        streams = await asyncio.open_connection(HOST, proxy.port)
+        streams = await connect(proxy.port)
         await ask(streams)
         streams[1].write_eof()
         assert await closed(streams)
-        streams[1].close()
 
 
 async def test_a_thread_of_proxies_leads_to_each_node():
@@ -96,14 +121,11 @@ async def test_a_thread_of_proxies_leads_to_each_node():
     with Proxies(ports) as proxies:
         proxies.lead_to(dict.fromkeys(ports, server.sockets[0].getsockname()[1]))
         await asyncio.to_thread(proxies.cut, 2)
-        streams = await asyncio.open_connection(HOST, ports[1])
+        streams = await connect(ports[1])
         assert await ask(streams) == b"HELLO"
         with pytest.raises(ConnectionRefusedError):
-            await asyncio.open_connection(HOST, ports[2])
+            await connect(ports[2])
         await asyncio.to_thread(proxies.open, 2)
-        others = await asyncio.open_connection(HOST, ports[2])
+        others = await connect(ports[2])
         assert await ask(others) == b"HELLO"
-        for _, writer in (streams, others):
-            writer.close()
-    server.close()
-    await asyncio.sleep(0.05)
+    await end_all(server)
