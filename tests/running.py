@@ -5,11 +5,14 @@ import socket
 import time
 
 import httpx
+from aiokafka import TopicPartition
 
+from pipeline import kafka, topics
 from pipeline.demo import dashboard_url, programs
 from pipeline.provision import provision
 from pipeline.settings import Settings
 from pipeline.stack.cluster import Stack
+from pipeline.timebase import now_ms
 from pipeline.verify.report import Report
 from pipeline.verify.run import verify
 
@@ -27,10 +30,21 @@ class Application:
         """Provision and start everything, with three hours of the past; returns when the dashboard shows data."""
         asyncio.run(provision(self.settings, tell=lambda _: None))
         self.stack.add(programs(self.settings, workers=2, history=3.0))
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 120
         while not self._live():
             assert time.monotonic() < deadline, f"no data in the dashboard: {self.stack.status()}"
             time.sleep(0.5)
+        while not asyncio.run(self._past_is_written()):
+            assert time.monotonic() < deadline, f"the past is not written: {self.stack.status()}"
+            time.sleep(0.5)
+
+    async def _past_is_written(self) -> bool:
+        """Whether there are views of now."""
+        now = now_ms()
+        async with kafka.reader(self.settings) as consumer:
+            partitions = [TopicPartition(topics.PAGEVIEW.name, n) for n in range(self.settings.partitions)]
+            found = await consumer.offsets_for_times(dict.fromkeys(partitions, now - 5_000))
+        return any(offset is not None for offset in found.values())
 
     def _live(self) -> bool:
         try:

@@ -92,8 +92,9 @@ async def bad_records(settings: Settings) -> list[Sent]:
         raw = HEADER.pack(MAGIC, number) + value if isinstance(value, bytes) else written(number, given, value)
         bad.append((topics.PAGEVIEW, b"User_1", raw, None))
     bad += [(topics.PAGEVIEW, b"User_1", b"\0" + struct.pack(">I", number) + b"abc", None) for number in UNKNOWN_IDS]
-    bad += [(topics.PAGEVIEW, None, raw, None) for raw in (b"", b"\0", b"\1random", view[:-3], view + b"xx", None)]
+    bad += [(topics.PAGEVIEW, None, raw, None) for raw in (b"", b"\0", b"\1random", view[:-3], view + b"xx")]
     bad += [
+        (topics.PAGEVIEW, b"User_1", None, None),
         (topics.PAGEVIEW, b"User_1", view, -5),
         (topics.PAGEVIEW, b"User_1", user, None),
         (topics.USERS, None, user, None),
