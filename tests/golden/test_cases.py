@@ -89,8 +89,10 @@ def test_a_damaged_case_is_refused_with_a_sentence(tmp_path: Path, text: str, se
         difference(load(tmp_path / "input.json", FOLDER / "user_transformed.output.json"))
 
 
-def test_a_topology_of_ones_own() -> None:
-    files = [str(FOLDER / "users_per_region" / f"{kind}.json") for kind in ("input", "output")]
+@pytest.mark.parametrize("case", ["", "null_keys."])
+def test_a_topology_of_ones_own(case: str) -> None:
+    """Rows without a key are counted like all others when they are grouped by a column."""
+    files = [str(FOLDER / "users_per_region" / f"{case}{kind}.json") for kind in ("input", "output")]
     arguments = ["--topology", "pipeline.examples.users_per_region", "--input", files[0], "--output", files[1]]
     result = CliRunner().invoke(main, ["test-runner", *arguments])
     assert (result.exit_code, result.output) == (0, ">>> Test passed!\n")
