@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline import reading, topics
 from pipeline.codecs import Decoder
+from pipeline.kafka import READ_COMMITTED, READ_UNCOMMITTED
 from pipeline.registry import Registry
 from pipeline.settings import Settings
 from pipeline.sources.database import engine
@@ -75,7 +76,15 @@ def await_mysql(settings: Settings, timeout_s: float = 60) -> None:
 
 
 def sent(settings: Settings) -> Counter[bytes]:
+    """How often each key lies in the topic, once no transaction is open: end markers come after a commit's answer."""
+
     async def read() -> Counter[bytes]:
+        name, deadline = [topics.FLASH_SALES.name], time.monotonic() + 20
+        while await reading.end_offsets(settings, name, isolation_level=READ_COMMITTED) != await reading.end_offsets(
+            settings, name, isolation_level=READ_UNCOMMITTED
+        ):
+            assert time.monotonic() < deadline, "a transaction stays open"
+            await asyncio.sleep(0.05)
         return Counter([record.key async for record in reading.read_topic(settings, topics.FLASH_SALES.name)])
 
     return asyncio.run(read())
