@@ -6,7 +6,7 @@ was written after all those before it, so not before the largest time among them
 was written up to RACE_MS before it, or later, has raced; one that missed an older version is wrong.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -36,6 +36,7 @@ class UserVersions:
 
     def __init__(self, users: Iterable[SourceRecord]) -> None:
         self._versions: defaultdict[str, list[Version]] = defaultdict(list)
+        self._late: set[str] = set()
         stream_times: defaultdict[int, int] = defaultdict(int)
         for record in users:  # by partition, in the order of offsets
             row = record.value
@@ -43,6 +44,8 @@ class UserVersions:
             columns = NOTHING if row is None else (row["regionid"], row["gender"])
             version = Version(record.time_ms, record.offset, columns, stream_times[record.partition])
             self._versions[record.key or ""].append(version)
+            if version.time_ms < version.written_ms:
+                self._late.add(record.key or "")
         for versions in self._versions.values():
             versions.sort(key=lambda version: (version.time_ms, version.offset))
 
@@ -54,7 +57,12 @@ class UserVersions:
 
     def may_have_raced(self, userid: str, time_ms: int, columns: Columns) -> bool:
         """Whether a view may have met these columns since the newest versions had not reached the broker."""
-        valid = [version for version in self._versions.get(userid, []) if version.time_ms <= time_ms]
+        versions = self._versions.get(userid, [])
+        if userid not in self._late:  # then they were written in the order of their times
+            place = bisect_left(versions, time_ms - RACE_MS, key=lambda version: version.time_ms)
+            end = bisect_right(versions, time_ms, key=lambda version: version.time_ms)
+            return any(columns == (versions[n].columns if n >= 0 else NOTHING) for n in range(place - 1, end - 1))
+        valid = [version for version in versions if version.time_ms <= time_ms]
         there = [version for version in valid if version.written_ms < time_ms - RACE_MS]
         first = max((version.offset for version in there), default=-1)
         arriving = sorted((v for v in valid if v.offset > first), key=lambda version: version.offset)
