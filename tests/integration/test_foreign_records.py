@@ -20,20 +20,12 @@ import pytest
 from test_application import assert_clean
 
 from pipeline import kafka, topics
+from pipeline.chaos.poison import USER, VIEW
 from pipeline.codecs import HEADER, MAGIC, schema
 from pipeline.registry import Registry
 from pipeline.settings import Settings
 from running import Application
 
-VIEW = {"viewtime": 1, "userid": "User_1", "pageid": "Page_10"}
-USER = {
-    "registertime": 1,
-    "userid": "User_1",
-    "regionid": "Region_1",
-    "gender": "OTHER",
-    "interests": ["Game", "News"],
-    "contactinfo": {},
-}
 GOOD, BAD = 100_000, 1_000
 PROTOBUF = 'syntax = "proto3"; message View { string userid = 1; }'
 JSON_SCHEMA = {"type": "object", "properties": {"userid": {"type": "string"}}}

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline import topics
+from pipeline.chaos.poison import USER, VIEW
 from pipeline.codecs import HEADER, MAGIC, schema
 from pipeline.records import RecordBatch
 from pipeline.runner.local import LocalApplication, flash_sales_application
@@ -33,15 +34,6 @@ TYPES: list[Any] = [
     {"type": "array", "items": "string"},
     {"type": "map", "values": ["null", "string"]},
 ]
-VIEW = {"viewtime": 1, "userid": "User_1", "pageid": "Page_10"}
-USER = {
-    "registertime": 1,
-    "userid": "User_1",
-    "regionid": "Region_1",
-    "gender": "OTHER",
-    "interests": ["Game", "News"],
-    "contactinfo": {"city": "Rome"},
-}
 SALE = {
     **dict.fromkeys(("customer_id", "province_id", "discount", "original_price")),
     "sale_id": 1,

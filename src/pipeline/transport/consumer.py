@@ -46,6 +46,8 @@ class BatchSchema(faust.Schema[Any, Any]):
 class BatchConsumerThread(AIOKafkaConsumerThread):
     """Faust's consumer thread, which fetches batches, and never shows records of open or aborted transactions."""
 
+    _turns: Turns
+
     def _create_worker_consumer(self, transport: Transport) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
         consumer._isolation_level = "read_committed"
@@ -54,11 +56,9 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
     async def on_start(self) -> None:
         """Connect."""
         await super().on_start()
-        fetch_promptly(self._ensure_consumer(), self._turns())
-
-    def _turns(self) -> Turns:
         ours = cast(BatchConsumer, self.consumer)
-        return Turns(ours.app.own_topics, ours.topics_in_hand, ours.app.tables_of_streams)
+        self._turns = Turns(ours.app.own_topics, ours.topics_in_hand, ours.app.tables_of_streams)
+        fetch_promptly(self._ensure_consumer(), self._turns)
 
     async def _fetch_records(
         self,
@@ -70,7 +70,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         if not self.consumer.flow_active:
             return {}
         partitions = consumer.assignment() if active_partitions is None else active_partitions
-        return await next_batches(consumer, partitions, timeout or 0.0, max_records or 1, self._turns())
+        return await next_batches(consumer, partitions, timeout or 0.0, max_records or 1, self._turns)
 
     def look_again(self) -> None:
         """A topic is no longer in hand; from any thread."""

@@ -92,8 +92,7 @@ class Turns:
 
     def is_asking(self, fetcher: Fetcher) -> bool:
         """Whether a broker has still to say whether there is more of some table: it should not take its time."""
-        subscription = fetcher._subscriptions.subscription
-        assignment = subscription and subscription.assignment
+        assignment = _assignment(fetcher)
         if not self._streams or assignment is None:
             return False
         tables = (tp for tp in assignment.tps if tp.topic in self._streams and tp not in fetcher._records)
@@ -109,10 +108,15 @@ class Turns:
         return inf if _at_end(fetcher, table) or _state(fetcher, table) is None else -inf
 
 
+def _assignment(fetcher: Fetcher) -> Any:
+    """The partitions that are assigned; None where there are none yet."""
+    subscription = fetcher._subscriptions.subscription
+    return subscription and subscription.assignment
+
+
 def _state(fetcher: Fetcher, tp: TopicPartition) -> Any:
     """aiokafka's state of an assigned partition; None where it is not assigned."""
-    subscription = fetcher._subscriptions.subscription
-    assignment = subscription and subscription.assignment
+    assignment = _assignment(fetcher)
     return assignment.state_value(tp) if assignment is not None and tp in assignment.tps else None
 
 
