@@ -6,10 +6,8 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
-from pipeline.settings import load
 from pipeline.stack.cluster import Stack
-from pipeline.stack.ports import FREE_PORTS
-from running import Application
+from running import Application, own_stack
 
 # how long an example takes says nothing on a busy machine
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -60,13 +58,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
     `stack.settings` are the settings with its addresses. It is stopped, and its data are wiped, at the end.
     """
-    stack = Stack(load(data_dir=tmp_path_factory.mktemp("stack") / "data", **FREE_PORTS))
-    try:
-        stack.up()
+    with own_stack(tmp_path_factory.mktemp("stack")) as stack:
         yield stack
-    finally:
-        stack.down()
-        stack.folder.wipe()
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,9 @@
 import asyncio
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 from aiokafka import TopicPartition
@@ -10,11 +13,24 @@ from aiokafka import TopicPartition
 from pipeline import kafka, topics
 from pipeline.demo import dashboard_url, programs
 from pipeline.provision import provision
-from pipeline.settings import Settings
+from pipeline.settings import Settings, load
 from pipeline.stack.cluster import Stack
+from pipeline.stack.ports import FREE_PORTS
 from pipeline.timebase import now_ms
 from pipeline.verify.report import Report
 from pipeline.verify.run import verify
+
+
+@contextmanager
+def own_stack(folder: Path, without: tuple[str, ...] = ()) -> Iterator[Stack]:
+    """A running local stack with free ports and its data in a folder, which is wiped at the end."""
+    stack = Stack(load(data_dir=folder / "data", **FREE_PORTS), without=without)
+    try:
+        stack.up()
+        yield stack
+    finally:
+        stack.down()
+        stack.folder.wipe()
 
 
 class Application:

@@ -8,21 +8,16 @@ import pytest
 from polling import Poll, polling
 
 from pipeline.provision import provision
-from pipeline.settings import Settings, load
+from pipeline.settings import Settings
 from pipeline.stack.cluster import Stack
-from pipeline.stack.ports import FREE_PORTS
+from running import own_stack
 
 
 @pytest.fixture(scope="module")
 def brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A stack of its own: the tables change, and the topics belong to another group."""
-    stack = Stack(load(data_dir=tmp_path_factory.mktemp("poller") / "data", **FREE_PORTS), without=("pinot",))
-    try:
-        stack.up()
+    with own_stack(tmp_path_factory.mktemp("poller"), without=("pinot",)) as stack:
         yield stack
-    finally:
-        stack.down()
-        stack.folder.wipe()
 
 
 @pytest.fixture(scope="module")

@@ -19,10 +19,9 @@ from pipeline.codecs import Decoder, schema
 from pipeline.registry import Registry
 from pipeline.runner.cases import Case, Input, load, to_record
 from pipeline.settings import Settings
-from pipeline.settings import load as load_settings
 from pipeline.stack.cluster import Stack
-from pipeline.stack.ports import FREE_PORTS
 from pipeline.topics import BY_NAME, Kind
+from running import own_stack
 
 FOLDER = Path(__file__).parent.parent / "golden"
 NAMES = sorted(path.name.removesuffix(".input.json") for path in FOLDER.glob("*.input.json"))
@@ -33,14 +32,8 @@ pytestmark = pytest.mark.integration
 @pytest.fixture(scope="module")
 def brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Three brokers and a registry, for these tests alone: every case begins with empty topics."""
-    settings = load_settings(data_dir=tmp_path_factory.mktemp("golden") / "data", **FREE_PORTS)
-    stack = Stack(settings, without=("mysql", "pinot"))
-    try:
-        stack.up()
+    with own_stack(tmp_path_factory.mktemp("golden"), without=("mysql", "pinot")) as stack:
         yield stack
-    finally:
-        stack.down()
-        stack.folder.wipe()
 
 
 @pytest.mark.parametrize("name", NAMES)
