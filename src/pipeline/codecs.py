@@ -8,7 +8,6 @@ import json
 import os
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -135,11 +134,11 @@ class Decoder:
         """Teach the writer's schema of an id, plain JSON; `referenced` are schemas that define names used in it."""
         try:
             resolved = resolve(writer, self._given, referenced)
+            reader, marked = _Reader.of(resolved), _Reader.of_marked(resolved)
         except UnreadableSchema as error:
             self.refuse(number, f"schema id {number} cannot be read as {self._name}: {error}")
-            return
-        self._readers[number] = _Reader.of(resolved)
-        self._marked[HEADER.pack(MAGIC, number)] = _Reader.of_marked(resolved)
+        else:
+            self._readers[number], self._marked[HEADER.pack(MAGIC, number)] = reader, marked
 
     def refuse(self, number: int, reason: str) -> None:
         """Teach that records under an id are bad, whatever is in them, and why: a schema never changes."""
@@ -205,14 +204,13 @@ class _Reader:
 
     @classmethod
     def of(cls, resolved: Resolved) -> "_Reader":
-        """For a record by itself."""
-        writer, reader = (s and fastavro.parse_schema(deepcopy(s)) for s in (resolved.writer, resolved.reader))
-        return cls(writer, reader, resolved.convert)
+        """For a record by itself; raises UnreadableSchema where fastavro does not take the schemas."""
+        return cls(_parsed(resolved.writer), resolved.reader and _parsed(resolved.reader), resolved.convert)
 
     @classmethod
     def of_marked(cls, resolved: Resolved) -> "_Reader":
-        """For an array of records, each behind its mark and header."""
-        writer, reader = (s and _marked_array(s) for s in (resolved.writer, resolved.reader))
+        """For an array of records, each behind its mark and header; raises UnreadableSchema as `of` does."""
+        writer, reader = _marked_array(resolved.writer), resolved.reader and _marked_array(resolved.reader)
         return cls(writer, reader, resolved.convert)
 
     def read(self, stream: BytesIO) -> Any:
@@ -224,7 +222,15 @@ def _marked_array(record: Mapping[str, Any]) -> Any:
     """Avro's array of such records, each of which begins with the mark and the registry's header."""
     mark = {"name": MARK_FIELD, "type": {"type": "fixed", "name": "pipeline_mark", "size": len(MARK) + HEADER.size}}
     items = {name: value for name, value in record.items() if not name.startswith("__")}
-    return fastavro.parse_schema(deepcopy({"type": "array", "items": {**items, "fields": [mark, *items["fields"]]}}))
+    return _parsed({"type": "array", "items": {**items, "fields": [mark, *items["fields"]]}})
+
+
+def _parsed(given: Any) -> Any:
+    """A schema as fastavro reads with it; raises UnreadableSchema where it does not take it."""
+    try:
+        return fastavro.parse_schema(given)
+    except Exception as error:  # it raises many kinds on schemas that are none
+        raise UnreadableSchema(f"it is no Avro schema: {type(error).__name__}: {error}") from None
 
 
 def key_text(key: bytes | None) -> str:

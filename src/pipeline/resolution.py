@@ -12,11 +12,8 @@ to fit each other, and what is left to do is a function from the record that was
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
-
-import fastavro
 
 from pipeline.avro_schemas import LOGICAL, Expansion, UnreadableSchema, logical
 from pipeline.avro_values import UNITS, Convert, default_value, each, each_value, on_record, to_time, unless_null
@@ -57,20 +54,8 @@ def resolve(writer: Any, reader: Mapping[str, Any], referenced: Iterable[Any] = 
     if not isinstance(theirs, dict) or theirs["type"] not in ("record", "error"):
         raise UnreadableSchema(f"it is {_name(theirs)}, not a record")
     if _plain(theirs) == _plain(ours):
-        return _checked(dict(reader), None, None)
-    matched = _match(theirs, ours, _Names())
-    return _checked(*matched)
-
-
-def _checked(writer: Any, reader: Any, convert: Convert | None) -> Resolved:
-    """The schemas, if fastavro takes them."""
-    try:
-        for schema in (writer, reader):
-            if schema is not None:
-                fastavro.parse_schema(deepcopy(schema))
-    except Exception as error:  # it raises many kinds on schemas that are none
-        raise UnreadableSchema(f"it is no Avro schema: {type(error).__name__}: {error}") from None
-    return Resolved(writer, reader, convert)
+        return Resolved(dict(reader), None, None)
+    return Resolved(*_match(theirs, ours, _Names()))
 
 
 def _plain(schema: Any) -> Any:

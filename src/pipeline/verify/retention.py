@@ -8,6 +8,7 @@ this topic are out of order. Windows that begin later are whole.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import inf
+from typing import Any
 
 from pipeline import topics
 from pipeline.settings import Settings
@@ -73,10 +74,10 @@ class Retention:
             if self._cannot_tell(settings, topic, key, key in high) or (key in missing and key not in found)
         }
         self.left_out[topic.name] = len(unknown)
-        without = ({key: row for key, row in each.items() if key not in unknown} for each in (low, high, found))
-        return next(without), next(without), next(without)
+        low, high, found = ({key: row for key, row in each.items() if key not in unknown} for each in rows)
+        return low, high, found
 
-    def _cannot_tell(self, settings: Settings, topic: Topic, key: tuple[object, ...], is_expected: bool) -> bool:
+    def _cannot_tell(self, settings: Settings, topic: Topic, key: tuple[Any, ...], is_expected: bool) -> bool:
         if topic is topics.USER_TRANSFORMED:
             return self.users_removed and not is_expected
         until_ms = self.views_until_ms if topic.name in VIEW_OUTPUTS else self.sales_until_ms
@@ -85,4 +86,4 @@ class Retention:
         if topic.name not in WINDOWED:
             return True
         gap_ms = settings.session_gap_ms if "SESSION" in topic.name else 0
-        return float(str(key[1])) <= until_ms + gap_ms
+        return bool(key[1] <= until_ms + gap_ms)
