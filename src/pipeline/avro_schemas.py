@@ -1,4 +1,7 @@
-"""Avro schemas of others: every name in them written out, since each use may be read differently."""
+"""Avro schemas of others: every name in them written out, since each use may be read differently.
+
+fastavro's `expand_schema` does so for schemas that one trusts: it has no bound, and knows no schemas besides.
+"""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

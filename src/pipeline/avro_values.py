@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from pipeline.timebase import EPOCH
+
 Convert = Callable[[Any], Any]
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 UNITS = {
     "date": timedelta(days=1),
     "timestamp-millis": timedelta(milliseconds=1),

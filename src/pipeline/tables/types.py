@@ -14,10 +14,11 @@ from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, ROUND_HALF_UP, Context, Decima
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from pipeline.timebase import EPOCH
+
 EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 """Decimals of any length, without rounding."""
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY_0 = date(1970, 1, 1)
 MILLI, MICRO = timedelta(milliseconds=1), timedelta(microseconds=1)
 
