@@ -16,7 +16,7 @@ class Counted(Protocol):
 
 
 class RecordCounts:
-    """`pipeline_records_total{agent, outcome}`; outcomes: consumed, bad, late, duplicates, null_groups."""
+    """`pipeline_records_total{agent, outcome}`; outcomes: consumed, bad, late, duplicates, null_groups, behind_stream."""
 
     def __init__(self, counted: Mapping[str, Counted]) -> None:
         self._counted = counted
