@@ -16,7 +16,10 @@ class Counted(Protocol):
 
 
 class RecordCounts:
-    """`pipeline_records_total{agent, outcome}`; outcomes: consumed, bad, late, duplicates, null_groups, behind_stream."""
+    """`pipeline_records_total{agent, outcome}`.
+
+    Outcomes: consumed, bad, late, duplicates, null_groups, behind_stream.
+    """
 
     def __init__(self, counted: Mapping[str, Counted]) -> None:
         self._counted = counted
