@@ -6,13 +6,14 @@ working folder, `endpoints.json` of a running local stack (written by `pipeline 
 
 import json
 import os
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import available_timezones
 
 from platformdirs import user_cache_path, user_data_path
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -22,6 +23,7 @@ from pydantic_settings import (
 )
 
 from pipeline.errors import SettingError
+from pipeline.security_settings import NO_SECRET, SecuritySettings, user_and_password
 from pipeline.timebase import DAY_MS, HOUR_MS, MINUTE_MS
 
 ENDPOINTS_FILE = "endpoints.json"
@@ -44,7 +46,7 @@ class _StackEndpoints(JsonConfigSettingsSource):
         return super().get_field_value(field, field_name)
 
 
-class Settings(BaseSettings):
+class Settings(SecuritySettings):
     """Where everything is and how it is to run; see `docs/settings.md` for the same list with examples."""
 
     model_config = SettingsConfigDict(env_prefix="PIPELINE_", env_file=".env", frozen=True, extra="ignore")
@@ -154,9 +156,10 @@ class Settings(BaseSettings):
     dashboard_base_path: str = Field(
         "/", pattern=r"^/([A-Za-z0-9._~-]+/)*$", description="Path of the dashboard behind a proxy, like /shop/."
     )
-    dashboard_auth: str = Field(
-        "", pattern=r"^([^:]+:.+)?$", description="user:password that the dashboard asks for; empty: nobody is asked."
+    dashboard_auth: SecretStr = Field(
+        NO_SECRET, description="user:password that the dashboard asks for; empty: nobody is asked."
     )
+    dashboard_auth_file: Path | None = Field(None, description="File with user:password.")
     dashboard_currency: str = Field("USD", pattern=r"^[A-Z]{3}$", description="Currency of all amounts (ISO 4217).")
     dashboard_timezone: str = Field(
         "UTC", description="Time zone that the page begins with; viewers may choose another."
@@ -175,6 +178,11 @@ class Settings(BaseSettings):
     pinot_controller_port: int = Field(0, ge=0, le=65535, description="Port of the local Pinot controller.")
     pinot_broker_port: int = Field(0, ge=0, le=65535, description="Port of the local Pinot broker.")
 
+    @field_validator("dashboard_auth")
+    @classmethod
+    def _user_and_password(cls, value: SecretStr) -> SecretStr:
+        return user_and_password(value)
+
     @field_validator("dashboard_timezone")
     @classmethod
     def _known_zone(cls, name: str) -> str:
@@ -183,8 +191,11 @@ class Settings(BaseSettings):
         return name
 
     def as_environment(self) -> dict[str, str]:
-        """These settings as PIPELINE_* variables: a process that gets them has the same settings."""
-        values = self.model_dump(mode="json", exclude_none=True)
+        """These settings as PIPELINE_* variables: a process that gets them has the same settings, but for secrets.
+
+        What is written down for a supervisor is no place for passwords; files of secrets are named.
+        """
+        values = self.model_dump(mode="json", exclude_none=True, exclude=set(self.secret_names()))
         return {
             f"PIPELINE_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
             for name, value in values.items()
@@ -212,10 +223,17 @@ def load(**overrides: Any) -> Settings:
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        lines = [
-            f"setting {'.'.join(map(str, e['loc']))} is {e['input']!r}, but: {e['msg'].lower()}" for e in error.errors()
-        ]
-        raise SettingError("; ".join(lines)) from None
+        raise SettingError("; ".join(map(_sentence, error.errors()))) from None
+
+
+def _sentence(error: Mapping[str, Any]) -> str:
+    """What is wrong with a setting, without the value of one that may be secret."""
+    name, why = ".".join(map(str, error["loc"])), error["msg"].removeprefix("Value error, ")
+    if not name:
+        return f"settings: {why}"
+    if name in Settings.secret_names() or "://" in str(error["input"]):
+        return f"setting {name} has a value that it must not have: {why.lower()}"
+    return f"setting {name} is {error['input']!r}, but: {error['msg'].lower()}"
 
 
 @lru_cache(maxsize=1)

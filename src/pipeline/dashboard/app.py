@@ -58,7 +58,7 @@ def create_app(settings: Settings, poller: Poller | None = None) -> Dash:
         return freshness(poller.current, now_ms(), refresh_limit_s(settings), settings.stale_after_s)
 
     app.server.register_blueprint(pages(settings, watch, load(settings.pinot_dir), desk, fresh))
-    protect(app.server, settings.dashboard_auth, app.csp_hashes())
+    protect(app.server, settings.secret("dashboard_auth"), app.csp_hashes())
     return app
 
 
