@@ -12,10 +12,11 @@ from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, for_code
+from aiokafka.errors import KafkaError, TopicAuthorizationFailedError, for_code
 
 from pipeline.errors import ProvisionError
 from pipeline.kafka import PartitionState, TopicState, admin_client, describe_topics, topic_states
+from pipeline.kafka_refusals import REFUSED_RIGHTS, denied
 from pipeline.reading import end_offsets, group_lag, offsets, read_batches, read_between, read_topic
 from pipeline.settings import Settings
 from pipeline.topics import ALL, Topic
@@ -90,8 +91,10 @@ async def create_topics(settings: Settings, topics: Iterable[Topic] = ALL) -> li
             missing = [topic for name, topic in wanted.items() if name not in known]
             created = await _create(client, settings, missing)
             there = [topic for topic in wanted.values() if topic.name not in created]
-            altered = await _alter(client, there)
+            altered = await _alter(client, settings, there)
             await _await_leaders(client, settings, wanted)
+        except REFUSED_RIGHTS:
+            raise
         except (TimeoutError, KafkaError) as error:
             raise ProvisionError(f"topics cannot be provisioned: {error or type(error).__name__}") from error
     return [
@@ -116,6 +119,8 @@ async def _create(client: AIOKafkaAdminClient, settings: Settings, topics: list[
     for name, code, message in response.topic_errors:
         if code == 0:
             created.add(name)
+        elif code == TopicAuthorizationFailedError.errno:
+            raise denied(settings, TopicAuthorizationFailedError(), f"{name} (Create)")
         elif code != TOPIC_ALREADY_EXISTS:
             raise ProvisionError(
                 f"topic {name} with partitions={settings.partitions}, replication={settings.replication} was not "
@@ -124,7 +129,7 @@ async def _create(client: AIOKafkaAdminClient, settings: Settings, topics: list[
     return created
 
 
-async def _alter(client: AIOKafkaAdminClient, topics: list[Topic]) -> dict[str, tuple[str, ...]]:
+async def _alter(client: AIOKafkaAdminClient, settings: Settings, topics: list[Topic]) -> dict[str, tuple[str, ...]]:
     """Correct the settings of existing topics; returns {topic: settings that differed}."""
     if not topics:
         return {}
@@ -133,6 +138,8 @@ async def _alter(client: AIOKafkaAdminClient, topics: list[Topic]) -> dict[str, 
     changes: dict[str, dict[str, str]] = {}
     altered: dict[str, tuple[str, ...]] = {}
     for code, message, _, name, entries in response.resources:
+        if code == TopicAuthorizationFailedError.errno:
+            raise denied(settings, TopicAuthorizationFailedError(), f"{name} (DescribeConfigs)")
         if code:
             raise ProvisionError(f"settings of topic {name} cannot be read: {for_code(code).__name__}: {message}")
         change = changed_settings(declared[name], entries)
@@ -143,6 +150,8 @@ async def _alter(client: AIOKafkaAdminClient, topics: list[Topic]) -> dict[str, 
     if changes:
         resources = [ConfigResource(ConfigResourceType.TOPIC, name, change) for name, change in changes.items()]
         for code, message, _, name in (await client.alter_configs(resources))[0].resources:
+            if code == TopicAuthorizationFailedError.errno:
+                raise denied(settings, TopicAuthorizationFailedError(), f"{name} (AlterConfigs)")
             if code:
                 raise ProvisionError(
                     f"settings {', '.join(altered[name])} of topic {name} were refused: "

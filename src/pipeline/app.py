@@ -5,6 +5,8 @@ from functools import partial
 from uuid import uuid4
 
 from aiokafka import AIOKafkaConsumer
+from faust.auth import OAuthCredentials, SASLCredentials, SSLCredentials
+from faust.types.auth import CredentialsT
 from mode.supervisors import CrashingSupervisor
 
 from pipeline import kafka, topics
@@ -17,6 +19,7 @@ from pipeline.agents.references import ReferenceLoader
 from pipeline.agents.users import UserTable, UserVersions
 from pipeline.application import aggregations
 from pipeline.codecs import Encoder
+from pipeline.kafka_security import client_options, security_options
 from pipeline.registry import PatientRegistry, Registry
 from pipeline.settings import Settings
 from pipeline.tables.store import ReferenceTable
@@ -41,6 +44,7 @@ def new_app(settings: Settings) -> BatchApp:
     app = BatchApp(
         settings.app_id,
         broker=[f"kafka://{address.strip()}" for address in settings.bootstrap_servers.split(",")],
+        broker_credentials=broker_credentials(settings),
         store="memory://",
         version=1,
         topic_partitions=settings.partitions,
@@ -65,10 +69,26 @@ def new_app(settings: Settings) -> BatchApp:
     return app
 
 
+def broker_credentials(settings: Settings) -> CredentialsT | None:
+    """How Faust's own clients are let in by the brokers; None in plain text."""
+    options = security_options(settings)
+    context = options.get("ssl_context")
+    if "sasl_oauth_token_provider" in options:
+        return OAuthCredentials(oauth_cb=options["sasl_oauth_token_provider"], ssl_context=context)
+    if "sasl_mechanism" in options:
+        return SASLCredentials(
+            username=options["sasl_plain_username"],
+            password=options["sasl_plain_password"],
+            mechanism=options["sasl_mechanism"],
+            ssl_context=context,
+        )
+    return None if context is None else SSLCredentials(context)
+
+
 def _reader(settings: Settings, isolation_level: str = kafka.READ_COMMITTED) -> AIOKafkaConsumer:
     """A consumer outside any group: the caller assigns, starts and stops it."""
     return AIOKafkaConsumer(
-        bootstrap_servers=settings.bootstrap_servers,
+        **client_options(settings),
         group_id=None,
         enable_auto_commit=False,
         auto_offset_reset="earliest",

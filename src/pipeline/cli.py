@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import time
 
 import click
 
@@ -12,11 +13,15 @@ from pipeline.dashboard.commands import dashboard
 from pipeline.demo import demo
 from pipeline.errors import PipelineError
 from pipeline.runner.command import test_runner
+from pipeline.settings import is_supervised
 from pipeline.sources import commands as sources
 from pipeline.stack.commands import stack
 from pipeline.status.view import command as status
 from pipeline.verify.command import verify
 from pipeline.worker_command import worker
+
+RESTART_PAUSE_S = 5.0
+"""What is started again at once, and meets the same error, would fill the log."""
 
 log = logging.getLogger("pipeline")
 
@@ -29,6 +34,8 @@ class Cli(click.Group):
             return super().invoke(ctx)
         except PipelineError as error:
             click.secho(f"pipeline: {error}", fg="red", err=True)
+            if is_supervised():
+                time.sleep(RESTART_PAUSE_S)
             sys.exit(1)
 
 

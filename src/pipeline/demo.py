@@ -4,6 +4,7 @@ import asyncio
 import socket
 import sys
 import time
+from collections.abc import Callable, Mapping
 
 import click
 import httpx
@@ -13,7 +14,7 @@ from rich.console import Console
 from pipeline import settings as configuration
 from pipeline import topics
 from pipeline.errors import SettingError, StackError
-from pipeline.provision import provision
+from pipeline.provision import Access, provision
 from pipeline.reading import end_offsets
 from pipeline.settings import Settings
 from pipeline.sources.runtime import say_sentences
@@ -41,8 +42,17 @@ LATE, BAD = 0.02, 0.0002
     help="Hours of the past that a first start begins with.",
 )
 @click.option("--fresh", is_flag=True, help="Wipe the state of the data folder first.")
+@click.option("--secure", is_flag=True, help="Encrypt every connection; each process is a user with few rights.")
 @click.option("--keep", is_flag=True, help="Leave all but the sources running at the end; see `pipeline stack down`.")
-def demo(seconds: float | None, rate: float | None, workers: int, history: float, fresh: bool, keep: bool) -> None:
+def demo(
+    seconds: float | None,
+    rate: float | None,
+    workers: int,
+    history: float,
+    fresh: bool,
+    secure: bool,
+    keep: bool,
+) -> None:
     """Start everything: cluster, topics, database, Pinot tables, generators, poller, workers and the dashboard.
 
     Prints the page's address. Ctrl-C stops all of it; the data stay for the next start. With --seconds the results
@@ -52,7 +62,7 @@ def demo(seconds: float | None, rate: float | None, workers: int, history: float
     settings = configuration.settings()
     say_sentences()
     _require_free(settings.dashboard_host, settings.dashboard_port)
-    stack = Stack(settings)
+    stack = Stack(settings, secure=secure)
     was_running = stack.is_running() and not fresh
     ok = True
     try:
@@ -75,11 +85,17 @@ class Demo:
         self._console = console
         update = {} if rate is None else {"pageview_rate": rate, "sale_rate": rate, "user_rate": rate / 3}
         self.settings = stack.settings.model_copy(update=update)
-        self._programs = programs(self.settings, workers, history, lively=True)
+        self._programs = programs(self.settings, workers, history, lively=True, identity=stack.identity)
 
     def run(self, seconds: float | None) -> bool:
         """Run for so long, or until interrupted; whether the results were right, as far as they were verified."""
-        asyncio.run(provision(self.settings, tell=lambda line: self._console.print(f"  {line}", highlight=False)))
+        asyncio.run(
+            provision(
+                self.settings,
+                tell=lambda line: self._console.print(f"  {line}", highlight=False),
+                access=Access(self._stack.folder.secrets) if self._stack.is_secured else None,
+            )
+        )
         self._stack.add(self._programs)
         self._await_dashboard()
         self._console.print(
@@ -139,16 +155,30 @@ class Demo:
         return report.ok
 
 
-def programs(settings: Settings, workers: int, history: float = 0.0, *, lively: bool = False) -> list[Program]:
+def nobody(process: str) -> Mapping[str, str]:
+    """The identity of every process where nobody is asked."""
+    return {}
+
+
+def programs(
+    settings: Settings,
+    workers: int,
+    history: float = 0.0,
+    *,
+    lively: bool = False,
+    identity: Callable[[str], Mapping[str, str]] = nobody,
+) -> list[Program]:
     """The application's processes: poller, workers, generators and the dashboard.
+
+    `identity` gives a kind of process its own settings, those of its user.
 
     The generators begin with `history` hours of the past where there are no events yet. `lively` ones show every
     feature: users who pause, sales that come late, a few bad records.
     """
-    env = settings.as_environment()
     how = ("--visits", "--late", str(LATE), "--bad", str(BAD)) if lively else ()
 
     def program(name: str, *arguments: str, stop_wait_s: int = 8) -> Program:
+        env = settings.replaced(**identity(name.partition("-")[0])).as_environment()
         command = (sys.executable, "-m", "pipeline", *arguments)
         return Program(name, command, env | {"PIPELINE_WORKER_ID": name}, stage=Stage.APP, stop_wait_s=stop_wait_s)
 

@@ -17,6 +17,13 @@ class StackError(PipelineError):
     """A part of the local cluster could not be fetched, started, reached or stopped."""
 
 
+class AccessError(PipelineError):
+    """A part does not let this client in, or does not let it do what it wants: a wrong password, certificate or right.
+
+    No outage: it is the same at the next attempt.
+    """
+
+
 class RegistryError(PipelineError):
     """The schema registry refused a schema, or cannot be reached."""
 

@@ -10,7 +10,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
-from pipeline.errors import StackError
+from pipeline.kafka_refusals import REFUSED_RIGHTS, broker_error, rights_told, unreachable
+from pipeline.kafka_security import client_options
 from pipeline.settings import Settings
 
 READ_COMMITTED = "read_committed"
@@ -31,13 +32,24 @@ def producer(settings: Settings, *, linger_ms: int = 5, transactional_id: str | 
 def producer_options(settings: Settings, linger_ms: int) -> dict[str, Any]:
     """What all producers have in common."""
     return {
-        "bootstrap_servers": settings.bootstrap_servers,
+        **client_options(settings),
         "enable_idempotence": True,
         "acks": "all",
         "linger_ms": linger_ms,
         "max_batch_size": 256 * 1024,
         "retry_backoff_ms": RETRY_BACKOFF_MS,
     }
+
+
+async def start_producer(settings: Settings, producer: AIOKafkaProducer) -> None:
+    """Start a producer; when that fails close it and raise StackError, or AccessError where it is not let in."""
+    try:
+        await producer.start()
+    except BaseException as error:
+        await close_producer(producer, 1.0)
+        if isinstance(error, (KafkaConnectionError, OSError, TimeoutError, *REFUSED_RIGHTS)):
+            raise await unreachable(settings, error) from error
+        raise
 
 
 async def close_producer(producer: AIOKafkaProducer, timeout_s: float = 10.0) -> bool:
@@ -59,23 +71,17 @@ async def close_producer(producer: AIOKafkaProducer, timeout_s: float = 10.0) ->
         return False
 
 
-def unreachable(settings: Settings, error: BaseException) -> StackError:
-    """The sentence for a cluster that does not answer."""
-    refused = isinstance(error, KafkaConnectionError | OSError)
-    why = "" if refused else f": {error or type(error).__name__}"
-    return StackError(f"no Kafka broker of bootstrap_servers={settings.bootstrap_servers} answers{why}")
-
-
 @asynccontextmanager
 async def admin_client(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]:
     """A started administration client; raises StackError when no broker answers."""
-    client = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap_servers, request_timeout_ms=15_000)
+    client = AIOKafkaAdminClient(**client_options(settings), request_timeout_ms=15_000)
     try:
         try:
             await client.start()
         except (TimeoutError, KafkaError, OSError) as error:
-            raise unreachable(settings, error) from error
-        yield client
+            raise await unreachable(settings, error) from error
+        with rights_told(settings):
+            yield client
     finally:
         await client.close()
 
@@ -84,7 +90,7 @@ async def admin_client(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]
 async def reader(settings: Settings, isolation_level: str = READ_COMMITTED) -> AsyncIterator[AIOKafkaConsumer]:
     """A started consumer without group, to be assigned by hand; raises StackError when no broker answers."""
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.bootstrap_servers,
+        **client_options(settings),
         group_id=None,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
@@ -96,8 +102,9 @@ async def reader(settings: Settings, isolation_level: str = READ_COMMITTED) -> A
         try:
             await consumer.start()
         except (TimeoutError, KafkaError, OSError) as error:
-            raise unreachable(settings, error) from error
-        yield consumer
+            raise await unreachable(settings, error) from error
+        with rights_told(settings):
+            yield consumer
     finally:
         await consumer.stop()
 
@@ -166,5 +173,5 @@ async def describe_topics(settings: Settings, names: Iterable[str] | None = None
         try:
             known = topic_states(await client.describe_topics())
         except (TimeoutError, KafkaError) as error:
-            raise StackError(f"topics cannot be described: {error or type(error).__name__}") from error
+            raise broker_error(settings, "topics cannot be described", error) from error
     return known if names is None else {name: known[name] for name in names if name in known}

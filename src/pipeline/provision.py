@@ -5,28 +5,59 @@ SQLAlchemy and Pinot's client are imported only when their step runs, so that th
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 
 import click
+from aiokafka.errors import KafkaError
 
 from pipeline import settings as configuration
 from pipeline import topics
+from pipeline.access import PROCESSES, rights, user_of
 from pipeline.admin import create_topics
+from pipeline.errors import ProvisionError
+from pipeline.kafka import admin_client
+from pipeline.kafka_access import MECHANISMS, set_passwords
+from pipeline.kafka_access import grant as grant_rights
+from pipeline.kafka_refusals import broker_error
 from pipeline.registry import Registry
 from pipeline.settings import Settings
 
 Tell = Callable[[str], None]
 
 
-async def provision(settings: Settings, tell: Tell = click.echo, *, pinot: bool = True) -> None:
+@dataclass(frozen=True, slots=True)
+class Access:
+    """That users are to get their rights; `passwords` is a folder of files `<user>.password`, None: they have them."""
+
+    passwords: Path | None = None
+
+    def password(self, user: str) -> str | None:
+        """The password to give a user, None where there is no file of it."""
+        file = None if self.passwords is None else self.passwords / f"{user}.password"
+        if file is None or not file.exists():
+            return None
+        try:
+            return file.read_text("utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ProvisionError(f"the password file {file} cannot be read: {error}") from None
+
+
+async def provision(
+    settings: Settings, tell: Tell = click.echo, *, pinot: bool = True, access: Access | None = None
+) -> None:
     """Bring everything to its declared form, in the order in which the parts need each other.
 
-    `tell` gets one line per step. Raises ProvisionError, RegistryError or StackError at the first step that fails;
-    running it again carries on from there.
+    With `access` the users of processes get their rights before anything of theirs is needed. `tell` gets one line per
+    step. Raises ProvisionError, RegistryError or StackError at the first step that fails; running it again carries on
+    from there.
     """
     tell(await provision_topics(settings))
     tell(await provision_schemas(settings))
     tell(await provision_database(settings))
+    if access is not None:
+        tell(await provision_access(settings, access))
     if pinot:
         tell(await provision_pinot(settings))
 
@@ -56,6 +87,26 @@ async def provision_database(settings: Settings) -> str:
     return "database: " + "; ".join(f"{table} {what}" for table, what in done.items())
 
 
+async def provision_access(settings: Settings, access: Access) -> str:
+    """Give each process's user its rights on Kafka and on the database; returns the line for the user."""
+    from pipeline.sources.grants import GRANTS, grant
+
+    users = {process: user_of(process) for process in PROCESSES}
+    passwords = {process: access.password(user) for process, user in users.items()}
+    wanted = {users[process]: theirs for process, theirs in rights(settings).items()}
+    async with admin_client(settings) as client:
+        try:
+            given = {users[process]: password for process, password in passwords.items() if password is not None}
+            if given and settings.kafka_sasl_mechanism in MECHANISMS:
+                await set_passwords(client, given, settings.kafka_sasl_mechanism)
+            await grant_rights(client, wanted)
+        except (TimeoutError, KafkaError) as error:
+            raise broker_error(settings, "rights cannot be given", error) from error
+    await grant(settings, {process: (users[process], passwords[process]) for process in GRANTS})
+    count = sum(map(len, wanted.values()))
+    return f"access: {count} rights on Kafka for {len(wanted)} users, grants on the database for {len(GRANTS)}"
+
+
 async def provision_pinot(settings: Settings) -> str:
     """Apply the Pinot schemas and tables; returns the line for the user."""
     apply: Callable[[Settings], Awaitable[None]] = import_module("pipeline.serving.provision").provision
@@ -69,6 +120,19 @@ def _parts(counts: Mapping[str, int], **words: str) -> str:
 
 @click.command("provision")
 @click.option("--pinot/--no-pinot", default=True, show_default=True, help="Whether to apply the Pinot tables.")
-def command(pinot: bool) -> None:
+@click.option(
+    "--access",
+    is_flag=True,
+    help="Give the users of processes (pipeline-worker and so on) their rights: Kafka's ACLs, the database's grants.",
+)
+@click.option(
+    "--passwords",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="With --access: a folder of files <user>.password; those users are made, or get that password.",
+)
+def command(pinot: bool, access: bool, passwords: Path | None) -> None:
     """Create topics, schemas, database and Pinot tables; safe to repeat."""
-    asyncio.run(provision(configuration.settings(), pinot=pinot))
+    if passwords is not None and not access:
+        raise click.UsageError("--passwords needs --access")
+    wanted = Access(passwords) if access else None
+    asyncio.run(provision(configuration.settings(), pinot=pinot, access=wanted))

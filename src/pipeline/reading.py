@@ -10,6 +10,7 @@ from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_f
 
 from pipeline.errors import StackError
 from pipeline.kafka import READ_COMMITTED, READ_UNCOMMITTED, admin_client, describe_topics, reader
+from pipeline.kafka_refusals import broker_error
 from pipeline.settings import Settings
 
 STALL_S = 30.0
@@ -39,7 +40,7 @@ async def offsets(
         try:
             begin, end = await asyncio.gather(consumer.beginning_offsets(partitions), consumer.end_offsets(partitions))
         except (TimeoutError, KafkaError) as error:
-            raise StackError(f"offsets cannot be read: {error or type(error).__name__}") from error
+            raise broker_error(settings, "offsets cannot be read", error) from error
     return {tp: (begin[tp], end[tp]) for tp in partitions}
 
 
@@ -63,7 +64,7 @@ async def committed(settings: Settings, group: str) -> dict[TopicPartition, int]
                 with attempt:  # a new cluster makes its offsets topic when a group is first asked about
                     found = await client.list_consumer_group_offsets(group)
         except (TimeoutError, KafkaError) as error:
-            raise StackError(f"offsets of group {group} cannot be read: {error or type(error).__name__}") from error
+            raise broker_error(settings, f"offsets of group {group} cannot be read", error) from error
     return {tp: meta.offset for tp, meta in found.items() if meta.offset >= 0}
 
 

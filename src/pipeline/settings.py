@@ -190,6 +190,10 @@ class Settings(SecuritySettings):
             raise ValueError("must be a time zone that this machine knows, like Europe/Berlin")
         return name
 
+    def replaced(self, **values: Any) -> "Settings":
+        """These settings with some others in their place, which are checked like all; raises SettingError."""
+        return load(**{name: getattr(self, name) for name in type(self).model_fields} | values)
+
     def as_environment(self) -> dict[str, str]:
         """These settings as PIPELINE_* variables: a process that gets them has the same settings, but for secrets.
 
@@ -216,6 +220,11 @@ class Settings(SecuritySettings):
 def systemd_socket() -> str:
     """Where systemd, if it started this process, wants to be told that it is well; empty: nowhere."""
     return os.environ.get("NOTIFY_SOCKET", "")
+
+
+def is_supervised() -> bool:
+    """Whether supervisord started this process, as it does in `pipeline demo`: what ends is started again at once."""
+    return "SUPERVISOR_ENABLED" in os.environ
 
 
 def load(**overrides: Any) -> Settings:

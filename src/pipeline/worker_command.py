@@ -4,7 +4,7 @@ import asyncio
 
 import click
 
-from pipeline.errors import ProvisionError
+from pipeline.errors import PipelineError, ProvisionError
 from pipeline.settings import Settings, settings
 
 
@@ -16,10 +16,40 @@ def worker(log_level: str) -> None:
     It stops cleanly on SIGTERM and Ctrl-C. On an error that it cannot rule out as harmless it exits with a code
     other than 0, before the batch in hand is acknowledged: let systemd, Docker or `pipeline demo` start it again.
     """
-    asyncio.run(require_topics(settings()))
+    configured = settings()
+    asyncio.run(require(configured))
     from pipeline.worker import app
 
-    app.Worker(loglevel=log_level, redirect_stdouts=False).execute_from_commandline()
+    process = app.Worker(loglevel=log_level, redirect_stdouts=False)
+    try:
+        process.execute_from_commandline()
+    except SystemExit:
+        told = asyncio.run(sentence(configured, process.crash_reason))
+        if told is None:
+            raise
+        raise told from None
+
+
+async def require(settings: Settings) -> None:
+    """What a worker cannot do without: raises AccessError for a right on Kafka; see `require_topics` for topics."""
+    from pipeline.access import rights
+    from pipeline.kafka_rights import require_rights
+
+    await require_rights(settings, rights(settings)["worker"])
+    await require_topics(settings)
+
+
+async def sentence(settings: Settings, reason: BaseException | None) -> PipelineError | None:
+    """What ended a worker, where one sentence says it."""
+    from aiokafka.errors import KafkaConnectionError
+
+    from pipeline.kafka_refusals import REFUSED_RIGHTS, unreachable
+
+    if isinstance(reason, PipelineError):
+        return reason
+    if isinstance(reason, (KafkaConnectionError, *REFUSED_RIGHTS)):
+        return await unreachable(settings, reason)
+    return None
 
 
 async def require_topics(settings: Settings) -> None:

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from pipeline import demo
-from pipeline.demo import Demo, programs
+from pipeline.demo import Demo, nobody, programs
 from pipeline.errors import StackError
 from pipeline.settings import Settings
 from pipeline.sources import commands
@@ -56,6 +56,6 @@ def test_brokers_that_are_away_do_not_end_the_demo(monkeypatch, error):
 
     monkeypatch.setattr(demo, "_source_records", source_records)
     monkeypatch.setattr(demo, "TICK_S", 0.01)
-    stack = SimpleNamespace(settings=SETTINGS, status=list)
+    stack = SimpleNamespace(settings=SETTINGS, status=list, identity=nobody)
     Demo(stack, Console(quiet=True), 1, None, 0.0)._watch(0.3)
     assert len(asked) > 4

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, LeaderNotAvailableError
 
+from pipeline.errors import StackError
 from pipeline.settings import Settings
 from pipeline.sources import sender as module
 from pipeline.sources.sender import Sender
@@ -98,5 +99,5 @@ async def test_a_stop_ends_the_wait_for_a_broker(producers):
     stop = asyncio.Event()
     stop.set()
     producers.append(FakeProducer(start_fails=1))
-    with pytest.raises(KafkaConnectionError):
+    with pytest.raises(StackError, match="no Kafka broker"):
         await Sender(Settings(), stop).__aenter__()

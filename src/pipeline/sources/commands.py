@@ -149,7 +149,7 @@ async def look_again(settings: Settings, first: int, last: int) -> int:
     """Have ids in [first, last] looked for again; raises StackError when the brokers do not answer."""
     from aiokafka.errors import KafkaError, ProducerFenced
 
-    from pipeline.kafka import unreachable
+    from pipeline.kafka_refusals import unreachable
     from pipeline.sources.feed import read_again
     from pipeline.sources.runtime import say_sentences
 
@@ -161,7 +161,7 @@ async def look_again(settings: Settings, first: int, last: int) -> int:
             if attempt < AGAIN_ATTEMPTS:
                 await asyncio.sleep(attempt)
         except KafkaError as error:
-            raise unreachable(settings, error) from error
+            raise await unreachable(settings, error) from error
     raise SourceError(f"the position was taken over {AGAIN_ATTEMPTS} times: does the poller start again and again?")
 
 

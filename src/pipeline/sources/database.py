@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from pipeline.errors import SettingError
 from pipeline.settings import Settings
+from pipeline.sources.mysql_tls import SSL_CONNECTION_ERROR, connector
 
 CONNECT_TIMEOUT_S = 5
 ODD_TEXT = "pipeline_utf8"
@@ -27,11 +28,22 @@ def _odd_text(name: str) -> codecs.CodecInfo | None:
 
 codecs.register(_odd_text)
 
+LACKING_RIGHT = "; see the grants in docs/security.md"
+HINTS: dict[object, str] = {
+    1045: "; see settings mysql_url and mysql_password",
+    1698: "; see settings mysql_url and mysql_password",
+    3159: "; see setting mysql_ssl_mode",
+    **dict.fromkeys((1044, 1142, 1143, 1227), LACKING_RIGHT),
+}
+"""What is behind some of MySQL's error numbers."""
+
 
 def parse_url(settings: Settings) -> URL:
-    """The database's URL; raises SettingError when SQLAlchemy cannot read it."""
+    """The database's URL with the password of the settings; raises SettingError when SQLAlchemy cannot read it."""
     try:
-        return make_url(settings.mysql_url)
+        url = make_url(settings.mysql_url)
+        password = settings.secret("mysql_password")
+        return url.set(password=password) if password else url
     except ArgumentError as error:
         raise SettingError(
             f"setting mysql_url is no SQLAlchemy URL such as mysql+aiomysql://user:password@host:3306/shop: {error}"
@@ -56,6 +68,7 @@ def engine(settings: Settings) -> AsyncEngine:
             "init_command": "SET time_zone = '+00:00'",
             "charset": "utf8mb4",
             "connect_timeout": CONNECT_TIMEOUT_S,
+            "async_creator_fn": connector(settings),
         },
     )
 
@@ -69,10 +82,12 @@ def engine(settings: Settings) -> AsyncEngine:
 
 
 def reason(error: BaseException) -> str:
-    """The database's own words on one line, without the SQL statement."""
+    """The database's own words on one line, without the SQL statement; and the setting that they are about."""
     cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    words = " ".join(str(argument) for argument in cause.args) or type(cause).__name__
-    return " ".join(words.split())[:300]
+    number = cause.args[0] if cause.args else None
+    told = cause.args[1:] if number == SSL_CONNECTION_ERROR else cause.args
+    words = " ".join(str(argument) for argument in told) or type(cause).__name__
+    return " ".join(words.split())[:300] + HINTS.get(number, "")
 
 
 def is_outage(error: BaseException) -> bool:
@@ -87,6 +102,7 @@ def is_outage(error: BaseException) -> bool:
         cause = error.orig
         number = cause.args[0] if cause is not None and cause.args else None
         if isinstance(number, int):
-            return number in (1040, 1053, 1205, 1213, 1412) or 2000 <= number < 3000 or number == 0
+            lost = 2000 <= number < 3000 and number != SSL_CONNECTION_ERROR
+            return number in (1040, 1053, 1205, 1213, 1412) or lost or number == 0
         return isinstance(cause, OSError | EOFError)
     return isinstance(error, OSError | EOFError)

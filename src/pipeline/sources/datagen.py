@@ -14,9 +14,11 @@ from random import Random
 
 from aiokafka.errors import KafkaError
 
+from pipeline.access import rights
 from pipeline.codecs import Encoder, Record
 from pipeline.errors import RegistryError, SourceError, StackError
 from pipeline.kafka import describe_topics
+from pipeline.kafka_rights import require_rights
 from pipeline.reading import end_offsets
 from pipeline.registry import Registry, is_registry_outage
 from pipeline.settings import Settings
@@ -163,6 +165,8 @@ async def run(
         sender = Sender(settings, stop)
         try:
             async with sender:
+                needed = [right for right in rights(settings)["generator"] if right.name == generator.topic.name]
+                await require_rights(settings, needed)
                 if not await describe_topics(settings, [generator.topic.name]):
                     raise SourceError(f"topic {generator.topic.name} does not exist: run `pipeline provision` first")
                 source = Source(generator, encode, seed, limit, imperfect)

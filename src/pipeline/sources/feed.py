@@ -9,7 +9,9 @@ from typing import Any, NamedTuple, Self
 
 from aiokafka import AIOKafkaProducer, ConsumerRecord
 
-from pipeline.kafka import READ_COMMITTED, close_producer, producer
+from pipeline.access import rights
+from pipeline.kafka import READ_COMMITTED, close_producer, producer, start_producer
+from pipeline.kafka_rights import require_rights
 from pipeline.reading import offsets, read_batches
 from pipeline.settings import Settings
 from pipeline.sources.position import LOWEST_ID, Position, Range, Stored, cut, without
@@ -116,9 +118,10 @@ class Feed:
         published here. The order matters: only when the producer has started is every earlier transaction committed
         or aborted.
         """
+        await require_rights(settings, rights(settings)["poller"])
         transactions = producer(settings, transactional_id=f"{settings.app_id}-poller")
+        await start_producer(settings, transactions)
         try:
-            await transactions.start()
             feed = cls(settings, transactions, owner)
             await feed._load()
         except BaseException:

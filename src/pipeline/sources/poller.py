@@ -49,6 +49,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from pipeline.errors import SourceError, StackError
+from pipeline.kafka_refusals import REFUSED_RIGHTS, denied
 from pipeline.registry import Registry, is_registry_outage
 from pipeline.settings import Settings
 from pipeline.sources.columns import COLUMNS, differences, notices
@@ -116,6 +117,8 @@ class Poller:
                 try:
                     await self._poll(database, feed)
                     return
+                except REFUSED_RIGHTS as error:
+                    raise denied(self._settings, error) from error
                 except Exception as error:
                     if not is_kafka_outage(error):
                         raise

@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential, wait_random
 
 from pipeline.errors import StackError
+from pipeline.kafka_refusals import REFUSED_RIGHTS
 
 TICK_S = 0.02
 """Shortest pause between two batches: high rates are kept by larger batches, not by a busy loop."""
@@ -160,8 +161,8 @@ def kafka_reason(error: BaseException) -> str:
 
 
 def is_kafka_outage(error: BaseException) -> bool:
-    """Errors of the brokers or the way to them."""
-    return isinstance(error, KafkaError | StackError | OSError)
+    """Errors of the brokers or the way to them, other than for want of a right."""
+    return isinstance(error, KafkaError | StackError | OSError) and not isinstance(error, REFUSED_RIGHTS)
 
 
 class Pacer:

@@ -17,7 +17,8 @@ from typing import Any, NamedTuple, Self
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from pipeline.kafka import close_producer, producer
+from pipeline.kafka import close_producer, producer, start_producer
+from pipeline.kafka_refusals import REFUSED_RIGHTS, denied
 from pipeline.settings import Settings
 from pipeline.sources.runtime import is_kafka_outage, kafka_reason, retrying
 
@@ -120,15 +121,16 @@ class Sender:
         async for attempt in retrying(log, what, self._stop, retry_on=is_kafka_outage, reason=kafka_reason):
             with attempt:
                 new = producer(self._settings)
-                try:
-                    await new.start()
-                except BaseException:
-                    await close_producer(new, 1.0)
-                    raise
+                await start_producer(self._settings, new)
                 self._producer = new
 
     async def _repair(self, error: BaseException) -> None:
-        """Replace the producer and send again, in order, what is not acknowledged."""
+        """Replace the producer and send again, in order, what is not acknowledged.
+
+        Raises AccessError when it was refused for want of a right.
+        """
+        if isinstance(error, REFUSED_RIGHTS):
+            raise denied(self._settings, error) from error
         log.warning(
             "a batch was not delivered and is sent again by a new producer (%d records): %s",
             len(self._pending),

@@ -1,5 +1,6 @@
 """The local stack: the one object that commands, `pipeline demo` and the tests use."""
 
+import asyncio
 import signal
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -7,13 +8,17 @@ from threading import current_thread, main_thread
 
 from rich.console import Console
 
+from pipeline.access import PROCESSES, user_of
 from pipeline.errors import StackError
 from pipeline.settings import Settings
 from pipeline.stack import archives, ports
 from pipeline.stack.artifacts import load_lock
+from pipeline.stack.credentials import ADMIN, Secrets
 from pipeline.stack.datadir import DataDir, read_json, require_plain, write_json
 from pipeline.stack.fetch import Cache, full_disk_told, require_space
-from pipeline.stack.parts import PARTS, Site, build, endpoints
+from pipeline.stack.parts import IDENTITIES, PARTS, Site, build, endpoints
+from pipeline.stack.parts.identity import identity
+from pipeline.stack.parts.kafka import KafkaNode, make_users
 from pipeline.stack.program import Program, Stage
 from pipeline.stack.say import say
 from pipeline.stack.starter import Starter
@@ -21,6 +26,7 @@ from pipeline.stack.status import PartStatus, statuses
 from pipeline.stack.supervisor import Supervisor
 from pipeline.stack.view import StartView
 
+USERS = (ADMIN, *map(user_of, PROCESSES))
 DATA_BYTES = 512 * 1024**2  # a new stack takes 0.2 GB, and some records should fit in, too
 
 
@@ -29,17 +35,24 @@ class Stack:
 
     `without` names parts (of `PARTS`) that are not started, since the settings point at servers of yours.
     `proxies` {node: port} gives Kafka's nodes a second listener that is advertised at these ports, where somebody has
-    to pass connections on to `port_of("kafka_proxied_<node>")`.
+    to pass connections on to `port_of("kafka_proxied_<node>")`. With `secure` every connection is encrypted and every
+    client must say who it is: `endpoints` are those of the stack's owner, who may do everything.
     """
 
     def __init__(
-        self, settings: Settings, without: Iterable[str] = (), *, proxies: Mapping[int, int] | None = None
+        self,
+        settings: Settings,
+        without: Iterable[str] = (),
+        *,
+        proxies: Mapping[int, int] | None = None,
+        secure: bool = False,
     ) -> None:
         without = set(without)
         if unknown := without - set(PARTS):
             raise StackError(f"there is no part {', '.join(sorted(unknown))}; the parts are {', '.join(PARTS)}")
         self._settings = settings
         self._proxies = dict(proxies or {})
+        self._secure = secure
         self._names = tuple(name for name in PARTS if name not in without)
         self.folder = DataDir(settings.data_dir)
         self._supervisor = Supervisor(self.folder)
@@ -97,7 +110,22 @@ class Stack:
     @property
     def settings(self) -> Settings:
         """The settings with this stack's addresses in place of the given ones."""
-        return self._settings.model_copy(update=self.endpoints)
+        return self._settings.replaced(**self.endpoints)
+
+    @property
+    def is_secured(self) -> bool:
+        """Whether the stack runs with security."""
+        run = self.folder.load_run()
+        return run is not None and ports.PORTS_OF["secured"][0] in run.ports
+
+    def identity(self, process: str) -> dict[str, str]:
+        """The settings by which a kind of process is known to a secured stack, with no more rights than it needs.
+
+        Empty in a plain stack, where nobody is asked. `process` is one of `access.PROCESSES`.
+        """
+        if not self.is_secured:
+            return {}
+        return identity(Secrets(self.folder.secrets), user_of(process), self.settings)
 
     def add(self, programs: Iterable[Program], *, start: bool = True) -> None:
         """Run more programs under the stack's supervisor; a known name with another definition is replaced."""
@@ -131,9 +159,11 @@ class Stack:
         run = self.folder.load_run()
         in_use = run.ports if alive and run else {}
         lock, cache = load_lock(), Cache(self._settings.cache_dir)
-        wanted = (*self._names, "proxied") if self._proxies else self._names
+        secrets = self._secrets(in_use)
+        wanted = (*self._names, *(["proxied"] if self._proxies else []), *(["secured"] if secrets else []))
         assigned = ports.assign(self._settings, wanted, self.folder.ports_file, in_use, console)
-        parts = build(Site(self.folder, assigned, cache, lock, self._proxies), self._names)
+        site = Site(self.folder, assigned, cache, lock, self._proxies, secrets)
+        parts = build(site, self._names)
         missing = [part for part in parts if not (self.endpoints and part.name in running)]
         if not missing:
             say(console, f"the stack in {self.folder.path} is already running")
@@ -150,6 +180,8 @@ class Stack:
             say(console, f"starting {', '.join(names)} in {self.folder.path}")
             with StartView(console).shown() as view:
                 Starter(self._supervisor, self.folder, missing, view).run()
+            if secrets is not None and any(isinstance(part, KafkaNode) for part in missing):
+                asyncio.run(make_users(site, USERS))
             write_json(self.folder.endpoints_file, self.endpoints | endpoints(parts))
         found = (part.class_archive() for part in missing)
         archiver = archives.program(filter(None, found), self.folder.config / "class-archives.json")
@@ -157,6 +189,19 @@ class Stack:
             with suppress(StackError):  # the stack runs without them, too
                 self._supervisor.add([archiver])
                 self._supervisor.start_program(archiver.name)
+
+    def _secrets(self, in_use: Mapping[str, int]) -> Secrets | None:
+        """The secrets of a stack that is secured, made where they are missing; one that runs stays as it is."""
+        is_secured = ports.PORTS_OF["secured"][0] in in_use
+        if self._secure and in_use and not is_secured:
+            raise StackError(
+                f"the local stack in {self.folder.path} runs without security: stop it with `pipeline stack down` first"
+            )
+        if not (self._secure or is_secured):
+            return None
+        secrets = Secrets(self.folder.secrets)
+        secrets.make(IDENTITIES, USERS)
+        return secrets
 
     @contextmanager
     def _stopped_if_broken_off(self, names: list[str]) -> Iterator[None]:

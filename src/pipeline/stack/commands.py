@@ -27,15 +27,16 @@ def stack() -> None:
     type=click.Choice(PARTS),
     help="Do not start this part, since a setting points at one of yours; may be given more than once.",
 )
-def up(fresh: bool, without: tuple[str, ...]) -> None:
+@click.option("--secure", is_flag=True, help="Encrypt every connection, and ask everybody who they are.")
+def up(fresh: bool, without: tuple[str, ...], secure: bool) -> None:
     """Start the cluster and leave it running; fetches its files the first time."""
     console = Console()
     began = time.monotonic()
-    cluster = Stack(settings(), without)
+    cluster = Stack(settings(), without, secure=secure)
     with terminated_like_interrupted():
         endpoints = cluster.up(fresh=fresh, console=console)
     for name, value in endpoints.items():
-        say(console, f"  {name:<21} {value}")
+        say(console, f"  {name:<26} {value}")
     say(console, f"up after {time.monotonic() - began:.1f} s; `pipeline stack down` stops it")
 
 

@@ -8,6 +8,7 @@
   run.json          only while the stack runs: supervisor's pid and creation time, the socket folder
   endpoints.json    only while the stack runs: addresses, read by pipeline.settings
   kafka/ zookeeper/ pinot/ registry/ mysql/ apps/    state
+  secrets/          only of a secured stack, see credentials.py
   config/ logs/ tmp/                                 generated configuration, logs, scratch
 ```
 """
@@ -28,7 +29,7 @@ from pipeline.errors import StackError
 from pipeline.settings import ENDPOINTS_FILE
 
 MARKER = ".pipeline-stack"
-STATE = ("kafka", "zookeeper", "pinot", "registry", "mysql", "mysql.new", "apps", "config", "logs", "tmp")
+STATE = ("kafka", "zookeeper", "pinot", "registry", "mysql", "mysql.new", "apps", "secrets", "config", "logs", "tmp")
 UNFIT = "%,;:#$\"'\\{}"
 SOCKET_PATH_LIMIT = 100  # AF_UNIX paths end at 107 bytes
 
@@ -61,6 +62,7 @@ class DataDir:
         self.config = self.path / "config"
         self.logs = self.path / "logs"
         self.tmp = self.path / "tmp"
+        self.secrets = self.path / "secrets"
         self.endpoints_file = self.path / ENDPOINTS_FILE
         self.ports_file = self.path / "ports.json"
         self._marker = self.path / MARKER

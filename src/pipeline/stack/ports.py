@@ -29,6 +29,7 @@ FREE_PORTS: dict[str, Any] = {
 
 PORTS_OF = {
     "kafka": tuple(f"kafka_{node}" for node in (1, 2, 3)) + tuple(f"kafka_controller_{node}" for node in (1, 2, 3)),
+    "secured": tuple(f"kafka_internal_{node}" for node in (1, 2, 3)),
     "proxied": tuple(f"kafka_proxied_{node}" for node in (1, 2, 3)),
     "registry": ("registry",),
     "mysql": ("mysql",),

@@ -10,9 +10,11 @@ from typing import Any
 from aiokafka import TopicPartition
 
 from pipeline import reading, topics
+from pipeline.access import rights
 from pipeline.codecs import Decoder, Record
 from pipeline.errors import VerifyError
 from pipeline.kafka import READ_COMMITTED
+from pipeline.kafka_rights import require_rights
 from pipeline.registry import Registry
 from pipeline.serving.pinot import Pinot, client
 from pipeline.settings import Settings
@@ -65,6 +67,7 @@ async def verify(settings: Settings, timeout_s: float) -> Report:
     """Verify everything; raises VerifyError when the workers do not catch up within `timeout_s` seconds."""
     deadline = time.monotonic() + timeout_s
     registry = Registry(settings.registry_url)
+    await require_rights(settings, rights(settings)["verify"])
     low_cuts = await ends_of(settings, SOURCE_STAGE)
     await _caught_up(settings, low_cuts, deadline)
     for stage in LATER_STAGES:

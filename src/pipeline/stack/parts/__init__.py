@@ -2,16 +2,19 @@
 
 from collections.abc import Iterable, Sequence
 
+from pipeline.stack.credentials import ADMIN
 from pipeline.stack.parts.base import Part, Site
-from pipeline.stack.parts.kafka import NODES, KafkaNode
+from pipeline.stack.parts.kafka import NODES, KafkaNode, kafka_settings
 from pipeline.stack.parts.mysql import MariaDB
 from pipeline.stack.parts.pinot import Pinot, ZooKeeper
 from pipeline.stack.parts.registry import Registry
-from pipeline.stack.ports import HOST
 
 PARTS = ("kafka", "registry", "mysql", "pinot")  # what `--without` takes; also the sections of the lock
 
-__all__ = ["PARTS", "Part", "Site", "build", "endpoints"]
+IDENTITIES = (*(f"kafka-{node}" for node in NODES), "registry", "gateway", "mysql", "zookeeper", "pinot", ADMIN)
+"""Who has a certificate in a secured stack."""
+
+__all__ = ["IDENTITIES", "PARTS", "Part", "Site", "build", "endpoints"]
 
 
 def build(site: Site, names: Iterable[str]) -> list[Part]:
@@ -31,18 +34,11 @@ def build(site: Site, names: Iterable[str]) -> list[Part]:
 
 
 def endpoints(parts: Sequence[Part]) -> dict[str, str]:
-    """The addresses of these parts under the names of the settings."""
+    """The addresses of these parts under the names of the settings, and how a secured one is reached as its owner."""
     found: dict[str, str] = {}
     nodes = [part for part in parts if isinstance(part, KafkaNode)]
     if nodes:
-        found["bootstrap_servers"] = ",".join(f"{HOST}:{node.ports[0]}" for node in nodes)
+        found |= kafka_settings(nodes[0].site, [node.node for node in nodes])
     for part in parts:
-        match part:
-            case Registry():
-                found["registry_url"] = part.url
-            case MariaDB():
-                found["mysql_url"] = part.url
-            case Pinot():
-                found["pinot_controller_url"] = f"http://{HOST}:{part.ports[0]}"
-                found["pinot_broker_url"] = f"http://{HOST}:{part.ports[1]}"
+        found |= part.settings()
     return found

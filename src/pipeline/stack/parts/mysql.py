@@ -5,23 +5,33 @@ import os
 import platform
 import pwd
 import shutil
+import ssl
 from pathlib import Path
 
 import aiomysql
 
 from pipeline.errors import StackError
+from pipeline.stack.credentials import ADMIN, Secrets
 from pipeline.stack.datadir import DataDir
-from pipeline.stack.parts.base import Part, listens, run
+from pipeline.stack.parts.base import Part, listens, run, write_private
 from pipeline.stack.ports import HOST
 from pipeline.stack.program import Program, Stage
 from pipeline.stack.unpack import unpacked_zip
 
 DATABASE, USER, PASSWORD = "shop", "pipeline", "pipeline"
-INIT_SQL = f"""\
+PLAIN_SQL = f"""\
 CREATE DATABASE IF NOT EXISTS {DATABASE} CHARACTER SET utf8mb4;
 CREATE USER IF NOT EXISTS '{USER}'@'%' IDENTIFIED BY '{PASSWORD}';
 GRANT ALL PRIVILEGES ON {DATABASE}.* TO '{USER}'@'%';
 """
+SECURED_SQL = f"""\
+CREATE DATABASE IF NOT EXISTS {DATABASE} CHARACTER SET utf8mb4;
+DROP USER IF EXISTS '{USER}'@'%';
+CREATE OR REPLACE USER '{ADMIN}'@'%' IDENTIFIED BY '{{password}}' REQUIRE SSL;
+GRANT ALL PRIVILEGES ON {DATABASE}.* TO '{ADMIN}'@'%' WITH GRANT OPTION;
+GRANT CREATE USER ON *.* TO '{ADMIN}'@'%';
+"""
+"""The administrator may make the accounts of processes, see `pipeline provision --access`."""
 NEEDED = ("bin/mariadbd", "bin/mariadb", "share/")
 SYSTEM_TABLES = ("mariadb_system_tables", "mariadb_performance_tables", "mariadb_system_tables_data")
 
@@ -34,7 +44,9 @@ class MariaDB(Part):
 
     def prepare(self) -> None:
         """Initialise the data folder if that has not been done; write the SQL that runs at every start."""
-        self._init_file.write_text(INIT_SQL)
+        secrets = self.site.secrets
+        sql = PLAIN_SQL if secrets is None else SECURED_SQL.format(password=secrets.password(ADMIN))
+        write_private(self._init_file, sql)
         if not self._data.exists():
             _require_platform()
             home, fresh = self._home(), self._data.with_name("mysql.new")
@@ -55,19 +67,36 @@ class MariaDB(Part):
             *self._server(self._home(), self._data),
             *(f"--bind-address={HOST}", f"--port={self.ports[0]}"),
             *(f"--socket={_sockets(self.site.folder) / 'mysql.sock'}", f"--init-file={self._init_file}"),
-            *("--skip-name-resolve", "--skip-ssl"),  # its key pair alone takes seconds to make
+            *("--skip-name-resolve", *self._encryption()),
             *("--character-set-server=utf8mb4", "--default-time-zone=+00:00", "--performance-schema=OFF"),
         )
         return Program(self.name, command, stage=Stage.BASE, stop_wait_s=8, ports=self.ports)
 
+    def _encryption(self) -> tuple[str, ...]:
+        if self.site.secrets is None:
+            return ("--skip-ssl",)  # its key pair alone takes seconds to make
+        files = self.site.secrets.identity(self.name)
+        return (
+            *(f"--ssl-ca={self.site.secrets.ca}", f"--ssl-cert={files.certificate}", f"--ssl-key={files.key}"),
+            "--require-secure-transport=ON",
+        )
+
     def probe(self) -> bool:
         """Whether SELECT 1 works in the database, as its user."""
-        return listens(self.ports[0]) and asyncio.run(_select_one(self.ports[0]))
+        return listens(self.ports[0]) and asyncio.run(_select_one(self.ports[0], self.site.secrets))
 
-    @property
-    def url(self) -> str:
-        """The SQLAlchemy URL."""
-        return f"mysql+aiomysql://{USER}:{PASSWORD}@{self.site.address('mysql')}/{DATABASE}"
+    def settings(self) -> dict[str, str]:
+        """The address as SQLAlchemy reads it, and how it is reached."""
+        address = f"{self.site.address('mysql')}/{DATABASE}"
+        secrets = self.site.secrets
+        if secrets is None:
+            return {"mysql_url": f"mysql+aiomysql://{USER}:{PASSWORD}@{address}"}
+        return {
+            "mysql_url": f"mysql+aiomysql://{ADMIN}@{address}",
+            "mysql_password_file": str(secrets.password_file(ADMIN)),
+            "mysql_ssl_mode": "VERIFY_IDENTITY",
+            "mysql_ssl_ca": str(secrets.ca),
+        }
 
     @property
     def _data(self) -> Path:
@@ -116,9 +145,16 @@ def _sockets(folder: DataDir) -> Path:
     return Path(run.sockets) if run else folder.tmp
 
 
-async def _select_one(port: int) -> bool:
+async def _select_one(port: int, secrets: Secrets | None) -> bool:
+    user, password = (USER, PASSWORD) if secrets is None else (ADMIN, secrets.password(ADMIN))
     connection = await aiomysql.connect(
-        host=HOST, port=port, user=USER, password=PASSWORD, db=DATABASE, connect_timeout=5
+        host=HOST,
+        port=port,
+        user=user,
+        password=password,
+        db=DATABASE,
+        connect_timeout=5,
+        ssl=None if secrets is None else ssl.create_default_context(cafile=secrets.ca),
     )
     try:
         async with connection.cursor() as cursor:

@@ -84,6 +84,14 @@ class Pinot(Part):
             write_properties(self._config(role), dict(merged))
         write_logging(self.site)
 
+    def settings(self) -> dict[str, str]:
+        """The addresses of controller and broker."""
+        controller, broker, *_ = self.ports
+        return {
+            "pinot_controller_url": f"http://{HOST}:{controller}",
+            "pinot_broker_url": f"http://{HOST}:{broker}",
+        }
+
     def overrides(self) -> dict[str, dict[str, str]]:
         """Role -> the properties that this stack decides."""
         data = self.site.folder.path / "pinot"

@@ -22,6 +22,10 @@ class Registry(Part):
         """The base URL of Confluent's API."""
         return f"http://{HOST}:{self.ports[0]}{COMPAT_PATH}"
 
+    def settings(self) -> dict[str, str]:
+        """The address of Confluent's API."""
+        return {"registry_url": self.url}
+
     def program(self) -> Program:
         """The registry's JVM."""
         database = self.site.folder.path / "registry" / "h2"

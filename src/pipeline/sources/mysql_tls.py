@@ -1,0 +1,60 @@
+"""Encrypted connections to MySQL: the modes of `--ssl-mode` as MySQL's own clients have them, on aiomysql's connection.
+
+aiomysql encrypts where it can and says nothing where it cannot. Here a server without TLS is refused before anything is
+sent that a listener might use, unless the mode is PREFERRED.
+"""
+
+import ssl
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
+
+from aiomysql.connection import Connection
+from pymysql.constants import CLIENT
+from pymysql.err import OperationalError
+
+from pipeline.errors import SettingError
+from pipeline.settings import Settings
+from pipeline.tls import Tls, handshake_problem
+
+MYSQL_TLS = Tls("mysql_ssl_ca", "mysql_ssl_cert", "mysql_ssl_key")
+MODE = "mysql_ssl_mode"
+SSL_CONNECTION_ERROR = 2026
+"""MySQL's number for a connection that cannot be encrypted as it is to be: no outage."""
+
+
+class Encrypted(Connection):  # type: ignore[misc]  # aiomysql has no types
+    """A connection that is encrypted or not at all."""
+
+    async def _request_authentication(self) -> None:
+        if not self.server_capabilities & CLIENT.SSL:
+            raise OperationalError(SSL_CONNECTION_ERROR, f"the database offers no TLS, which setting {MODE} asks for")
+        await super()._request_authentication()
+
+
+def connector(settings: Settings) -> Callable[..., Coroutine[Any, Any, Connection]]:
+    """What makes connections in place of `aiomysql.connect`; raises SettingError for files that are of no use."""
+    mode = settings.mysql_ssl_mode
+    if settings.mysql_ssl_ca is not None and not mode.startswith("VERIFY"):
+        raise SettingError(
+            f"setting mysql_ssl_ca is set, but with {MODE}={mode} no certificate is checked: "
+            "choose VERIFY_CA or VERIFY_IDENTITY"
+        )
+    if mode == "DISABLED":
+        return partial(_connect, Connection, None)
+    context = MYSQL_TLS.context(settings, check_hostname=mode == "VERIFY_IDENTITY", verify=mode.startswith("VERIFY"))
+    return partial(_connect, Connection if mode == "PREFERRED" else Encrypted, context)
+
+
+async def _connect(kind: type[Connection], context: ssl.SSLContext | None, **options: Any) -> Connection:
+    connection = kind(**options, ssl=context)
+    try:
+        await connection._connect()
+    except OperationalError as error:
+        part = f"the database at {options.get('host')}:{options.get('port')}"
+        cause = error.__cause__ or error.__context__
+        problem = None if cause is None else handshake_problem(cause, part, MYSQL_TLS, MODE)
+        if problem is not None:
+            raise OperationalError(SSL_CONNECTION_ERROR, problem) from error
+        raise
+    return connection
