@@ -39,10 +39,9 @@ def endpoints(parts: Sequence[Part]) -> dict[str, str]:
     for part in parts:
         match part:
             case Registry():
-                found["registry_url"] = part.url
+                found |= part.settings()
             case MariaDB():
                 found["mysql_url"] = part.url
             case Pinot():
-                found["pinot_controller_url"] = f"http://{HOST}:{part.ports[0]}"
-                found["pinot_broker_url"] = f"http://{HOST}:{part.ports[1]}"
+                found |= part.settings()
     return found

