@@ -35,6 +35,9 @@ LOGGING = """\
   <Appenders><Console name="console"><PatternLayout pattern="[%d] %p %m (%c)%n"/></Console></Appenders>
   <Loggers>
     <Logger name="org.apache.pinot" level="INFO"/>
+    <!-- these two write down every property, passwords and all -->
+    <Logger name="org.apache.pinot.server.starter.helix.DefaultHelixStarterServerConfig" level="WARN"/>
+    <Logger name="org.apache.pinot.server.starter.helix.HelixInstanceDataManagerConfig" level="WARN"/>
     <Root level="WARN"><AppenderRef ref="console"/></Root>
   </Loggers>
 </Configuration>
