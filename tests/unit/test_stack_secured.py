@@ -15,7 +15,9 @@ from pipeline.stack.parts import PARTS, Site, build, endpoints
 from pipeline.stack.parts.pinot import (
     ADMIN,
     DASHBOARD,
+    IDENTITIES,
     KAFKA_USER,
+    PASSWORDS,
     PINOT_USERS,
     Pinot,
     ZooKeeper,
@@ -27,13 +29,12 @@ from pipeline.stack.ports import PORTS_OF
 from pipeline.stack.tokens import Tokens
 
 PORTS = {name: 21_000 + i for i, name in enumerate(name for part in PARTS for name in PORTS_OF[part])}
-USERS = (KAFKA_USER, *(user.secret for user in PINOT_USERS.values()))
 
 
 @pytest.fixture
 def secrets(tmp_path: Path) -> Secrets:
     made = Secrets(tmp_path / "data" / "secrets")
-    made.make(["registry", "pinot", "zookeeper"], USERS)
+    made.make(["registry", *IDENTITIES], PASSWORDS)
     return made
 
 
@@ -49,7 +50,6 @@ def config(site: Site, name: str) -> dict[str, str]:
 
 
 def test_every_port_of_pinot_speaks_tls_only(site: Site) -> None:
-    Registry(site).prepare()
     Pinot(site).prepare()
     found = {role: config(site, f"pinot-{role}.conf") for role in ("controller", "broker", "server")}
     everything = {name: value for properties in found.values() for name, value in properties.items()}
@@ -61,7 +61,6 @@ def test_every_port_of_pinot_speaks_tls_only(site: Site) -> None:
 
 
 def test_the_users_of_pinot(site: Site, secrets: Secrets) -> None:
-    Registry(site).prepare()
     Pinot(site).prepare()
     controller, server = config(site, "pinot-controller.conf"), config(site, "pinot-server.conf")
     prefix = "controller.admin.access.control.principals"
@@ -88,7 +87,11 @@ def test_secrets_are_in_private_files_only(site: Site, secrets: Secrets) -> None
     for part in (ZooKeeper(site), Pinot(site)):
         part.prepare()
         part.program()
-    hidden = [secrets.store_password, *map(secrets.password, USERS), *map(Tokens(secrets.folder).token, REGISTRY_USERS)]
+    hidden = [
+        secrets.store_password,
+        *map(secrets.password, PASSWORDS),
+        *map(Tokens(secrets.folder).token, REGISTRY_USERS),
+    ]
     for file in site.folder.config.iterdir():
         if any(secret in file.read_text() for secret in hidden):
             assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
@@ -96,7 +99,6 @@ def test_secrets_are_in_private_files_only(site: Site, secrets: Secrets) -> None
 
 
 def test_no_password_of_kafka_is_in_a_table(site: Site, secrets: Secrets) -> None:
-    Registry(site).prepare()
     pinot = Pinot(site)
     pinot.prepare()
     text = pinot.stream_configs_file.read_text()
@@ -108,7 +110,7 @@ def test_what_the_settings_say(site: Site, secrets: Secrets) -> None:
     found = endpoints(build(site, ("registry", "pinot")))
     assert set(found) <= set(Settings.model_fields)
     assert {found[name].partition(":")[0] for name in found if name.endswith("_url")} == {"https"}
-    assert not any(secrets.password(user) in found.values() for user in USERS)
+    assert not any(secrets.password(user) in found.values() for user in PASSWORDS)
     given = Settings(**Pinot(site).settings(DASHBOARD))
     assert given.pinot_user == DASHBOARD
     assert given.secret("pinot_password") == secrets.password(PINOT_USERS[DASHBOARD].secret)

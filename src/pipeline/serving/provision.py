@@ -6,6 +6,7 @@ created again, and fills itself from its topic, which keeps its rows as long as 
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -21,6 +22,7 @@ from pipeline.settings import Settings
 REQUEST_TIMEOUT_S = 30.0
 CONSUMING_WAIT_S = 60.0
 POLL_S = 0.25
+REFERENCE = re.compile(r"\$\{[^}]*\}")
 UNJUDGED = "?validationTypesToSkip=ALL"
 
 
@@ -226,6 +228,9 @@ def covers(found: Any, wanted: Any) -> bool:
         return isinstance(found, Mapping) and all(covers(found.get(name), value) for name, value in wanted.items())
     if isinstance(wanted, list):
         return isinstance(found, list) and len(found) == len(wanted) and all(map(covers, found, wanted))
+    if isinstance(wanted, str) and isinstance(found, str) and REFERENCE.search(wanted):
+        pattern = ".*".join(map(re.escape, REFERENCE.split(wanted)))  # Pinot may show what it has filled in
+        return re.fullmatch(pattern, found, re.DOTALL) is not None
     return bool(found == wanted)
 
 

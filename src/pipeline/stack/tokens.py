@@ -15,6 +15,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Lock
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
@@ -34,6 +35,9 @@ KEY_BITS = 2_048
 """RSA, since the registry takes no other key by itself."""
 
 
+_making = Lock()  # parts are prepared side by side
+
+
 class Tokens:
     """The tokens in a folder of secrets; nothing is created before `make`."""
 
@@ -43,6 +47,10 @@ class Tokens:
 
     def make(self, roles: Mapping[str, str]) -> None:
         """Make what is missing: the key, and a token for each {user: role}."""
+        with _making:
+            self._make(roles)
+
+    def _make(self, roles: Mapping[str, str]) -> None:
         if not self._key_file.exists():
             key = rsa.generate_private_key(65_537, KEY_BITS)
             write_private(self._key_file, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))

@@ -19,6 +19,7 @@ from pipeline.errors import StackError
 from pipeline.stack.archives import ClassArchive
 from pipeline.stack.credentials import Identity, Secrets, write_private
 from pipeline.stack.parts.base import PROBE_TIMEOUT_S, Part, Site, java, listens, write_properties
+from pipeline.stack.parts.registry import REGISTRY_USERS
 from pipeline.stack.ports import HOST
 from pipeline.stack.program import Program, Stage
 from pipeline.stack.tokens import Tokens
@@ -58,6 +59,9 @@ PINOT_USERS = {
     DASHBOARD: PinotUser("pinot-dashboard", "READ"),
 }
 """The users of a secured Pinot by name; one with READ asks the broker, and looks at what the controller shows."""
+IDENTITIES = (ZOOKEEPER_IDENTITY, IDENTITY)
+PASSWORDS = (KAFKA_USER, *(user.secret for user in PINOT_USERS.values()))
+"""What `Secrets.make` has to make for ZooKeeper and Pinot."""
 
 
 class ZooKeeper(Part):
@@ -209,14 +213,18 @@ class Pinot(Part):
 
     def stream_configs(self, secrets: Secrets) -> dict[str, str]:
         """Further streamConfigs of every table: TLS and SCRAM for Kafka, whose user is in the JAAS file."""
-        return {
+        found = {
             "security.protocol": "SASL_SSL",
             "sasl.mechanism": "SCRAM-SHA-512",
             "ssl.truststore.type": "PEM",
             "ssl.truststore.location": str(secrets.ca),
-            f"{DECODER}.bearer.auth.credentials.source": "STATIC_TOKEN",
-            f"{DECODER}.bearer.auth.token": Tokens(secrets.folder).token(KAFKA_USER),
         }
+        if "registry" in self.site.ports:
+            tokens = Tokens(secrets.folder)
+            tokens.make(REGISTRY_USERS)
+            found[f"{DECODER}.bearer.auth.credentials.source"] = "STATIC_TOKEN"
+            found[f"{DECODER}.bearer.auth.token"] = tokens.token(KAFKA_USER)
+        return found
 
     def program(self) -> Program:
         """The JVM of all three roles."""
