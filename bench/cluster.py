@@ -54,7 +54,7 @@ async def recreate(settings: Settings, wanted: Sequence[Topic], keep: Iterable[s
 
 async def rows(settings: Settings, topic: str) -> list[dict[str, Any]]:
     """Every committed row of a topic as it was written, partition by partition in the order of offsets."""
-    registry, writers = Registry(settings.registry_url), dict[int, Any]()
+    registry, writers = Registry(settings), dict[int, Any]()
     by_partition: dict[int, list[dict[str, Any]]] = {}
     async for batch in reading.read_batches(settings, topic):
         found = by_partition.setdefault(batch[0].partition, [])

@@ -35,7 +35,7 @@ async def until(pinot: Pinot, sql: str, began: float) -> float:
 
 async def measure(count: int) -> dict[str, list[float]]:
     """Both latencies of `count` views."""
-    encode = await Registry(settings().registry_url).encoder(topics.PAGEVIEW)
+    encode = await Registry(settings()).encoder(topics.PAGEVIEW)
     pinot, rng = client(settings()), random.Random(settings().seed)
     found: dict[str, list[float]] = {"enriched": [], "counted": []}
     async with kafka.producer(settings(), linger_ms=0) as producer:

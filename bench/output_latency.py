@@ -159,7 +159,7 @@ async def measure(
         "| guarantee | commit interval | views a second | enriched row, p50 / p95 / p99 ms | count | views |",
         "|---|---:|---:|---:|---:|---:|",
     ]
-    registry = Registry(settings.registry_url)
+    registry = Registry(settings)
     shape = Shape(100, USERS, 0, 1, start_ms=now_ms() - 2 * HOUR_MS)
     await Whole(settings, shape, generate(shape)).provide(shape.records, [])
     groups = {row["page_id"]: row["page_group"] for row in page_catalogue(shape)}

@@ -111,7 +111,7 @@ class Bench:
             if not self.inputs:
                 await self.whole.references(self.pages)
             began = time.perf_counter()
-            encoder_id = (await Registry(self.settings.registry_url).register([topic]))[topic.subject]
+            encoder_id = (await Registry(self.settings).register([topic]))[topic.subject]
             async with kafka.producer(self.settings) as producer:
                 args = (self.settings.partitions, self.views, count, self.shape, encoder_id)
                 await produce(producer, topic.name, *args)
@@ -154,7 +154,7 @@ class Bench:
     ) -> Configuration:
         app_id = f"bench_{self._runs}"
         output = counts_topic(app_id) if workload.counts else enriched_topic(app_id)
-        registry = Registry(self.settings.registry_url)
+        registry = Registry(self.settings)
         peer = program.name != "pipeline"
         number = (await registry.register([output]))[output.subject] if peer else 0
         config = self._config(workload.kind, app_id, source.name, output.name, guarantee, count, folder, number)

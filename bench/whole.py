@@ -27,7 +27,7 @@ class Whole:
 
     def __init__(self, settings: Settings, shape: Shape, views: Views) -> None:
         self._settings, self._shape, self._views = settings, shape, views
-        self._registry = Registry(settings.registry_url)
+        self._registry = Registry(settings)
 
     async def references(self, pages: Sequence[dict[str, Any]]) -> None:
         """The pages, keyed by their ids."""

@@ -85,7 +85,7 @@ def needed_topics(config: Configuration) -> tuple[Topic, ...]:
 def create(settings: Settings, config: Configuration) -> BatchApp:
     """The application with its agents, nothing started."""
     views, topology = parts(config)
-    app, registry = new_app(settings), Registry(settings.registry_url)
+    app, registry = new_app(settings), Registry(settings)
     app.outbox = outbox(settings)
     schemas = {topic.name: topic for topic in needed_topics(config) if topic.schema is not None}
     encoders = {name: Encoder(topic.schema) for name, topic in schemas.items() if topic.schema is not None}

@@ -100,7 +100,7 @@ def _reader(settings: Settings, isolation_level: str = kafka.READ_COMMITTED) -> 
 def create_app(settings: Settings) -> BatchApp:
     """The application as workers run it: agents attached, services and tables in place, nothing started."""
     app = new_app(settings)
-    registry = PatientRegistry(settings.registry_url)
+    registry = PatientRegistry(settings)
     app.outbox = outbox(settings)
     app.stall_timeout_s = settings.stall_timeout_s
     app.standby = Standby(app) if settings.standby else None

@@ -75,7 +75,7 @@ async def provision_topics(settings: Settings) -> str:
 
 async def provision_schemas(settings: Settings) -> str:
     """Register every value schema; returns the line for the user."""
-    ids = await Registry(settings.registry_url).register(topics.ALL)
+    ids = await Registry(settings).register(topics.ALL)
     return f"schemas: {len(ids)} subjects registered (ids {min(ids.values())} to {max(ids.values())})"
 
 

@@ -16,6 +16,8 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exp
 
 from pipeline.codecs import Decoder, Encoder, schema
 from pipeline.errors import RegistryError
+from pipeline.http_security import REFUSED, Peer
+from pipeline.settings import Settings
 from pipeline.topics import ALL, Topic
 
 COMPATIBILITY = "BACKWARD"
@@ -36,15 +38,33 @@ def is_registry_outage(error: BaseException) -> bool:
     return isinstance(cause, httpx.TransportError | OSError)
 
 
+class _Client(AsyncSchemaRegistryClient):
+    """The library's client with our options; an error without a JSON body is one, too."""
+
+    def __init__(self, peer: Peer, timeout_s: float) -> None:
+        super().__init__(peer.url, timeout=httpx.Timeout(timeout_s))
+        self.client_kwargs |= peer.options()
+
+    async def request(self, url: str, *args: Any, **kwargs: Any) -> httpx.Response:
+        """The answer to a request; raises ClientError for those that the library would not get through."""
+        response = await super().request(url, *args, **kwargs)
+        status = response.status_code
+        if status in REFUSED or status >= httpx.codes.INTERNAL_SERVER_ERROR:
+            raise ClientError(f"HTTP {status}: {response.text[:200]}", http_code=status)
+        return response
+
+
 class Registry:
     """A client of one registry; encoders and decoders come from here.
 
-    Raises RegistryError when the registry is out of reach or refuses a schema.
+    Raises RegistryError when the registry is out of reach or refuses a schema or us, SettingError when the settings of
+    its connection cannot be used.
     """
 
-    def __init__(self, url: str, timeout_s: float = 10.0) -> None:
-        self._url = url
-        self._client = AsyncSchemaRegistryClient(url, timeout=httpx.Timeout(timeout_s))
+    def __init__(self, settings: Settings, timeout_s: float = 10.0) -> None:
+        self._peer = Peer(settings, "registry_url")
+        self._url = self._peer.url
+        self._client = _Client(self._peer, timeout_s)
         self._ids: dict[str, int] = {}
 
     async def register(self, topics: Iterable[Topic] = ALL) -> dict[str, int]:
@@ -73,9 +93,19 @@ class Registry:
             await self._client.update_compatibility(COMPATIBILITY, topic.subject)
             return number
         except (ClientError, httpx.HTTPError, OSError) as error:
+            await self._refuse(error)
             raise RegistryError(
                 f"registry at {self._url}, subject {topic.subject}: {error or type(error).__name__}"
             ) from error
+
+    async def _refuse(self, error: Exception) -> None:
+        """Raise RegistryError if a user, a certificate or TLS is why; it is no outage, and has no cause."""
+        if isinstance(error, ClientError):
+            sentence = self._peer.refused(error.http_code) if error.http_code in REFUSED else None
+        else:
+            sentence = await asyncio.to_thread(self._peer.fault, error)
+        if sentence is not None:
+            raise RegistryError(sentence) from None
 
     async def encoder(self, topic: Topic) -> Encoder:
         """An encoder for a topic's values; registers the schema where it is not yet known."""
@@ -120,6 +150,7 @@ class Registry:
                 raise ClientError(response.text[:200], http_code=response.status_code)
             return dict(response.json())
         except (ClientError, httpx.HTTPError, OSError, ValueError) as error:
+            await self._refuse(error)
             raise RegistryError(f"registry at {self._url}, {path}: {error or type(error).__name__}") from error
 
 

@@ -27,55 +27,76 @@ class Tls:
         Raises SettingError for a file that is missing, holds no certificate, or one that has ended, and for a key that
         is not the certificate's.
         """
-        authorities: Path | None = getattr(settings, self.ca)
-        if authorities is not None:
-            _require_valid(self.ca, authorities)
-        context = ssl.create_default_context(cafile=authorities)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        ca, certificate, key = ((name, getattr(settings, name)) for name in (self.ca, self.certificate, self.key))
+        password = settings.secret(self.key_password) if self.key_password else ""
+        context = client_context(ca, certificate, key, password)
         context.check_hostname = check_hostname and verify
         context.verify_mode = ssl.CERT_REQUIRED if verify else ssl.CERT_NONE
-        certificate: Path | None = getattr(settings, self.certificate)
-        if certificate is not None:
-            self._show(settings, context, certificate)
-        elif getattr(settings, self.key) is not None:
-            raise SettingError(f"setting {self.key} is set, but {self.certificate} is not")
         return context
 
-    def _show(self, settings: Settings, context: ssl.SSLContext, certificate: Path) -> None:
-        _require_valid(self.certificate, certificate)
-        key: Path | None = getattr(settings, self.key)
-        if key is not None:
-            _read(self.key, key)
-        password = settings.secret(self.key_password) if self.key_password else ""
+
+Named = tuple[str, Path | None]
+
+
+def client_context(ca: Named, cert: Named, key: Named, password: str = "") -> ssl.SSLContext:
+    """Whom a client trusts and what it shows; each file comes with its setting's name.
+
+    Raises SettingError that names setting, file and reason.
+    """
+    if ca[1] is None:
+        context = ssl.create_default_context()
+    else:
+        _require_pem(ca[0], ca[1], "CERTIFICATE")
         try:
-            # a password that is asked for and not there must not be asked for at the terminal
-            context.load_cert_chain(certificate, key, password or (lambda: b""))
-        except ssl.SSLError as error:
-            named, path = (self.key, key) if key is not None else (self.certificate, certificate)
-            why = f"it is not the key of {self.certificate}" if "MISMATCH" in (error.reason or "") else ""
-            why = why or f"no key can be read from it{' with ' + self.key_password if self.key_password else ''}"
-            raise SettingError(f"setting {named} is {str(path)!r}, but {why}") from None
-
-
-def _read(setting: str, path: Path) -> bytes:
+            context = ssl.create_default_context(cafile=str(ca[1]))
+        except (ssl.SSLError, OSError):
+            raise _unusable(ca[0], ca[1], "it holds no certificate that can be read") from None
+    if cert[1] is None:
+        if key[1] is not None:
+            raise SettingError(f"setting {key[0]} is {str(key[1])!r}, but {cert[0]} is empty: whose key is it?")
+        return context
+    _require_valid(cert[0], cert[1])
+    key_name, key_file = (cert[0], cert[1]) if key[1] is None else (key[0], key[1])
+    text = _require_pem(key_name, key_file, "PRIVATE KEY")
+    if "ENCRYPTED" in text and not password:
+        raise _unusable(key_name, key_file, "its key is encrypted with a password")
     try:
-        return path.read_bytes()
+        context.load_cert_chain(cert[1], key_file, lambda: password)
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            raise _unusable(key_name, key_file, f"its key does not fit the certificate of {cert[0]}") from None
+        raise _unusable(key_name, key_file, "its key cannot be read, maybe for a wrong password") from None
+    return context
+
+
+def _unusable(name: str, file: Path, why: str) -> SettingError:
+    return SettingError(f"setting {name} is {str(file)!r}, but {why}")
+
+
+def _require_pem(name: str, file: Path, kind: str) -> str:
+    """The file's text, which has a part of this kind."""
+    try:
+        text = file.read_text("ascii")
     except OSError as error:
-        raise SettingError(f"setting {setting} is {str(path)!r}, but that cannot be read: {error.strerror}") from None
+        raise _unusable(name, file, f"that cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise _unusable(name, file, "that is no PEM file") from None
+    if "-----BEGIN " not in text:
+        raise _unusable(name, file, "that is no PEM file")
+    if f"{kind}-----" not in text:
+        raise _unusable(name, file, f"there is no {kind.lower()} in it")
+    return text
 
 
-def _require_valid(setting: str, path: Path) -> None:
-    """Raise SettingError unless the file has certificates, of which at least one has not ended."""
+def _require_valid(name: str, file: Path) -> None:
+    """Raise SettingError when one's own certificate cannot be read or has expired."""
+    text = _require_pem(name, file, "CERTIFICATE")
     try:
-        found = x509.load_pem_x509_certificates(_read(setting, path))
+        own = x509.load_pem_x509_certificates(text.encode())[0]
     except ValueError:
-        raise SettingError(f"setting {setting} is {str(path)!r}, but there is no certificate (PEM) in it") from None
-    ends = [certificate.not_valid_after_utc for certificate in found]
-    first_to_judge = ends[:1] if setting.endswith(("certfile", "cert")) else ends
-    if all(end < datetime.now(UTC) for end in first_to_judge):
-        raise SettingError(
-            f"setting {setting} is {str(path)!r}, but that certificate ended on {max(first_to_judge):%Y-%m-%d}"
-        )
+        raise _unusable(name, file, "it holds no certificate that can be read") from None
+    if own.not_valid_after_utc < datetime.now(UTC):
+        raise _unusable(name, file, f"that certificate expired on {own.not_valid_after_utc:%Y-%m-%d}")
 
 
 def handshake_problem(error: BaseException, part: str, tls: Tls, protocol: str) -> str | None:

@@ -583,7 +583,7 @@ def light(driver: Chrome, part: str) -> str:
 async def seconds_to_the_page(page: Page, application: Application, views: int) -> list[float]:
     """Seconds from before a view is sent, at no particular moment, until the page shows one more; `views` times."""
     settings, moments = application.settings, random.Random(3)
-    encode = await Registry(settings.registry_url).encoder(topics.PAGEVIEW)
+    encode = await Registry(settings).encoder(topics.PAGEVIEW)
     view = encode({"viewtime": 1, "userid": "User_1", "pageid": "Page_20"})
     found = []
     async with kafka.producer(settings, linger_ms=0) as producer:

@@ -103,7 +103,7 @@ def values(settings: Settings, topic: Topic) -> list[tuple[bytes, dict[str, Any]
     """(key, decoded value) of every committed record of a topic."""
 
     async def read() -> list[tuple[bytes, dict[str, Any]]]:
-        decode, registry = Decoder(topic.schema), Registry(settings.registry_url)
+        decode, registry = Decoder(topic.schema), Registry(settings)
         records = [record async for record in reading.read_topic(settings, topic.name)]
         await registry.prepare(decode, [record.value for record in records])
         return [(record.key, decode(record.value)) for record in records]

@@ -31,7 +31,7 @@ SALE = dict.fromkeys(("customer_id", "province_id", "product_id", "region_id", "
 async def poison(application: Application) -> int:
     """Send bad records of every kind among good ones; returns how many are bad."""
     settings = application.settings
-    registry = Registry(settings.registry_url)
+    registry = Registry(settings)
     view = (await registry.encoder(topics.PAGEVIEW))(VIEW)
     sale = await registry.encoder(topics.FLASH_SALES)
     timeless = {**SALE, "sale_id": 10**9, "sale_price": Decimal("1.10"), "quantity": 2, "sale_datetime": None}

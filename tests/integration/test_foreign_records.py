@@ -61,7 +61,7 @@ def written(number: int, given: Any, value: Any) -> bytes:
 
 async def bad_records(settings: Settings) -> list[Sent]:
     """One of every kind; the large ones last."""
-    registry = Registry(settings.registry_url)
+    registry = Registry(settings)
     view, user = (await registry.encoder(topics.PAGEVIEW))(VIEW), (await registry.encoder(topics.USERS))(USER)
     sale = await registry.encoder(topics.FLASH_SALES)
     names = ("customer_id", "province_id", "product_id", "region_id", "discount", "original_price")
@@ -143,7 +143,7 @@ async def good_foreign_records(settings: Settings) -> list[bytes]:
 
 async def feed(settings: Settings) -> int:
     """GOOD views with BAD foreign records among them; returns how many good ones were sent."""
-    encode = await Registry(settings.registry_url).encoder(topics.PAGEVIEW)
+    encode = await Registry(settings).encoder(topics.PAGEVIEW)
     bad, good = await bad_records(settings), await good_foreign_records(settings)
     small = cycle(bad[:-LARGE])
     among: Iterator[Sent] = iter([*bad[-LARGE:], *islice(small, BAD - LARGE)])

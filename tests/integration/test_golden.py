@@ -69,7 +69,7 @@ async def empty_topics(settings: Settings) -> None:
 
 async def produce(settings: Settings, inputs: list[Input], *, settle: bool) -> None:
     """Send records; with `settle`, each only after everything that follows from the one before has happened."""
-    registry = Registry(settings.registry_url)
+    registry = Registry(settings)
     async with kafka.producer(settings, linger_ms=0) as producer:
         for item in inputs:
             await send(producer, registry, item)
@@ -124,7 +124,7 @@ async def found_rows(settings: Settings, topic: str, like: dict[tuple[Any, ...],
     """The last value per key and window in the topic, cut down to the columns that are expected."""
     given = BY_NAME[topic].schema
     assert given is not None
-    decode, registry = Decoder(given), Registry(settings.registry_url)
+    decode, registry = Decoder(given), Registry(settings)
     table: dict[tuple[Any, ...], Any] = {}
     async for records in reading.read_batches(settings, topic):
         await registry.prepare(decode, [record.value for record in records])

@@ -46,7 +46,7 @@ def in_one_partition(start: str, partitions: int) -> tuple[str, str]:
 
 
 async def send(settings: Settings, users: Mapping[str, dict[str, Any] | None]) -> None:
-    encode = await Registry(settings.registry_url).encoder(topics.USERS)
+    encode = await Registry(settings).encoder(topics.USERS)
     async with kafka.producer(settings) as producer:
         for name, user in users.items():
             value = None if user is None else encode({**user, "userid": name})

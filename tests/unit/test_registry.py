@@ -11,6 +11,7 @@ from schema_registry.client.schema import AvroSchema
 from pipeline.codecs import HEADER, Decoder, schema
 from pipeline.errors import BadRecord, RegistryError
 from pipeline.registry import PatientRegistry, Registered, Registry, is_registry_outage
+from pipeline.settings import Settings
 from pipeline.topics import PAGEVIEW
 
 AWAY = httpx.ConnectError("All connection attempts failed")
@@ -55,17 +56,19 @@ NOT_FOUND = httpx.Response(404, json={"error_code": 40403})
 
 
 async def test_a_patient_registry_waits_until_it_is_answered(caplog: pytest.LogCaptureFixture) -> None:
-    patient = with_client(PatientRegistry("http://x"), Client(AWAY, httpx.Response(503), answer(SCHEMA)))
+    patient = with_client(
+        PatientRegistry(Settings(registry_url="http://x")), Client(AWAY, httpx.Response(503), answer(SCHEMA))
+    )
     with caplog.at_level(logging.WARNING, "pipeline.registry"):
         found = await patient.by_id(3)
     assert found == Registered(json.dumps(SCHEMA), "AVRO")
     assert [record.name for record in caplog.records].count("pipeline.registry") == 2
-    patient = with_client(PatientRegistry("http://x"), Client(AWAY, Version))
+    patient = with_client(PatientRegistry(Settings(registry_url="http://x")), Client(AWAY, Version))
     assert await patient.register([PAGEVIEW]) == {PAGEVIEW.subject: 7}
 
 
 async def test_a_refusal_is_not_waited_out() -> None:
-    patient = with_client(PatientRegistry("http://x"), Client(httpx.Response(422)))
+    patient = with_client(PatientRegistry(Settings(registry_url="http://x")), Client(httpx.Response(422)))
     with pytest.raises(RegistryError) as refused:
         await patient.by_id(3)
     assert not is_registry_outage(refused.value)
@@ -73,7 +76,7 @@ async def test_a_refusal_is_not_waited_out() -> None:
 
 async def test_others_are_told_at_once_that_the_registry_is_away() -> None:
     with pytest.raises(RegistryError, match="All connection attempts failed") as away:
-        await with_client(Registry("http://x"), Client(AWAY)).by_id(3)
+        await with_client(Registry(Settings(registry_url="http://x")), Client(AWAY)).by_id(3)
     assert is_registry_outage(away.value)
 
 
@@ -81,7 +84,7 @@ VIEW = HEADER.pack(0, 7) + b"\x02\x0cUser_1\x0ePage_10"
 
 
 def reader(*answers: Any) -> tuple[Registry, Decoder]:
-    return with_client(Registry("http://x"), Client(*answers)), Decoder("pageview")
+    return with_client(Registry(Settings(registry_url="http://x")), Client(*answers)), Decoder("pageview")
 
 
 async def test_an_id_that_was_not_known_is_asked_for_again() -> None:

@@ -66,7 +66,7 @@ def broker() -> Iterator[FakeBroker]:
 
 @pytest.fixture
 def pinot(broker: FakeBroker) -> Iterator[Pinot]:
-    made = Pinot(broker.url, timeout_s=0.5)
+    made = Pinot(load(pinot_broker_url=broker.url, pinot_timeout_s=0.5))
     yield made
     made.close()
 
@@ -131,14 +131,14 @@ def test_no_answer_of_pinots_is_an_error(broker: FakeBroker, pinot: Pinot, statu
 
 def test_a_slow_broker_is_not_waited_for(broker: FakeBroker) -> None:
     broker.delay_s = 1.0
-    slow = Pinot(broker.url, timeout_s=0.1)
+    slow = Pinot(load(pinot_broker_url=broker.url, pinot_timeout_s=0.1))
     with pytest.raises(QueryError, match=r"did not answer within 0\.1 s"):
         slow.query("SELECT 1 FROM T LIMIT 1")
     slow.close()
 
 
 def test_an_absent_broker_is_told() -> None:
-    absent = Pinot("http://127.0.0.1:1", timeout_s=0.5)
+    absent = Pinot(load(pinot_broker_url="http://127.0.0.1:1", pinot_timeout_s=0.5))
     with pytest.raises(QueryError, match=r"Pinot at http://127\.0\.0\.1:1 cannot be reached"):
         absent.query("SELECT 1 FROM T LIMIT 1")
     absent.close()
@@ -148,7 +148,7 @@ def test_an_absent_broker_is_told() -> None:
 @pytest.mark.parametrize("url", ["localhost:8099", "ftp://x:1", "http://"])
 def test_an_address_that_is_none_names_the_setting(url: str) -> None:
     with pytest.raises(SettingError, match="setting pinot_broker_url"):
-        Pinot(url, 1.0)
+        Pinot(load(pinot_broker_url=url))
 
 
 def test_a_process_has_one_client() -> None:

@@ -243,3 +243,8 @@ def test_only_consuming_segments_count_once_per_partition() -> None:
     }
     assert consuming_partitions(info) == {0}
     assert consuming_partitions({"_segmentToConsumingInfoMap": None}) == set()
+
+
+def test_a_reference_covers_itself_and_what_it_stands_for() -> None:
+    assert covers("user ${NAME}!", "user ${NAME}!") and covers("user me!", "user ${NAME}!")
+    assert not covers("another me!", "user ${NAME}!") and not covers(None, "${NAME}")

@@ -63,3 +63,29 @@ def test_a_query_without_meaning_or_sql_is_refused(tmp_path: Path, text: str) ->
     (tmp_path / "queries" / "bad.sql").write_text(text)
     with pytest.raises(ProvisionError, match=r"bad\.sql must begin with a comment"):
         saved_queries(tmp_path)
+
+
+def test_every_table_gets_the_further_stream_configs(tmp_path: Path) -> None:
+    file = tmp_path / "streams.json"
+    file.write_text('{"security.protocol": "SASL_SSL", "x": "${LEFT_ALONE}"}')
+    for table in tables(load(pinot_stream_configs=file)):
+        streams = table.config["tableIndexConfig"]["streamConfigs"]
+        assert streams["security.protocol"] == "SASL_SSL" and streams["x"] == "${LEFT_ALONE}"
+        assert streams["stream.kafka.topic.name"] == table.name
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [(None, "cannot be read: No such"), ("{", "no JSON"), ("[]", "no JSON object of"), ('{"a": 1}', "of")],
+)
+def test_further_stream_configs_that_are_none(tmp_path: Path, text: str | None, why: str) -> None:
+    file = tmp_path / "streams.json"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(ProvisionError, match=f"setting pinot_stream_configs is '.*streams.json', but .*{why}"):
+        tables(load(pinot_stream_configs=file))
+
+
+def test_a_table_does_not_show_the_password_of_the_registrys_address() -> None:
+    (table, *_) = tables(load(registry_url="http://me:hunter2@registry:8081"))
+    assert "http://registry:8081" in str(table.config) and "hunter2" not in str(table.config)

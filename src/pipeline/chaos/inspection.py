@@ -50,7 +50,7 @@ class Inspection:
         """`began_s` is when the faults began, in Unix seconds: what is wrong is told with its time from there."""
         self._settings = settings
         self._began_s = began_s
-        self._registry = Registry(settings.registry_url)
+        self._registry = Registry(settings)
         self._ledger = ledger
         self._sales = sales
         self._poisons = poisons

@@ -53,7 +53,7 @@ class KafkaLoad:
 
     async def run(self) -> None:
         """Send until `stop`, then until everything is acknowledged; raises PipelineError when it cannot start."""
-        registry = Registry(self._settings.registry_url)
+        registry = Registry(self._settings)
         view, user = await registry.encoder(PAGEVIEW), await registry.encoder(USERS)
         bad = await bad_records(registry, self._seed)
         views, users = datagen.pageviews(self._seed), datagen.users(self._seed)

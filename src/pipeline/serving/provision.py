@@ -6,6 +6,7 @@ created again, and fills itself from its topic, which keeps its rows as long as 
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -14,12 +15,14 @@ from typing import Any
 import httpx
 
 from pipeline.errors import ProvisionError
+from pipeline.http_security import REFUSED, Peer
 from pipeline.serving.tables import FIELD_SPECS, Table, tables
 from pipeline.settings import Settings
 
 REQUEST_TIMEOUT_S = 30.0
 CONSUMING_WAIT_S = 60.0
 POLL_S = 0.25
+REFERENCE = re.compile(r"\$\{[^}]*\}")
 UNJUDGED = "?validationTypesToSkip=ALL"
 
 
@@ -47,13 +50,17 @@ class _Controller:
     def __init__(self, settings: Settings, client: httpx.AsyncClient, wait_s: float) -> None:
         self._settings = settings
         self._wait_s = wait_s
-        self._url = settings.pinot_controller_url.rstrip("/")
+        self._peer = Peer(settings, "pinot_controller_url")
+        self._broker = Peer(settings, "pinot_broker_url")
+        self._url = self._peer.url
         self._client = client
+        self._broker_auth = self._broker.options()["auth"]
 
     @classmethod
     @asynccontextmanager
     async def open(cls, settings: Settings, wait_s: float) -> AsyncIterator["_Controller"]:
-        async with httpx.AsyncClient(timeout=REQUEST_TIMEOUT_S, trust_env=False) as client:
+        options = Peer(settings, "pinot_controller_url").options()
+        async with httpx.AsyncClient(timeout=REQUEST_TIMEOUT_S, **options) as client:
             yield cls(settings, client, wait_s)
 
     async def apply_schema(self, table: Table) -> str:
@@ -129,11 +136,17 @@ class _Controller:
 
     async def _answers(self, name: str) -> bool:
         """Whether the broker already routes queries to the table."""
-        url = f"{self._settings.pinot_broker_url.rstrip('/')}/query/sql"
+        sql = {"sql": f'SELECT COUNT(*) FROM "{name}" LIMIT 1'}
         try:
-            reply = await self._client.post(url, json={"sql": f'SELECT COUNT(*) FROM "{name}" LIMIT 1'})
+            reply = await self._client.post(f"{self._broker.url}/query/sql", json=sql, auth=self._broker_auth)
+            if reply.status_code in REFUSED:
+                raise ProvisionError(self._broker.refused(reply.status_code))
             return reply.is_success and not reply.json().get("exceptions")
-        except (httpx.HTTPError, ValueError):
+        except httpx.HTTPError as error:
+            if sentence := await asyncio.to_thread(self._broker.fault, error):
+                raise ProvisionError(sentence) from None
+            return False
+        except ValueError:
             return False
 
     async def _get(self, path: str, *, missing_ok: bool = False) -> dict[str, Any] | None:
@@ -165,8 +178,13 @@ class _Controller:
 
     async def _request(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
         try:
-            return await self._client.request(method, self._url + path, **kwargs)
+            reply = await self._client.request(method, self._url + path, **kwargs)
+            if reply.status_code in REFUSED:
+                raise ProvisionError(self._peer.refused(reply.status_code))
+            return reply
         except (httpx.HTTPError, httpx.InvalidURL) as error:
+            if sentence := await asyncio.to_thread(self._peer.fault, error):
+                raise ProvisionError(sentence) from None
             raise ProvisionError(
                 f"setting pinot_controller_url is {self._url}, but nothing usable answers there: "
                 f"{error or type(error).__name__}"
@@ -210,6 +228,9 @@ def covers(found: Any, wanted: Any) -> bool:
         return isinstance(found, Mapping) and all(covers(found.get(name), value) for name, value in wanted.items())
     if isinstance(wanted, list):
         return isinstance(found, list) and len(found) == len(wanted) and all(map(covers, found, wanted))
+    if isinstance(wanted, str) and isinstance(found, str) and REFERENCE.search(wanted):
+        pattern = ".*".join(map(re.escape, REFERENCE.split(wanted)))  # Pinot may show what it has filled in
+        return re.fullmatch(pattern, found, re.DOTALL) is not None
     return bool(found == wanted)
 
 

@@ -2,7 +2,8 @@
 
 `tables/<TOPIC>.schema.json` and `tables/<TOPIC>.table.json` declare one realtime table per output topic and enriched
 stream, with the topic's name; `${KAFKA_BOOTSTRAP}` and `${SCHEMA_REGISTRY}` are filled in from the settings. Every
-`queries/<name>.sql` begins with a comment that says what the query means.
+`queries/<name>.sql` begins with a comment that says what the query means. The setting `pinot_stream_configs` names a
+file of further streamConfigs, which every table gets.
 
 Texts: `maxLength` holds the longest text that can come (Pinot cuts at 512 characters unless it is told more), and
 dictionaries have entries of their own length, not all as long as the longest. Pinot ends a text at NUL, so that keys
@@ -20,6 +21,7 @@ from string import Template
 from typing import Any
 
 from pipeline.errors import ProvisionError
+from pipeline.http_security import without_user
 from pipeline.settings import Settings
 from pipeline.topics import ENRICHED, OUTPUTS
 
@@ -54,13 +56,42 @@ def tables(settings: Settings) -> list[Table]:
     """All twelve tables in the order of their topics; raises ProvisionError when a file is missing or no JSON."""
     values = {
         "KAFKA_BOOTSTRAP": settings.pinot_kafka_bootstrap or settings.bootstrap_servers,
-        "SCHEMA_REGISTRY": settings.pinot_registry_url or settings.registry_url,
+        "SCHEMA_REGISTRY": settings.pinot_registry_url or without_user(settings.registry_url),
     }
     folder = settings.pinot_dir / "tables"
+    further = stream_configs(settings.pinot_stream_configs)
     return [
-        Table(name, _load(folder / f"{name}.schema.json", values), _load(folder / f"{name}.table.json", values))
+        Table(
+            name,
+            _load(folder / f"{name}.schema.json", values),
+            _with_stream(_load(folder / f"{name}.table.json", values), further),
+        )
         for name in TABLES
     ]
+
+
+def stream_configs(path: Path | None) -> dict[str, str]:
+    """The further streamConfigs of every table; none without a file. `${NAME}` in them is left to Pinot."""
+    if path is None:
+        return {}
+    where = f"setting pinot_stream_configs is {str(path)!r}, but"
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ProvisionError(f"{where} that cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise ProvisionError(f"{where} that is no JSON") from None
+    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+        raise ProvisionError(f"{where} that is no JSON object of strings")
+    return found
+
+
+def _with_stream(config: dict[str, Any], further: dict[str, str]) -> dict[str, Any]:
+    if not further:
+        return config
+    index = config.get("tableIndexConfig") or {}
+    streams = {**(index.get("streamConfigs") or {}), **further}
+    return {**config, "tableIndexConfig": {**index, "streamConfigs": streams}}
 
 
 def _load(path: Path, values: dict[str, str]) -> dict[str, Any]:

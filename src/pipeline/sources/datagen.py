@@ -219,7 +219,7 @@ class Source:
 
 async def _encoder(settings: Settings, topic: Topic, stop: asyncio.Event) -> Encoder | None:
     """The topic's encoder once the registry answers; None when stopped before."""
-    registry = Registry(settings.registry_url)
+    registry = Registry(settings)
     try:
         async for attempt in retrying(log, "schema registry", stop, retry_on=is_registry_outage):
             with attempt:

@@ -135,7 +135,7 @@ class Poller:
             log.info("flash sales: %d sent in all", self.sent)
 
     async def _register(self) -> None:
-        registry = Registry(self._settings.registry_url)
+        registry = Registry(self._settings)
         async for attempt in retrying(log, "schema registry", self._stop, retry_on=is_registry_outage):
             with attempt:
                 letter = await registry.encoder(DEAD_LETTERS)

@@ -5,18 +5,19 @@ import signal
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from threading import current_thread, main_thread
+from typing import Any
 
 from rich.console import Console
 
-from pipeline.access import PROCESSES, user_of
+from pipeline.access import user_of
 from pipeline.errors import StackError
 from pipeline.settings import Settings
 from pipeline.stack import archives, ports
 from pipeline.stack.artifacts import load_lock
-from pipeline.stack.credentials import ADMIN, Secrets
+from pipeline.stack.credentials import Secrets
 from pipeline.stack.datadir import DataDir, read_json, require_plain, write_json
 from pipeline.stack.fetch import Cache, full_disk_told, require_space
-from pipeline.stack.parts import IDENTITIES, PARTS, Site, build, endpoints
+from pipeline.stack.parts import IDENTITIES, PARTS, PASSWORDS, USERS, Site, build, endpoints
 from pipeline.stack.parts.identity import identity
 from pipeline.stack.parts.kafka import KafkaNode, make_users
 from pipeline.stack.program import Program, Stage
@@ -26,7 +27,6 @@ from pipeline.stack.status import PartStatus, statuses
 from pipeline.stack.supervisor import Supervisor
 from pipeline.stack.view import StartView
 
-USERS = (ADMIN, *map(user_of, PROCESSES))
 DATA_BYTES = 512 * 1024**2  # a new stack takes 0.2 GB, and some records should fit in, too
 
 
@@ -118,14 +118,14 @@ class Stack:
         run = self.folder.load_run()
         return run is not None and ports.PORTS_OF["secured"][0] in run.ports
 
-    def identity(self, process: str) -> dict[str, str]:
+    def identity(self, process: str) -> dict[str, Any]:
         """The settings by which a kind of process is known to a secured stack, with no more rights than it needs.
 
         Empty in a plain stack, where nobody is asked. `process` is one of `access.PROCESSES`.
         """
         if not self.is_secured:
             return {}
-        return identity(Secrets(self.folder.secrets), user_of(process), self.settings)
+        return identity(Secrets(self.folder.secrets), process, user_of(process), self.settings)
 
     def add(self, programs: Iterable[Program], *, start: bool = True) -> None:
         """Run more programs under the stack's supervisor; a known name with another definition is replaced."""
@@ -200,7 +200,7 @@ class Stack:
         if not (self._secure or is_secured):
             return None
         secrets = Secrets(self.folder.secrets)
-        secrets.make(IDENTITIES, USERS)
+        secrets.make(IDENTITIES, (*USERS, *PASSWORDS))
         return secrets
 
     @contextmanager

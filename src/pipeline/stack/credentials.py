@@ -70,7 +70,7 @@ class Secrets:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for user in (STORE_PASSWORD_USER, *users):
             if not self.password_file(user).exists():
-                write_secret(self.password_file(user), f"{secrets.token_urlsafe(24)}\n".encode())
+                write_private(self.password_file(user), f"{secrets.token_urlsafe(24)}\n".encode())
         if not (self.ca.exists() and self._ca_key.exists()):
             self._make_authority()
         for name in names:
@@ -116,14 +116,14 @@ class Secrets:
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .sign(key, hashes.SHA256())
         )
-        write_secret(self._ca_key, _pem(key))
-        write_secret(
+        write_private(self._ca_key, _pem(key))
+        write_private(
             self.truststore,
             pkcs12.serialize_java_truststore(
                 [pkcs12.PKCS12Certificate(certificate, b"pipeline")], BestAvailableEncryption(self._store_secret)
             ),
         )
-        write_secret(self.ca, certificate.public_bytes(Encoding.PEM))
+        write_private(self.ca, certificate.public_bytes(Encoding.PEM))
 
     def _issue(self, name: str) -> None:
         authority = x509.load_pem_x509_certificate(self.ca.read_bytes())
@@ -150,10 +150,10 @@ class Secrets:
         store = pkcs12.serialize_key_and_certificates(
             name.encode(), key, certificate, [authority], BestAvailableEncryption(self._store_secret)
         )
-        write_secret(files.key, _pem(key))
-        write_secret(files.store, store)
-        write_secret(files.pem, _pem(key) + chain)
-        write_secret(files.certificate, chain)
+        write_private(files.key, _pem(key))
+        write_private(files.store, store)
+        write_private(files.pem, _pem(key) + chain)
+        write_private(files.certificate, chain)
 
     @property
     def _store_secret(self) -> bytes:
@@ -197,11 +197,11 @@ def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
-def write_secret(path: Path, content: bytes) -> None:
+def write_private(path: Path, content: bytes | str) -> None:
     """Write the file whole or not at all, readable by its owner alone from its first byte."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.unlink(missing_ok=True)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
+        file.write(content.encode() if isinstance(content, str) else content)
     temporary.replace(path)

@@ -7,6 +7,7 @@ import httpx
 
 from pipeline.codecs import Decoder, Record, fields, key_text
 from pipeline.errors import BadRecord, PipelineError
+from pipeline.http_security import REFUSED, Peer
 from pipeline.kafka import READ_UNCOMMITTED, TopicState, admin_client, topic_states
 from pipeline.quorum import active_controller
 from pipeline.reading import group_lag, offsets, read_batches
@@ -84,7 +85,8 @@ async def collect_groups(settings: Settings) -> dict[str, GroupStatus]:
 
 async def collect_schemas(settings: Settings) -> dict[str, SubjectStatus]:
     """The latest version of every subject, by name."""
-    async with httpx.AsyncClient(base_url=settings.registry_url, timeout=10.0) as client:
+    peer = Peer(settings, "registry_url")
+    async with httpx.AsyncClient(base_url=peer.url, timeout=10.0, **peer.options()) as client:
 
         async def one(subject: str) -> SubjectStatus:
             latest, config = await asyncio.gather(
@@ -97,31 +99,27 @@ async def collect_schemas(settings: Settings) -> dict[str, SubjectStatus]:
             subjects = sorted(await _json(client, "/subjects"))
             return dict(zip(subjects, await asyncio.gather(*map(one, subjects)), strict=True))
         except (httpx.HTTPError, OSError) as error:
-            raise PipelineError(
-                f"the schema registry at {settings.registry_url} cannot be asked: {_why(error)}"
-            ) from None
+            raise PipelineError(await _told(peer, error)) from None
 
 
 async def collect_pinot(settings: Settings) -> dict[str, PinotTable]:
     """Rows and freshness of every table that the controller lists, by name."""
-    async with httpx.AsyncClient(timeout=settings.pinot_timeout_s) as client:
+    controller, broker = Peer(settings, "pinot_controller_url"), Peer(settings, "pinot_broker_url")
+    async with httpx.AsyncClient(timeout=settings.pinot_timeout_s, **controller.options()) as client:
         try:
-            names = sorted((await _json(client, f"{settings.pinot_controller_url}/tables"))["tables"])
+            names = sorted((await _json(client, f"{controller.url}/tables"))["tables"])
         except (httpx.HTTPError, OSError) as error:
-            raise PipelineError(
-                f"the Pinot controller at {settings.pinot_controller_url} cannot be asked: {_why(error)}"
-            ) from None
+            raise PipelineError(await _told(controller, error)) from None
+        auth = broker.options()["auth"]
 
         async def one(name: str) -> PinotTable:
-            response = await client.post(f"{settings.pinot_broker_url}/query/sql", json={"sql": live_rows(name)})
+            response = await client.post(f"{broker.url}/query/sql", json={"sql": live_rows(name)}, auth=auth)
             return pinot_table(response.raise_for_status().json())
 
         try:
             return dict(zip(names, await asyncio.gather(*map(one, names)), strict=True))
         except (httpx.HTTPError, OSError) as error:
-            raise PipelineError(
-                f"the Pinot broker at {settings.pinot_broker_url} cannot be asked: {_why(error)}"
-            ) from None
+            raise PipelineError(await _told(broker, error)) from None
 
 
 def live_rows(table: str) -> str:
@@ -155,7 +153,7 @@ async def collect_letters(settings: Settings, topic: Topic) -> Letters:
                 values[key_text(record.key)] = (record.timestamp, record.value)
     latest = [value for _, value in sorted(values.values(), key=lambda pair: pair[0])[-LATEST_LETTERS:]][::-1]
     decode = Decoder(topic.schema or "")
-    await Registry(settings.registry_url).prepare(decode, latest)
+    await Registry(settings).prepare(decode, latest)
     return Letters(len(values), tuple(letter(decode, value) for value in latest))
 
 
@@ -194,7 +192,13 @@ async def _json(client: httpx.AsyncClient, path: str) -> Any:
     return (await client.get(path)).raise_for_status().json()
 
 
-def _why(error: BaseException) -> str:
+async def _told(peer: Peer, error: Exception) -> str:
+    """Why a server cannot be asked."""
+    why = str(error) or type(error).__name__
     if isinstance(error, httpx.HTTPStatusError):
-        return f"HTTP {error.response.status_code} for {error.request.url.path}"
-    return str(error) or type(error).__name__
+        if error.response.status_code in REFUSED:
+            return peer.refused(error.response.status_code)
+        why = f"HTTP {error.response.status_code} for {error.request.url.path}"
+    elif sentence := await asyncio.to_thread(peer.fault, error):
+        return sentence
+    return f"{peer.called} at {peer.url} cannot be asked: {why}"

@@ -66,7 +66,7 @@ class Bounds:
 async def verify(settings: Settings, timeout_s: float) -> Report:
     """Verify everything; raises VerifyError when the workers do not catch up within `timeout_s` seconds."""
     deadline = time.monotonic() + timeout_s
-    registry = Registry(settings.registry_url)
+    registry = Registry(settings)
     await require_rights(settings, rights(settings)["verify"])
     low_cuts = await ends_of(settings, SOURCE_STAGE)
     await _caught_up(settings, low_cuts, deadline)

@@ -2,19 +2,24 @@
 
 from collections.abc import Iterable, Sequence
 
+from pipeline.access import PROCESSES, user_of
 from pipeline.stack.credentials import ADMIN
 from pipeline.stack.parts.base import Part, Site
 from pipeline.stack.parts.kafka import NODES, KafkaNode, kafka_settings
 from pipeline.stack.parts.mysql import MariaDB
-from pipeline.stack.parts.pinot import Pinot, ZooKeeper
+from pipeline.stack.parts.pinot import IDENTITIES as OF_PINOT
+from pipeline.stack.parts.pinot import PASSWORDS, Pinot, ZooKeeper
+from pipeline.stack.parts.registry import IDENTITY as REGISTRY
 from pipeline.stack.parts.registry import Registry
 
 PARTS = ("kafka", "registry", "mysql", "pinot")  # what `--without` takes; also the sections of the lock
 
-IDENTITIES = (*(f"kafka-{node}" for node in NODES), "registry", "gateway", "mysql", "zookeeper", "pinot", ADMIN)
+IDENTITIES = (*(f"kafka-{node}" for node in NODES), REGISTRY, "mysql", *OF_PINOT, ADMIN)
 """Who has a certificate in a secured stack."""
+USERS = (ADMIN, *map(user_of, PROCESSES))
+"""Kafka's users in a secured stack."""
 
-__all__ = ["IDENTITIES", "PARTS", "Part", "Site", "build", "endpoints"]
+__all__ = ["IDENTITIES", "PARTS", "PASSWORDS", "USERS", "Part", "Site", "build", "endpoints"]
 
 
 def build(site: Site, names: Iterable[str]) -> list[Part]:

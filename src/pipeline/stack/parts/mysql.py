@@ -11,9 +11,9 @@ from pathlib import Path
 import aiomysql
 
 from pipeline.errors import StackError
-from pipeline.stack.credentials import ADMIN, Secrets
+from pipeline.stack.credentials import ADMIN, Secrets, write_private
 from pipeline.stack.datadir import DataDir
-from pipeline.stack.parts.base import Part, listens, run, write_private
+from pipeline.stack.parts.base import Part, listens, run
 from pipeline.stack.ports import HOST
 from pipeline.stack.program import Program, Stage
 from pipeline.stack.unpack import unpacked_zip
