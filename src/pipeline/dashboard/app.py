@@ -14,15 +14,13 @@ from pipeline.dashboard.pages import pages
 from pipeline.dashboard.queries import PinotSource
 from pipeline.dashboard.saved import Desk, load
 from pipeline.dashboard.snapshot import Freshness, Poller, Snapshot, freshness
-from pipeline.dashboard.theme import css
-from pipeline.dashboard.web import finish, sha256
+from pipeline.dashboard.styles import ALLOWED
+from pipeline.dashboard.web import finish
 from pipeline.serving.pinot import client
 from pipeline.settings import Settings
 from pipeline.timebase import now_ms
 
 NO_TITLE_CHANGE: Any = None
-STYLES = (sha256(css()), sha256(""))
-"""The page's own style, and the empty ones that Plotly makes to write its rules into."""
 ASSETS = Path(__file__).parent / "assets"
 
 
@@ -64,7 +62,7 @@ def create_app(settings: Settings, poller: Poller | None = None) -> Dash:
         return freshness(poller.current, now_ms(), refresh_limit_s(settings), settings.stale_after_s)
 
     app.server.register_blueprint(pages(settings, watch, load(settings.pinot_dir), desk, fresh))
-    finish(app.server, app.csp_hashes(), STYLES, private=bool(password(settings)))
+    finish(app.server, app.csp_hashes(), ALLOWED, private=bool(password(settings)))
     return app
 
 
