@@ -106,6 +106,11 @@ class Certificate:
         return context
 
 
+def metrics_certificate(certfile: Path | None, keyfile: Path | None) -> Certificate | None:
+    """The certificate of the web of workers and poller, None for plain HTTP."""
+    return None if certfile is None else Certificate("metrics_ssl", certfile, keyfile)
+
+
 def _check(name: str, file: Path, kind: str) -> None:
     """Raise SettingError unless the file can be read and has a PEM block of this kind."""
     try:

@@ -167,7 +167,7 @@ def test_settings_that_make_no_sense_are_refused() -> None:
     for name, value in (("timezone", "Mars/Base"), ("currency", "dollars")):
         with pytest.raises(SettingError, match=f"setting dashboard_{name} is '{value}'"):
             load(**{f"dashboard_{name}": value})
-    with pytest.raises(SettingError, match="dashboard_auth .* must be like user:password") as refused:
+    with pytest.raises(SettingError, match=r"dashboard_auth .* must be like user:password") as refused:
         load(dashboard_auth="hunter2")
     assert "hunter2" not in str(refused.value)
 
