@@ -52,7 +52,7 @@ class Parameter:
                 raise QueryError(f"parameter {self.name} is {text!r}, but must be one of {', '.join(self.choices)}")
             return f"'{text}'"
         low, high = self.bounds
-        if not re.fullmatch(r"\d{1,9}", text) or not low <= int(text) <= high:
+        if not re.fullmatch(r"[0-9]{1,9}", text) or not low <= int(text) <= high:
             raise QueryError(f"parameter {self.name} is {text!r}, but must be a whole number from {low} to {high}")
         return str(int(text))
 
