@@ -82,7 +82,7 @@ def build(snapshot: Snapshot, choices: Choices, scheme: str, sizes: Windows, now
     )
     return View(
         kpis=kpis(found, formats, waiting),
-        notes={panel: visible(note) for panel, note in notes(filters, found.sales_ahead).items()},
+        notes={panel: visible(cut(note, CELL_SHOWN)) for panel, note in notes(filters, found.sales_ahead).items()},
         figures=figures(found, theme, formats, sizes.tumbling_ms, now_ms, empty, sizes.hopping_ms, sizes.gap_ms),
         latest=[
             [
