@@ -27,7 +27,7 @@ from pipeline.topics import Topic
 from pipeline.topology import Topology
 from pipeline.transport.app import BatchApp
 from pipeline.transport.group_producer import GroupProducer
-from pipeline.transport.metrics import serve_metrics
+from pipeline.transport.metrics import serve_metrics, web_options
 from pipeline.transport.outbox import AtLeastOnceOutbox
 from pipeline.transport.producer import RecordProducer
 from pipeline.transport.recovery import BatchAssignor, BatchTableManager
@@ -61,9 +61,7 @@ def new_app(settings: Settings) -> BatchApp:
         agent_supervisor=CrashingSupervisor,
         TableManager=BatchTableManager,
         PartitionAssignor=BatchAssignor,
-        web_enabled=settings.worker_web_port > 0,
-        web_port=settings.worker_web_port or 6066,
-        web_bind="127.0.0.1",
+        **(web_options(settings) if settings.worker_web_port else {"web_enabled": False}),
     )
     app.changelog_reader = partial(_reader, settings)
     return app

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from zoneinfo import available_timezones
 
 from platformdirs import user_cache_path, user_data_path
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -92,6 +92,15 @@ class Settings(SecuritySettings):
         15.0, gt=0, description="The brokers abort a transaction that is open for this long: its worker has died."
     )
     worker_web_port: int = Field(0, ge=0, le=65535, description="Port of the worker's web (/metrics); 0: none.")
+    worker_web_host: str = Field("127.0.0.1", description="Address that the worker's web listens on.")
+    metrics_bearer_token: SecretStr = Field(
+        NO_SECRET, description="Token that /metrics of workers and poller asks for; empty: nobody is asked."
+    )
+    metrics_bearer_token_file: Path | None = Field(None, description="File with that token.")
+    metrics_ssl_certfile: Path | None = Field(
+        None, description="Certificate of the web of workers and poller (PEM); none: plain HTTP."
+    )
+    metrics_ssl_keyfile: Path | None = Field(None, description="Key of that certificate; none: it is in the same file.")
     max_poll_records: int = Field(20_000, ge=1, description="About how many records an agent takes at once, at most.")
     session_timeout_s: float = Field(10.0, gt=0, description="A worker silent for this long loses its partitions.")
     heartbeat_s: float = Field(2.5, gt=0, description="Heartbeat of workers; at most a third of the session timeout.")
@@ -149,6 +158,7 @@ class Settings(SecuritySettings):
         1_000, ge=0, description="Ranges of unseen ids that are looked for at most; the oldest are given up before."
     )
     poller_web_port: int = Field(0, ge=0, le=65535, description="Port of the poller's web (/metrics); 0: none.")
+    poller_web_host: str = Field("127.0.0.1", description="Address that the poller's web listens on.")
 
     # dashboard
     dashboard_host: str = Field("127.0.0.1", description="Address that the dashboard listens on.")
@@ -160,6 +170,18 @@ class Settings(SecuritySettings):
         NO_SECRET, description="user:password that the dashboard asks for; empty: nobody is asked."
     )
     dashboard_auth_file: Path | None = Field(None, description="File with user:password.")
+    dashboard_ssl_certfile: Path | None = Field(
+        None, description="Certificate of the dashboard (PEM, with its chain); none: plain HTTP."
+    )
+    dashboard_ssl_keyfile: Path | None = Field(
+        None, description="Key of that certificate; none: it is in the same file."
+    )
+    dashboard_rate_limit: float = Field(
+        200.0, ge=0, description="Requests a second that one client address may make for long; 0: no limit."
+    )
+    dashboard_trusted_proxies: int = Field(
+        0, ge=0, description="How many proxies in front tell the client's address (X-Forwarded-For); 0: none."
+    )
     dashboard_currency: str = Field("USD", pattern=r"^[A-Z]{3}$", description="Currency of all amounts (ISO 4217).")
     dashboard_timezone: str = Field(
         "UTC", description="Time zone that the page begins with; viewers may choose another."
@@ -182,6 +204,13 @@ class Settings(SecuritySettings):
     @classmethod
     def _user_and_password(cls, value: SecretStr) -> SecretStr:
         return user_and_password(value)
+
+    @model_validator(mode="after")
+    def _no_key_without_certificate(self) -> "Settings":
+        for name in ("dashboard", "metrics"):
+            if getattr(self, f"{name}_ssl_keyfile") and not getattr(self, f"{name}_ssl_certfile"):
+                raise ValueError(f"{name}_ssl_keyfile is set, but {name}_ssl_certfile is not: give both, or none")
+        return self
 
     @field_validator("dashboard_timezone")
     @classmethod

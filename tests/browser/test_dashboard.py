@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from threading import Thread
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 import pytest
 from pages import Page, chromium, until
-from selenium.webdriver import Chrome
+from selenium.webdriver import ActionChains, Chrome
 from sqlalchemy import text
 from werkzeug.serving import make_server
 
@@ -41,6 +42,15 @@ money, count = Formats().money, Formats().count
 GROUPS = ("Electronics", "Fashion", "Furniture", "Dry Grocery", "Other")
 REGIONS = ("Central", "North", "North-East", "Eastern", "South-East", "South", "South-West", "Western", "North-West")
 HOURS = 30
+EVIL = (
+    "<img src=x onerror='window.owned=1'>",
+    "\u202egnp.exe\u2066 back",
+    "<a href='https://evil.example'>Fashion</a>",
+    "\x1b[2J\x07 escape",
+    "W" * 5_000,
+    "<script>window.owned=2</script>",
+    "%{customdata} {{7*7}} &lt;b&gt;",
+)
 SALES_SQL = """
 SELECT p.product_group, r.region_name, p.product_name,
        TIMESTAMPDIFF(MICROSECOND, '1970-01-01', s.sale_datetime) DIV (1000 * :size_ms) * :size_ms,
@@ -59,8 +69,12 @@ class Shop:
         self.empty = False
         self.takes_s = 0.0
         self.ahead = False
+        self.dressed: Callable[[Data], Data] = lambda data: data
 
     def __call__(self) -> Data:
+        return self.dressed(self.found())
+
+    def found(self) -> Data:
         time.sleep(self.takes_s)
         if self.error:
             raise QueryError(self.error)
@@ -163,6 +177,65 @@ def test_the_page_is_live_and_moves(driver: Chrome, served: Served) -> None:
     assert page.text("chip-event").endswith("s ago")
     assert driver.title == "Flash sales live"
     assert page.complaints() == []
+
+
+def dressed(data: Data) -> Data:
+    """The data with names that would act if anything took them for more than texts."""
+    evil = dict(zip((*GROUPS, *REGIONS), itertools.cycle(EVIL), strict=False))
+
+    def named(cells: Iterable[Any]) -> tuple[Any, ...]:
+        changed = (cell._replace(group=evil.get(cell.group, cell.group)) for cell in cells)
+        return tuple(c._replace(region=evil.get(c.region, c.region)) if hasattr(c, "region") else c for c in changed)
+
+    names = ("pageviews_by_group", "pageviews_by_region", "pageviews_tumbling", "pageviews_hopping", "sessions")
+    names += ("sales_hopping", "sale_sessions", "sales_by_group", "sales_by_region")
+    sale = Sale(now_ms(), data.latest_sales[0].sale_id, EVIL[0], EVIL[1], EVIL[4], 1, 1234)
+    cube = tuple(Window(window.start_ms, named(window.cells)) for window in data.sales_cube)
+    changed = {name: named(getattr(data, name)) for name in names}
+    return replace(data, **changed, sales_cube=cube, latest_sales=(sale,))
+
+
+@pytest.mark.parametrize("width", [1360, 390])
+def test_texts_of_records_neither_run_nor_break_the_page(driver: Chrome, served: Served, width: int) -> None:
+    served.shop.dressed = dressed
+    page = Page(driver, served.url + "?" + urlencode({"period": "all", "region": EVIL[4]}), width=width)
+    page.figure("sessions")
+    until(lambda: "<img" in page.text("sales"), what="the latest sales")
+    page.click("table-sales_by_group")
+    until(lambda: "<img" in page.text("rows-sales_by_group"), what="the table behind a chart")
+    driver.find_element("css selector", "#control-groups summary").click()
+    until(lambda: "<img" in page.text("control-groups"), what="a filter's names")
+    assert driver.execute_script("return window.owned") is None
+    assert driver.find_elements("css selector", "img, main a, .graph a, [onerror], main script") == []
+    shown = driver.execute_script("return document.body.innerText")
+    assert not [mark for mark in "\u202e\u2066\x1b\x07" if mark in shown]
+    assert driver.execute_script("return document.documentElement.scrollWidth") <= width
+    assert page.complaints() == []
+
+
+def test_the_policy_is_kept_while_the_page_is_used(driver: Chrome, served: Served) -> None:
+    """No style but those that are known, whatever Plotly writes: hover texts, zoom, another scheme."""
+    page = Page(driver, served.url)
+    page.figure("sessions")
+    policy = httpx.get(served.url, trust_env=False).headers["Content-Security-Policy"]
+    assert [part for part in policy.split("; ") if "unsafe" in part] == ["style-src-attr 'unsafe-inline'"]
+    bars = driver.find_elements("css selector", "#figure-sales_by_group .bars path, #figure-tumbling .bars path")
+    for bar in (bars[0], bars[-1]):
+        ActionChains(driver).move_to_element(bar).pause(0.5).perform()
+    until(lambda: driver.find_elements("css selector", ".hoverlayer .hovertext"), what="a hover text")
+    page.click("theme")
+    page.click("table-trend")
+    until(lambda: "$" in page.text("rows-trend"), 5)
+    tried = driver.execute_script(
+        "const style = document.createElement('style'); style.textContent = 'body { display: none }';"
+        "document.head.append(style); return getComputedStyle(document.body).display"
+    )
+    assert tried != "none", "another style takes no effect"
+    told = "; ".join(page.complaints())
+    assert told.count("violates") == 1, told
+    assert "Applying inline style violates" in told
+    assert page.complaints() == []
+    driver.execute_script("localStorage.clear()")
 
 
 def test_nothing_comes_from_elsewhere(driver: Chrome, served: Served) -> None:

@@ -1,11 +1,9 @@
 """The poller's loop against a made-up database and made-up transactions that fail at every point."""
 
 import asyncio
-import socket
 from datetime import datetime
 from decimal import Decimal
 
-import httpx
 import pytest
 from aiokafka.errors import KafkaConnectionError, ProducerFenced
 from hypothesis import HealthCheck, given
@@ -13,10 +11,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from pipeline.codecs import Encoder
-from pipeline.errors import SettingError, SourceError
+from pipeline.errors import SourceError
 from pipeline.settings import Settings
 from pipeline.sources import poller as module
-from pipeline.sources.metrics import PollerMetrics
 from pipeline.sources.poller import Poller
 from pipeline.sources.position import Position, Range, Stored
 from pipeline.sources.rows import Carrier
@@ -231,19 +228,3 @@ def test_a_bad_reference_row_is_told_once(run, caplog):
 
 def metric(poller, name):
     return poller.metrics.registry.get_sample_value(name)
-
-
-def test_metrics_are_served_and_a_port_in_use_is_a_sentence():
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
-    metrics = PollerMetrics()
-    metrics.count(3, Position(7, 1, (Range(2, 4, 0),)), (Range(1, 1, 0),))
-    with metrics.served(port):
-        page = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
-        with pytest.raises(SettingError, match=f"setting poller_web_port is {port}"), PollerMetrics().served(port):
-            pass
-    assert "pipeline_poller_missing_ids 3.0" in page
-    assert "pipeline_poller_sales_total 3.0" in page
-    with PollerMetrics().served(0):
-        pass

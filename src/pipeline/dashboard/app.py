@@ -7,13 +7,15 @@ from dash import Dash
 from flask import Flask, jsonify
 
 from pipeline.dashboard.callbacks import refresh_limit_s, register
+from pipeline.dashboard.guard import guard, only_known_callbacks, password
 from pipeline.dashboard.health import Watch
 from pipeline.dashboard.layout import DESCRIPTION, TITLE, index, layout
 from pipeline.dashboard.pages import pages
 from pipeline.dashboard.queries import PinotSource
 from pipeline.dashboard.saved import Desk, load
 from pipeline.dashboard.snapshot import Freshness, Poller, Snapshot, freshness
-from pipeline.dashboard.web import protect
+from pipeline.dashboard.styles import ALLOWED
+from pipeline.dashboard.web import finish
 from pipeline.serving.pinot import client
 from pipeline.settings import Settings
 from pipeline.timebase import now_ms
@@ -49,6 +51,8 @@ def create_app(settings: Settings, poller: Poller | None = None) -> Dash:
     )
     app.layout = layout(settings, settings.dashboard_base_path)
     register(app, poller, settings)
+    guard(app.server, settings)
+    only_known_callbacks(app.server, f"{settings.dashboard_base_path}_dash-update-component", app.callback_map)
     app.server.before_request(poller.start)
     _add_health(app.server, settings.dashboard_base_path, poller, refresh_limit_s(settings))
     watch = Watch(settings)
@@ -58,7 +62,7 @@ def create_app(settings: Settings, poller: Poller | None = None) -> Dash:
         return freshness(poller.current, now_ms(), refresh_limit_s(settings), settings.stale_after_s)
 
     app.server.register_blueprint(pages(settings, watch, load(settings.pinot_dir), desk, fresh))
-    protect(app.server, settings.secret("dashboard_auth"), app.csp_hashes())
+    finish(app.server, app.csp_hashes(), ALLOWED, private=bool(password(settings)))
     return app
 
 

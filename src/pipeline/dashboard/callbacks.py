@@ -18,6 +18,7 @@ from pipeline.dashboard.numbers import FIGURES, PANELS
 from pipeline.dashboard.snapshot import Poller, freshness
 from pipeline.dashboard.views import Key, Update, Views, Windows, update
 from pipeline.settings import Settings
+from pipeline.shown import sentence
 from pipeline.timebase import SECOND_MS, now_ms
 
 
@@ -80,7 +81,7 @@ def banner_text(state: str, error: str | None, has_data: bool) -> str:
     if state != "unreachable":
         return ""
     shown = "The page shows the last good data." if has_data else "There are no data to show yet."
-    return f"No new data from Pinot. {shown} {error or ''}".strip()
+    return f"No new data from Pinot. {shown} {sentence(error or '')}".strip()
 
 
 def _key(seen: Sequence[Any] | None) -> Key | None:

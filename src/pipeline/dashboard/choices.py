@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from pipeline.dashboard.formats import DEFAULT_STYLE, STYLES, UTC_NAME, Formats, zones
+from pipeline.shown import visible
 from pipeline.timebase import HOUR_MS, to_ms
 
 PERIODS = {
@@ -139,9 +140,10 @@ def _strange(names: Sequence[str]) -> str:
 def brief(value: Any) -> str:
     """A value from an address, not longer than a few words."""
     text = str(value)
+    shown = visible(text[:SHOWN_LETTERS])
     if not text.strip():
-        return f'"{text[:SHOWN_LETTERS]}"'
-    return text if len(text) <= SHOWN_LETTERS else f"{text[:SHOWN_LETTERS]}\N{HORIZONTAL ELLIPSIS}"
+        return f'"{shown}"'
+    return shown if len(text) <= SHOWN_LETTERS else f"{shown}\N{HORIZONTAL ELLIPSIS}"
 
 
 def _strings(values: Any) -> list[str]:

@@ -10,11 +10,16 @@ from pipeline import settings as configuration
 @click.option("--port", type=click.IntRange(0, 65535), help="Port; 0: a free one; default: setting dashboard_port.")
 def dashboard(host: str | None, port: int | None) -> None:
     """Serve the live page; prints its URL."""
-    from pipeline.dashboard.server import listen, serve, url
+    from pipeline.dashboard.guard import password
+    from pipeline.dashboard.server import certificate, listen, serve, url, warning
 
     settings = configuration.settings()
+    shown = certificate(settings)
+    password(settings)
     listener = listen(
         settings.dashboard_host if host is None else host, settings.dashboard_port if port is None else port
     )
-    click.echo(f"dashboard: {url(listener)}")
-    serve(settings, listener)
+    if told := warning(settings, listener, shown is not None):
+        click.secho(f"warning: {told}", fg="yellow", err=True)
+    click.echo(f"dashboard: {url(listener, 'https' if shown else 'http')}")
+    serve(settings, listener, shown)

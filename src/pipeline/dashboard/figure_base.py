@@ -1,10 +1,29 @@
 """What all figures share: layout, fonts, and one sentence in place of an empty chart."""
 
+import html
 from typing import Any
 
 from pipeline.dashboard.theme import FONT, Theme
+from pipeline.shown import visible
 
 Figure = dict[str, Any]
+NAME_SHOWN = 17
+HOVER_SHOWN = 200
+
+
+def plain(name: str, most: int = HOVER_SHOWN) -> str:
+    """A name for a text of Plotly's, which takes markup: no longer than `most`, and none of it is markup."""
+    return html.escape(visible(cut(name, most)), quote=False)
+
+
+def cut(name: str, most: int) -> str:
+    """The name, or its begin with three dots where it is longer than `most`."""
+    return name if len(name) <= most else f"{name[: most - 1].rstrip()}\N{HORIZONTAL ELLIPSIS}"
+
+
+def label_of(name: str) -> str:
+    """A name that leaves room for its bar on a phone; the table and the hover text have more of it."""
+    return plain(name, NAME_SHOWN)
 
 
 def layout_of(theme: Theme) -> Figure:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pipeline.dashboard.figure_base import Figure, empty_figure, layout_of
+from pipeline.dashboard.figure_base import Figure, empty_figure, label_of, layout_of, plain
 from pipeline.dashboard.formats import Formats
 from pipeline.dashboard.numbers import Breakdown, Numbers
 from pipeline.dashboard.theme import Theme
@@ -14,7 +14,6 @@ MIN_WINDOWS = 12
 GRAPH_HEIGHT = 300
 BAR_HEIGHT = 20
 CHARACTER_WIDTH = 8
-NAME_SHOWN = 17
 
 
 def figures(
@@ -171,7 +170,7 @@ def bars(
             "categoryorder": "array",
             "categoryarray": [name for name, _ in upwards],
             "tickvals": [name for name, _ in upwards],
-            "ticktext": [_short(name) for name, _ in upwards],
+            "ticktext": [label_of(name) for name, _ in upwards],
             "range": [len(rows) - slots - 0.5, len(rows) - 0.5],
             "ticklabelstandoff": 8,
             "automargin": True,
@@ -196,7 +195,7 @@ def bars(
         "orientation": "h",
         "y": [name for name, _ in upwards],
         "x": [value / scale for _, value in upwards],
-        "customdata": [f"{name}<br><b>{label(value)}</b>" for name, value in upwards],
+        "customdata": [f"{plain(name)}<br><b>{label(value)}</b>" for name, value in upwards],
         "marker": {
             "color": [theme.colour(group_of(name) or name) if group_of else accent for name, _ in upwards],
             "cornerradius": 3,
@@ -204,8 +203,3 @@ def bars(
         "hovertemplate": "%{customdata}<extra></extra>",
     }
     return {"data": [trace], "layout": layout}
-
-
-def _short(name: str) -> str:
-    """A name that leaves room for its bar on a phone; the table and the hover text have the whole."""
-    return name if len(name) <= NAME_SHOWN else f"{name[: NAME_SHOWN - 1].rstrip()}\N{HORIZONTAL ELLIPSIS}"

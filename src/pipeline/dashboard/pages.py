@@ -1,9 +1,12 @@
 """The pages beside the live one, made on the server: health, and saved queries. They need no Dash."""
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from flask import Blueprint, Response, abort, render_template, request
+from flask.blueprints import BlueprintSetupState
+from markupsafe import Markup
 
 from pipeline.dashboard.health import Watch, lights, worst
 from pipeline.dashboard.saved import MOST_ROWS, Desk, Query, as_csv, chart
@@ -11,7 +14,17 @@ from pipeline.dashboard.snapshot import Freshness
 from pipeline.dashboard.theme import css
 from pipeline.errors import QueryError
 from pipeline.settings import Settings
+from pipeline.shown import sentence, visible
 from pipeline.timebase import format_ms, now_ms
+
+
+class Answer(NamedTuple):
+    """What became of a saved query: rows, or a sentence on what is wrong and its HTTP status."""
+
+    query: Query
+    rows: list[dict[str, Any]]
+    error: str | None
+    status: int
 
 
 def pages(
@@ -23,10 +36,19 @@ def pages(
     )
     base = {"prefix": settings.dashboard_base_path, "theme_css": css()}
 
+    @routes.record_once
+    def texts(state: BlueprintSetupState) -> None:
+        state.app.jinja_env.finalize = _shown
+        state.app.jinja_env.filters["sentence"] = sentence
+
     @routes.get("/health")
     def health() -> str:
         report = watch.current()
-        found = [] if report is None else lights(report, settings, fresh())
+        found = (
+            []
+            if report is None
+            else [replace(light, reason=sentence(light.reason)) for light in lights(report, settings, fresh())]
+        )
         age_s = None if report is None else max(0, now_ms() - report.at_ms) // 1000
         return render_template(
             "health.html",
@@ -47,7 +69,7 @@ def pages(
 
     @routes.get("/queries/<name>")
     def one(name: str) -> tuple[str, int]:
-        rows, error, query = _asked(name)
+        query, rows, error, status = _asked(name)
         shown: dict[str, Any] = {"rows": rows, "error": error, "chart": chart(rows), "most": MOST_ROWS}
         given = {p.name: request.args.get(p.name) or p.default for p in query.parameters}
         text = render_template(
@@ -58,25 +80,34 @@ def pages(
             queries=queries,
             query=query,
             given=given,
-            search=request.query_string.decode(),
+            search=request.query_string.decode("ascii", "replace"),
         )
-        return text, 200 if error is None else 400
+        return text, status
 
     @routes.get("/queries/<name>.csv")
     def download(name: str) -> Response:
-        rows, error, _ = _asked(name)
+        query, rows, error, status = _asked(name)
         if error is not None:
-            return Response(error, 400, mimetype="text/plain")
-        disposition = {"Content-Disposition": f"attachment; filename={name}.csv"}
+            return Response(error, status, mimetype="text/plain")
+        disposition = {"Content-Disposition": f"attachment; filename={query.name}.csv"}
         return Response(as_csv(rows), headers=disposition, mimetype="text/csv")
 
-    def _asked(name: str) -> tuple[list[dict[str, Any]], str | None, Query]:
+    def _asked(name: str) -> Answer:
         query = queries.get(name)
         if query is None:
             abort(404)
         try:
-            return desk.run(query.filled(request.args)), None, query
+            sql = query.filled(request.args)
         except QueryError as error:
-            return [], str(error), query
+            return Answer(query, [], sentence(str(error)), 400)
+        try:
+            return Answer(query, desk.run(sql), None, 200)
+        except QueryError as error:
+            return Answer(query, [], sentence(str(error)), 503)
 
     return routes
+
+
+def _shown(value: Any) -> Any:
+    """Any text that a template shows; markup is the templates' own."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value

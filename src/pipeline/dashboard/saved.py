@@ -23,6 +23,15 @@ KEPT_S = 5.0
 KEPT = 64
 DECLARED = re.compile(r":(\w+) (choice|integer) (.+?): (.+?)(?= :\w+ (?:choice|integer) |$)")
 
+FORMULA = (
+    *"=+-@\t\r\n",
+    "\N{FULLWIDTH EQUALS SIGN}",
+    "\N{FULLWIDTH PLUS SIGN}",
+    "\N{FULLWIDTH HYPHEN-MINUS}",
+    "\N{FULLWIDTH COMMERCIAL AT}",
+)
+"""What makes a text a formula to some spreadsheet; numbers are numbers, negative ones too."""
+
 Rows = list[dict[str, Any]]
 
 
@@ -43,7 +52,7 @@ class Parameter:
                 raise QueryError(f"parameter {self.name} is {text!r}, but must be one of {', '.join(self.choices)}")
             return f"'{text}'"
         low, high = self.bounds
-        if not re.fullmatch(r"\d{1,9}", text) or not low <= int(text) <= high:
+        if not re.fullmatch(r"[0-9]{1,9}", text) or not low <= int(text) <= high:
             raise QueryError(f"parameter {self.name} is {text!r}, but must be a whole number from {low} to {high}")
         return str(int(text))
 
@@ -134,14 +143,14 @@ def as_csv(rows: Rows) -> str:
     """Rows with a head line; a text that a spreadsheet would take for a formula gets an apostrophe in front."""
     out = io.StringIO()
     if rows:
-        writer = csv.DictWriter(out, list(rows[0]))
-        writer.writeheader()
-        writer.writerows({name: _harmless(value) for name, value in row.items()} for row in rows)
+        writer = csv.writer(out)
+        writer.writerow(map(_harmless, rows[0]))
+        writer.writerows(map(_harmless, row.values()) for row in rows)
     return out.getvalue()
 
 
 def _harmless(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
 def chart(rows: Rows) -> tuple[str, str, list[tuple[str, float]]] | None:

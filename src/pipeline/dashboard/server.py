@@ -1,6 +1,7 @@
 """Serves the dashboard with gunicorn: one worker process, so that all viewers share one poller, and several threads."""
 
 import errno
+import ipaddress
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -8,10 +9,12 @@ from typing import Any
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 
 from pipeline.dashboard.app import create_app, new_poller
+from pipeline.dashboard.worker import THREADS, BoundedWorker, ProxiedWorker
 from pipeline.errors import SettingError, StackError
 from pipeline.settings import Settings
+from pipeline.web import Certificate
 
-THREADS = 8
+MOST_HEADER_BYTES = 8_190
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -42,12 +45,37 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def url(listener: socket.socket) -> str:
+def certificate(settings: Settings) -> Certificate | None:
+    """The page's certificate, None for plain HTTP; raises SettingError when it cannot be used."""
+    if settings.dashboard_ssl_certfile is None:
+        return None
+    return Certificate("dashboard_ssl", settings.dashboard_ssl_certfile, settings.dashboard_ssl_keyfile)
+
+
+def warning(settings: Settings, listener: socket.socket, encrypted: bool) -> str:
+    """What is open to others than this machine, "" if nothing is."""
+    host = ipaddress.ip_address(listener.getsockname()[0].partition("%")[0])
+    if host.is_loopback:
+        return ""
+    if not settings.secret("dashboard_auth"):
+        return (
+            f"the dashboard listens on {host} and asks nobody for a password: set dashboard_auth or "
+            "dashboard_auth_file, or let a proxy ask"
+        )
+    if not encrypted and not settings.dashboard_trusted_proxies:
+        return (
+            f"the dashboard listens on {host} without encryption, and its password with it: set "
+            "dashboard_ssl_certfile, or put a proxy in front"
+        )
+    return ""
+
+
+def url(listener: socket.socket, scheme: str = "http") -> str:
     """Where a browser on this machine finds the page."""
     host, port = listener.getsockname()[:2]
     if host in ("0.0.0.0", "::"):
         host = "127.0.0.1" if host == "0.0.0.0" else "::1"
-    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+    return f"{scheme}://[{host}]:{port}/" if ":" in host else f"{scheme}://{host}:{port}/"
 
 
 class _Server(BaseApplication):  # type: ignore[misc]
@@ -67,8 +95,14 @@ class _Server(BaseApplication):  # type: ignore[misc]
         return self._load()
 
 
-def serve(settings: Settings, listener: socket.socket) -> None:
+def serve(settings: Settings, listener: socket.socket, certificate: Certificate | None = None) -> None:
     """Serve until SIGINT or SIGTERM, then exit the process with 0 (gunicorn's way to end)."""
+    encrypted: dict[str, Any] = {}
+    if certificate is not None:
+        encrypted = {
+            "certfile": str(settings.dashboard_ssl_certfile),  # gunicorn encrypts where it has a name
+            "ssl_context": lambda _settings, _make: certificate.context,
+        }
 
     def load() -> Any:
         poller = new_poller(settings)
@@ -81,7 +115,7 @@ def serve(settings: Settings, listener: socket.socket) -> None:
         {
             "bind": [f"fd://{listener.fileno()}"],
             "workers": 1,
-            "worker_class": "gthread",
+            "worker_class": ProxiedWorker if settings.dashboard_trusted_proxies else BoundedWorker,
             "threads": THREADS,
             "keepalive": 15,
             "timeout": 60,
@@ -89,5 +123,10 @@ def serve(settings: Settings, listener: socket.socket) -> None:
             "loglevel": "warning",
             "proc_name": "pipeline-dashboard",
             "control_socket_disable": True,
+            "forwarded_allow_ips": "",  # Flask reads what proxies say, if any is trusted
+            "limit_request_line": MOST_HEADER_BYTES,
+            "limit_request_field_size": MOST_HEADER_BYTES,
+            "limit_request_fields": 64,
+            **encrypted,
         },
     ).run()

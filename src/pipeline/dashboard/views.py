@@ -7,18 +7,20 @@ from threading import Lock
 from typing import Any, NamedTuple
 
 from pipeline.dashboard.choices import Choices, brief
-from pipeline.dashboard.figure_base import Figure
+from pipeline.dashboard.figure_base import Figure, cut
 from pipeline.dashboard.figures import figures
 from pipeline.dashboard.formats import NEGLIGIBLE, Formats
 from pipeline.dashboard.numbers import Bounds, Change, Numbers, notes, numbers
 from pipeline.dashboard.patches import patch
 from pipeline.dashboard.snapshot import Data, Snapshot
 from pipeline.dashboard.theme import LIGHT, THEMES
+from pipeline.shown import visible
 from pipeline.timebase import MINUTE_MS
 
 WAITING = "Waiting for the first events"
 NO_MATCH = "Nothing matches these filters"
 NOTHING_YET = "–"  # noqa: RUF001 - the typographer's dash stands for a number
+CELL_SHOWN = 200
 CACHED_VIEWS = 256
 
 
@@ -80,14 +82,14 @@ def build(snapshot: Snapshot, choices: Choices, scheme: str, sizes: Windows, now
     )
     return View(
         kpis=kpis(found, formats, waiting),
-        notes=notes(filters, found.sales_ahead),
+        notes={panel: visible(cut(note, CELL_SHOWN)) for panel, note in notes(filters, found.sales_ahead).items()},
         figures=figures(found, theme, formats, sizes.tumbling_ms, now_ms, empty, sizes.hopping_ms, sizes.gap_ms),
         latest=[
             [
                 formats.clock(sale.event_time_ms),
-                sale.product or NOTHING_YET,
-                sale.group or NOTHING_YET,
-                sale.region or NOTHING_YET,
+                _name(sale.product),
+                _name(sale.group),
+                _name(sale.region),
                 formats.count(sale.quantity),
                 formats.money(sale.cents),
             ]
@@ -97,6 +99,10 @@ def build(snapshot: Snapshot, choices: Choices, scheme: str, sizes: Windows, now
         regions=tuple(sorted(regions | set(filters.regions))),
         doubts=(*choices.doubts, *unknown),
     )
+
+
+def _name(text: str) -> str:
+    return cut(visible(text), CELL_SHOWN) or NOTHING_YET
 
 
 def unknown_names(kind: str, chosen: Iterable[str], known: Collection[str]) -> list[str]:

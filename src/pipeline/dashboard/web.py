@@ -1,46 +1,72 @@
-"""What every answer passes: authentication, security headers, compression and cache headers."""
+"""What every answer passes: security headers, cache headers, compression; and what is said when something fails."""
 
 import gzip
-import hmac
+import hashlib
+import logging
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from typing import Any
 
+from dash.exceptions import DashException
 from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException
+
+log = logging.getLogger(__name__)
 
 LEAST_BYTES = 500
-ONE_YEAR_S = 31_536_000
 TEXTS = ("text/", "application/json", "application/javascript", "image/svg+xml")
-OPEN_PATHS = ("/healthz",)
+LASTING = ("/_dash-component-suites/", "/assets/")
+HSTS = "max-age=31536000"
 
 
-def protect(server: Flask, auth: str, script_hashes: Sequence[str]) -> None:
-    """Add all of it; `auth` is user:password or empty, `script_hashes` allow the page's inline scripts."""
-    headers = security_headers(script_hashes)
-    expected = b64encode(auth.encode()).decode()
+def finish(server: Flask, script_hashes: Sequence[str], style_hashes: Sequence[str], *, private: bool) -> None:
+    """Add all of it; the hashes allow the page's inline scripts and styles, `private`: nothing of it may be kept."""
+    headers = security_headers(script_hashes, style_hashes)
 
-    @server.before_request
-    def ask_for_password() -> Response | None:
-        given = request.headers.get("Authorization", "")
-        if not auth or request.path.endswith(OPEN_PATHS):
-            return None
-        if hmac.compare_digest(given.encode(), f"Basic {expected}".encode()):
-            return None
-        return Response("A password is needed.", 401, {"WWW-Authenticate": 'Basic realm="dashboard", charset="UTF-8"'})
+    @server.errorhandler(HTTPException)
+    def refused(error: HTTPException) -> Any:
+        answer = error.get_response()
+        if error.response is None and (error.code or 500) >= 400:
+            answer.set_data(f"{error.code} {error.name}.")
+            answer.content_type = "text/plain; charset=utf-8"
+        return answer
+
+    @server.errorhandler(DashException)
+    def strange(_: DashException) -> Response:
+        return Response("404 Not Found.", 404, mimetype="text/plain")
+
+    @server.errorhandler(Exception)
+    def failed(error: Exception) -> Response:
+        log.error("%s %s failed", request.method, ascii(request.path)[:200], exc_info=error)
+        return Response("This has failed; the dashboard's log says why.", 500, mimetype="text/plain")
 
     @server.after_request
-    def finish(response: Response) -> Response:
+    def last(response: Response) -> Response:
         for name, value in headers.items():
             response.headers.setdefault(name, value)
+        if request.is_secure:
+            response.headers["Strict-Transport-Security"] = HSTS
+        if private and not any(part in request.path for part in LASTING):
+            response.headers["Cache-Control"] = "no-store"
         return compressed(response, request.headers.get("Accept-Encoding", ""))
 
 
-def security_headers(script_hashes: Sequence[str]) -> dict[str, str]:
-    """Nothing from elsewhere, no framing; inline styles are allowed, since Plotly writes them."""
-    scripts = " ".join(["'self'", *script_hashes])
+def sha256(text: str) -> str:
+    """The source expression that allows an inline script or style with this text."""
+    return f"'sha256-{b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def security_headers(script_hashes: Iterable[str], style_hashes: Iterable[str]) -> dict[str, str]:
+    """Nothing from elsewhere, no framing, no inline script or style but those that are known.
+
+    Style attributes are allowed: Plotly writes some into its texts. An attribute styles no more than its own element.
+    """
+    scripts, styles = (" ".join(["'self'", *hashes]) for hashes in (script_hashes, style_hashes))
     return {
         "Content-Security-Policy": (
-            f"default-src 'self'; script-src {scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+            f"default-src 'self'; script-src {scripts}; style-src {styles}; "
+            "style-src-attr 'unsafe-inline'; img-src 'self' data: blob:; "
             "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
         ),
         "X-Content-Type-Options": "nosniff",
@@ -66,7 +92,7 @@ def compressed(response: Response, accepted: str) -> Response:
         source.close()
     if len(body) < LEAST_BYTES:
         return response
-    lasting = request.method == "GET" and ("_dash-component-suites" in request.path or "/assets/" in request.path)
+    lasting = request.method == "GET" and any(part in request.path for part in LASTING)
     response.set_data(_kept(body) if lasting else gzip.compress(body, 5))
     response.headers["Content-Encoding"] = "gzip"
     response.vary.add("Accept-Encoding")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from pipeline.dashboard.figure_base import Figure, empty_figure, layout_of
+from pipeline.dashboard.figure_base import Figure, empty_figure, label_of, layout_of, plain
 from pipeline.dashboard.formats import Formats
 from pipeline.dashboard.snapshot import Cells, Session
 from pipeline.dashboard.theme import Theme
@@ -43,11 +43,11 @@ def windows(
         traces.append(
             {
                 "type": "bar",
-                "name": group,
+                "name": label_of(group),
                 "x": [formats.category(start) for start in starts],
                 "y": [value / scale for value in found] if scale > 1 else found,
                 "customdata": [
-                    f"{group}, {spans[start]}<br><b>{label(n)}</b>{_so_far(start + size_ms > now_ms)}"
+                    f"{plain(group)}, {spans[start]}<br><b>{label(n)}</b>{_so_far(start + size_ms > now_ms)}"
                     for start, n in zip(starts, found, strict=True)
                 ],
                 "marker": {
@@ -113,6 +113,7 @@ def sessions(
     if not shown:
         return empty_figure(layout, empty, theme)
     axis = TimeAxis(formats, [ms for s in shown for ms in (s.start_ms, s.end_ms)])
+    groups = sorted({s.group for s in shown})
     still_open = [s.end_ms + gap_ms >= now_ms for s in shown]
     trace = {
         "type": "bar",
@@ -126,7 +127,7 @@ def sessions(
         "insidetextanchor": "middle",
         "textfont": {"color": theme.css["text"]},
         "customdata": [
-            f"{s.group}, {formats.span(s.start_ms, s.end_ms)}<br><b>{label(s.value)}</b>{_so_far(o)}"
+            f"{plain(s.group)}, {formats.span(s.start_ms, s.end_ms)}<br><b>{label(s.value)}</b>{_so_far(o)}"
             for s, o in zip(shown, still_open, strict=True)
         ],
         "marker": {
@@ -156,6 +157,8 @@ def sessions(
         "yaxis": {
             "type": "category",
             "categoryorder": "category descending",
+            "tickvals": groups,
+            "ticktext": [label_of(group) for group in groups],
             "fixedrange": True,
             "ticklabelstandoff": 8,
         },

@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from pipeline.errors import SettingError
+from pipeline.settings import Settings
+from pipeline.sources.metrics_server import serving
 from pipeline.sources.position import Position, Ranges
-
-HOST = "127.0.0.1"
 
 
 class PollerMetrics:
@@ -36,20 +35,10 @@ class PollerMetrics:
         self.last_id.set(position.last_id)
 
     @contextmanager
-    def served(self, port: int) -> Iterator[None]:
-        """Answer on this port of the local host meanwhile; 0: do not. Raises SettingError when the port is in use."""
-        if not port:
+    def served(self, settings: Settings) -> Iterator[None]:
+        """Answer on the poller's port meanwhile, if it has one. Raises SettingError when the port is in use."""
+        if not settings.poller_web_port:
             yield
             return
-        try:
-            server, thread = start_http_server(port, HOST, self.registry)
-        except OSError as error:
-            raise SettingError(
-                f"setting poller_web_port is {port}, but that port cannot be had on {HOST}: {error.strerror}"
-            ) from None
-        try:
+        with serving(self.registry, settings):
             yield
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join()

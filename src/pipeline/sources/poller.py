@@ -84,7 +84,7 @@ async def run(settings: Settings, stop: asyncio.Event, *, once: bool = False) ->
     poller has taken over, RegistryError when the registry refuses a schema.
     """
     poller = Poller(settings, stop, once=once)
-    with poller.metrics.served(settings.poller_web_port):
+    with poller.metrics.served(settings):
         await until_stopped(poller.run(), stop)
     return poller.sent
 

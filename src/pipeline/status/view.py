@@ -8,11 +8,12 @@ from dataclasses import asdict
 from typing import Any
 
 import click
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from pipeline import settings as configuration
+from pipeline.shown import sentence
 from pipeline.status import Letters, Status, collect
 from pipeline.timebase import format_ms, now_ms
 
@@ -37,9 +38,17 @@ def as_json(status: Status) -> dict[str, Any]:
     }
 
 
+class Rows(Table):
+    """A table whose cells are texts as they are: nothing in them is markup of Rich's, or acts on the terminal."""
+
+    def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
+        """Add a row."""
+        super().add_row(*(Text(sentence(cell)) if isinstance(cell, str) else cell for cell in cells), **options)
+
+
 def _table(title: str, *columns: str) -> Table:
     """A table whose columns after the first are numbers where their name starts with '#'."""
-    table = Table(title=title, title_justify="left", title_style="bold", expand=False)
+    table = Rows(title=title, title_justify="left", title_style="bold", expand=False)
     for column in columns:
         number = column.startswith("#")
         table.add_column(column.lstrip("#"), justify="right" if number else "left", no_wrap=number, overflow="fold")
@@ -117,12 +126,12 @@ def show(status: Status, console: Console) -> None:
         if part not in status.problems:
             console.print(letters_table(title, letters) if letters.count else f"{title}: none")
     if "poller" not in status.problems:
-        console.print(poller_line(status))
+        console.print(Text(sentence(poller_line(status))))
     parts_of: dict[str, list[str]] = {}
-    for part, sentence in status.problems.items():
-        parts_of.setdefault(sentence, []).append(part)
-    for sentence, parts in parts_of.items():
-        console.print(Text(f"{', '.join(parts)}: {sentence}", style="bold red"))
+    for part, problem in status.problems.items():
+        parts_of.setdefault(problem, []).append(part)
+    for problem, parts in parts_of.items():
+        console.print(Text(f"{', '.join(parts)}: {sentence(problem)}", style="bold red"))
     if status.ok:
         console.print(Text("everything is up", style="green"))
 

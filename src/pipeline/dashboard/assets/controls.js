@@ -4,6 +4,10 @@
   const chosen = {}; // name -> value
   const known = { groups: [], regions: [] };
 
+  // what acts instead of being seen, as in shown.py: marks of direction and control characters
+  const ACTING = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
+  const visible = (text) => String(text).replace(ACTING, (found) => "\\u" + found.charCodeAt(0).toString(16).padStart(4, "0"));
+
   function element(tag, props, ...children) {
     const node = Object.assign(document.createElement(tag), props);
     node.append(...children);
@@ -64,11 +68,11 @@
           send(name, [...box.querySelectorAll("input:checked")].map((checked) => checked.value));
           fill(name);
         });
-        return element("label", {}, input, element("span", { textContent: one }));
+        return element("label", {}, input, element("span", { textContent: visible(one) }));
       }));
     }
     for (const input of box.querySelectorAll("input")) input.checked = values.includes(input.value);
-    place.querySelector("summary").textContent = values.length ? values.join(", ") : place.dataset.label;
+    place.querySelector("summary").textContent = values.length ? visible(values.join(", ")) : place.dataset.label;
   }
 
   function remember(ms) {
@@ -106,7 +110,7 @@
     }
     for (const [name, value] of [["zone", view.tz], ["format", view.format]]) {
       const input = document.querySelector("#control-" + name + " select");
-      if (![...input.options].some((option) => option.value === value)) input.add(new Option(value, value));
+      if (![...input.options].some((option) => option.value === value)) input.add(new Option(visible(value), value));
       input.value = value;
     }
   }

@@ -98,7 +98,9 @@
   }
 
   // tables behind charts, and a sentence for those who do not see them
-  const plain = (html) => String(html).replace(/<br>/g, ": ").replace(/<[^>]*>/g, "");
+  const CHARACTERS = { "&lt;": "<", "&gt;": ">", "&amp;": "&" };
+  const plain = (html) => String(html).replace(/<br>/g, ": ").replace(/<[^>]*>/g, "")
+    .replace(/&(lt|gt|amp);/g, (found) => CHARACTERS[found]);
   function texts(panel) {
     const plot = document.querySelector("#figure-" + panel + " .js-plotly-plot");
     return plot && plot.data ? plot.data.flatMap((trace) => (trace.customdata || []).map(plain)) : [];
