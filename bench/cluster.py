@@ -25,10 +25,10 @@ from pipeline.topics import Topic
 
 
 @contextmanager
-def throw_away(console: Console) -> Iterator[Settings]:
+def throw_away(console: Console, *, secure: bool = False) -> Iterator[Settings]:
     """The settings with the addresses of a cluster that lives as long as the block."""
     with terminated_like_interrupted(), tempfile.TemporaryDirectory(prefix="pipeline-bench-") as folder:
-        stack = Stack(load(data_dir=Path(folder, "data"), **FREE_PORTS), without=("mysql", "pinot"))
+        stack = Stack(load(data_dir=Path(folder, "data"), **FREE_PORTS), without=("mysql", "pinot"), secure=secure)
         try:
             stack.up(console=console)
             yield stack.settings

@@ -36,6 +36,7 @@ def chosen(given: str, known: dict[str, object], option: str) -> tuple[str, ...]
 @click.option("--guarantee", default="both", type=click.Choice(["both", "exactly_once", "at_least_once"]))
 @click.option("--commit-interval-ms", default=1_000, show_default=True, help="Of every program.")
 @click.option("--threads", default=1, show_default=True, help="Stream threads of Kafka Streams.")
+@click.option("--secure", is_flag=True, help="On a secured cluster (SASL_SSL); only --programs pipeline.")
 @click.option("--json", "as_json_", is_flag=True, help="Print the result as JSON.")
 @click.option("--output", type=click.Path(path_type=Path), help="Write the result as JSON to a file, too.")
 @click.option("--chart", type=click.Path(path_type=Path), help="Write the chart (SVG) to a file.")
@@ -53,6 +54,7 @@ def command(
     guarantee: str,
     commit_interval_ms: int,
     threads: int,
+    secure: bool,
     as_json_: bool,
     output: Path | None,
     chart: Path | None,
@@ -79,7 +81,10 @@ def command(
             hours,
             tuple(shlex.split(prefix)),
             bad_every=bad_every,
+            secure=secure,
         )
+        if secure and plan.programs != ("pipeline",):
+            raise SettingError("--secure is for --programs pipeline alone: the peers are not told how to get in")
         if bad_every and plan.workloads != ("e",):
             raise SettingError(
                 f"--bad-every is {bad_every}, but is for --workloads e alone: the others expect all views"

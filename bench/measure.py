@@ -15,6 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from pipeline import kafka
+from pipeline.kafka_security import client_options
 from pipeline.settings import Settings
 
 INTERVAL_S = 0.1
@@ -105,10 +106,8 @@ class Probe:
         self._coordinator: int | None = None
 
     async def __aenter__(self) -> "Probe":
-        self._admin = AIOKafkaAdminClient(bootstrap_servers=self._settings.bootstrap_servers)
-        self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.bootstrap_servers, isolation_level=kafka.READ_COMMITTED
-        )
+        self._admin = AIOKafkaAdminClient(**client_options(self._settings))
+        self._consumer = AIOKafkaConsumer(**client_options(self._settings), isolation_level=kafka.READ_COMMITTED)
         await asyncio.gather(self._admin.start(), self._consumer.start())
         return self
 

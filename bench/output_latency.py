@@ -31,6 +31,7 @@ from bench.run import stop
 from bench.whole import Whole
 from pipeline import kafka, topics
 from pipeline.codecs import Decoder
+from pipeline.kafka_security import client_options
 from pipeline.registry import Registry
 from pipeline.settings import Settings
 from pipeline.sources.runtime import Pacer
@@ -85,7 +86,7 @@ async def watch(settings: Settings, registry: Registry, found: Latencies) -> Non
     decoders = {topic.name: Decoder(topic.schema) for topic in names if topic.schema is not None}
     consumer = AIOKafkaConsumer(
         *decoders,
-        bootstrap_servers=settings.bootstrap_servers,
+        **client_options(settings),
         isolation_level=kafka.READ_COMMITTED,
         auto_offset_reset="latest",
     )

@@ -57,6 +57,7 @@ class Plan:
     prefix: tuple[str, ...] = ()
     workers: int = 1
     bad_every: int = 0
+    secure: bool = False
 
     def guarantees(self, program: Program) -> list[str]:
         """Those of the program that were asked for."""
@@ -314,6 +315,6 @@ async def _one(bench: Bench, outcome: Outcome, workload: Workload, program: str,
 
 def measure(plan: Plan, console: Console, tell: Callable[[Settings], None] = lambda _: None) -> Outcome:
     """Start a cluster, measure, stop it."""
-    with throw_away(console) as settings:
+    with throw_away(console, secure=plan.secure) as settings:
         tell(settings)
         return asyncio.run(bench(plan, settings, console))

@@ -12,7 +12,7 @@ from aiokafka import TopicPartition
 
 from pipeline import kafka, topics
 from pipeline.demo import dashboard_url, programs
-from pipeline.provision import provision
+from pipeline.provision import access_of, provision
 from pipeline.settings import Settings, load
 from pipeline.stack.cluster import Stack
 from pipeline.stack.ports import FREE_PORTS
@@ -22,9 +22,9 @@ from pipeline.verify.run import verify
 
 
 @contextmanager
-def own_stack(folder: Path, without: tuple[str, ...] = ()) -> Iterator[Stack]:
+def own_stack(folder: Path, without: tuple[str, ...] = (), *, secure: bool = False) -> Iterator[Stack]:
     """A running local stack with free ports and its data in a folder, which is wiped at the end."""
-    stack = Stack(load(data_dir=folder / "data", **FREE_PORTS), without=without)
+    stack = Stack(load(data_dir=folder / "data", **FREE_PORTS), without=without, secure=secure)
     try:
         stack.up()
         yield stack
@@ -44,8 +44,8 @@ class Application:
 
     def start(self) -> None:
         """Provision and start everything, with three hours of the past; returns when the dashboard shows data."""
-        asyncio.run(provision(self.settings, tell=lambda _: None))
-        self.stack.add(programs(self.settings, workers=2, history=3.0))
+        asyncio.run(provision(self.settings, tell=lambda _: None, access=access_of(self.stack.passwords)))
+        self.stack.add(programs(self.settings, workers=2, history=3.0, identity=self.stack.identity))
         deadline = time.monotonic() + 120
         while not self._live():
             assert time.monotonic() < deadline, f"no data in the dashboard: {self.stack.status()}"

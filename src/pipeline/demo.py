@@ -14,7 +14,7 @@ from rich.console import Console
 from pipeline import settings as configuration
 from pipeline import topics
 from pipeline.errors import SettingError, StackError
-from pipeline.provision import Access, provision
+from pipeline.provision import access_of, provision
 from pipeline.reading import end_offsets
 from pipeline.settings import Settings
 from pipeline.sources.runtime import say_sentences
@@ -93,7 +93,7 @@ class Demo:
             provision(
                 self.settings,
                 tell=lambda line: self._console.print(f"  {line}", highlight=False),
-                access=Access(self._stack.folder.secrets) if self._stack.is_secured else None,
+                access=access_of(self._stack.passwords),
             )
         )
         self._stack.add(self._programs)

@@ -44,6 +44,11 @@ class Access:
             raise ProvisionError(f"the password file {file} cannot be read: {error}") from None
 
 
+def access_of(passwords: Path | None) -> Access | None:
+    """What the users of a local stack are to get: nothing where it is plain, and has no passwords."""
+    return None if passwords is None else Access(passwords)
+
+
 async def provision(
     settings: Settings, tell: Tell = click.echo, *, pinot: bool = True, access: Access | None = None
 ) -> None:

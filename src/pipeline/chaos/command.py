@@ -37,6 +37,7 @@ def _kinds(_context: click.Context, _parameter: click.Parameter, value: str | No
     type=click.Choice(["exactly_once", "at_least_once"]),
     help="PIPELINE_PROCESSING_GUARANTEE of the workers; as set when not given.",
 )
+@click.option("--secure", is_flag=True, help="On a secured stack: TLS everywhere, each process a user of its own.")
 @click.option("--verify-timeout", type=float, default=180.0, show_default=True, help="Seconds to wait for the results.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 @click.option("--markdown", "markdown_file", type=click.Path(path_type=Path), help="Write the tables as Markdown.")
@@ -49,6 +50,7 @@ def chaos(
     rate: float,
     workers: int,
     guarantee: str | None,
+    secure: bool,
     verify_timeout: float,
     as_json: bool,
     markdown_file: Path | None,
@@ -86,7 +88,7 @@ def chaos(
     environment = {} if guarantee is None else {"PIPELINE_PROCESSING_GUARANTEE": guarantee}
     plan = Plan(seed, seconds, kinds, rate, faults, every, verify_timeout, guarantee or "guarantee as set")
     try:
-        report = run_plan(plan, Options(workers, environment=environment), console)
+        report = run_plan(plan, Options(workers, environment=environment, secure=secure), console)
     except KeyboardInterrupt:
         console.print("stopped")
         sys.exit(130)

@@ -25,7 +25,7 @@ from pipeline.chaos.sales import SalesWriter
 from pipeline.chaos.scene import Options, Scene, keep_file, scene
 from pipeline.chaos.schedule import Planned, schedule
 from pipeline.errors import ChaosError, StackError
-from pipeline.provision import provision
+from pipeline.provision import access_of, provision
 from pipeline.sources.database import engine
 from pipeline.sources.feed import stored_position
 from pipeline.sources.models import FlashSale
@@ -109,7 +109,7 @@ class Run:
     async def run(self) -> ChaosReport:
         """Do all of it; raises PipelineError when the run itself cannot be done."""
         began_s = time.monotonic()
-        await provision(self._scene.settings, tell=self._tell)
+        await provision(self._scene.settings, tell=self._tell, access=access_of(self._scene.stack.passwords))
         self._scene.start()
         watch = [asyncio.create_task(work) for work in (self._monitor.run(), self._sample())]
         sources = [asyncio.create_task(work) for work in (self._load.run(), self._sales.run())]

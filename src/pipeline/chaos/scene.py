@@ -31,12 +31,16 @@ HEAL_TIMEOUT_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a scene is made of. `environment` is added to the workers'; `overrides` are settings."""
+    """What a scene is made of. `environment` is added to the workers'; `overrides` are settings.
+
+    With `secure` the stack is secured, and each process a user of its own.
+    """
 
     workers: int = 2
     worker_command: tuple[str, ...] = WORKER
     environment: dict[str, str] = field(default_factory=dict)
     overrides: dict[str, object] = field(default_factory=dict)
+    secure: bool = False
 
 
 class Scene:
@@ -55,7 +59,10 @@ class Scene:
         self.stack.add(self._programs())
 
     def _programs(self) -> list[Program]:
-        wanted = {program.name: program for program in programs(self.settings, len(self.workers))}
+        wanted = {
+            program.name: program
+            for program in programs(self.settings, len(self.workers), identity=self.stack.identity)
+        }
         made = [wanted["poller"]]
         for name in self.workers:
             env = {**wanted[name].env, **self._options.environment}
@@ -118,7 +125,7 @@ def scene(options: Options, console: Console, base: Path | None = None) -> Itera
     folder = Path(tempfile.mkdtemp(prefix="pipeline-chaos-", dir=base))
     settings = load(**{**FREE_PORTS, "worker_web_port": 0, "data_dir": folder / "data", **options.overrides})
     with Proxies({node: free_port() for node in NODES}) as proxies:
-        stack = Stack(settings, proxies=proxies.ports)
+        stack = Stack(settings, proxies=proxies.ports, secure=options.secure)
         whole = False
         try:
             stack.up(console=console)

@@ -4,6 +4,7 @@ import asyncio
 import signal
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from threading import current_thread, main_thread
 from typing import Any
 
@@ -117,6 +118,11 @@ class Stack:
         """Whether the stack runs with security."""
         run = self.folder.load_run()
         return run is not None and ports.PORTS_OF["secured"][0] in run.ports
+
+    @property
+    def passwords(self) -> Path | None:
+        """The folder with the passwords of the users of processes; None in a plain stack."""
+        return self.folder.secrets if self.is_secured else None
 
     def identity(self, process: str) -> dict[str, Any]:
         """The settings by which a kind of process is known to a secured stack, with no more rights than it needs.
