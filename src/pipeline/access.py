@@ -14,30 +14,34 @@ from pipeline.topics import Topic
 PROCESSES = ("provision", "worker", "poller", "generator", "dashboard", "verify", "pinot")
 
 
+STATE = ("users", "pageview_partials", "pageview_totals", "flashsale_partials", "flashsale_totals")
+"""The workers' tables; each is kept in a topic `<app_id>-<table>-changelog`, which they make themselves."""
+
+
 def user_of(process: str) -> str:
     """The user name that a kind of process has in the local secured stack."""
     return f"pipeline-{process}"
 
 
 def rights(settings: Settings) -> dict[str, tuple[Right, ...]]:
-    """{process: its rights}; topics of state and transactional ids begin with the application's id."""
+    """{process: its rights}; topics of state and transactional ids begin with the application's id.
+
+    READ and WRITE include DESCRIBE, ALTER_CONFIGS includes DESCRIBE_CONFIGS: nothing is listed that another line gives.
+    """
     app = settings.app_id
     poller_writes = (topics.FLASH_SALES, *topics.REFERENCES, topics.POLLER_POSITION, topics.DEAD_LETTERS)
     workers_own = (topics.PAGEVIEW_BY_USER, topics.PAGEVIEW_PARTIALS, topics.FLASHSALE_PARTIALS)
-    state = f"{app}-"
+    state = tuple(f"{app}-{table}-changelog" for table in STATE)
     return {
-        "provision": (
-            *_on(topics.ALL, Operation.CREATE, Operation.DESCRIBE),
-            *_on(topics.ALL, Operation.DESCRIBE_CONFIGS, Operation.ALTER_CONFIGS),
-        ),
+        "provision": (*_on(topics.ALL, Operation.CREATE, Operation.DESCRIBE, Operation.ALTER_CONFIGS),),
         "worker": (
             *_on((*topics.EVENTS, *topics.REFERENCES, *topics.ENRICHED, *workers_own), Operation.READ),
             *_on((*topics.ENRICHED, *topics.OUTPUTS, *workers_own), Operation.WRITE),
             *_on((topics.DEAD_LETTERS, topics.LATE_RECORDS), Operation.WRITE),
             *_on((topics.POLLER_POSITION,), Operation.DESCRIBE),
-            *_prefixed(state, Resource.TOPIC, Operation.CREATE, Operation.READ, Operation.WRITE),
+            *_named(state, Operation.CREATE, Operation.READ, Operation.WRITE),
             Right(Operation.READ, Resource.GROUP, app),
-            *_prefixed(state, Resource.TRANSACTIONAL_ID, Operation.WRITE),
+            Right(Operation.WRITE, Resource.TRANSACTIONAL_ID, f"{app}-", Pattern.PREFIXED),
         ),
         "poller": (
             *_on(poller_writes, Operation.WRITE),
@@ -48,12 +52,11 @@ def rights(settings: Settings) -> dict[str, tuple[Right, ...]]:
         "dashboard": (
             *_on(topics.ALL, Operation.READ),
             Right(Operation.DESCRIBE, Resource.GROUP, app),
-            *_prefixed(state, Resource.TOPIC, Operation.DESCRIBE),
+            *_named(state, Operation.DESCRIBE),
             Right(Operation.DESCRIBE, Resource.CLUSTER, CLUSTER_NAME),
         ),
         "verify": (
             *_on(topics.ALL, Operation.READ),
-            *_prefixed(state, Resource.TOPIC, Operation.READ),
             Right(Operation.DESCRIBE, Resource.GROUP, app),
         ),
         "pinot": _on((*topics.ENRICHED, *topics.OUTPUTS), Operation.READ),
@@ -61,8 +64,8 @@ def rights(settings: Settings) -> dict[str, tuple[Right, ...]]:
 
 
 def _on(names: Iterable[Topic], *operations: Operation) -> tuple[Right, ...]:
-    return tuple(Right(operation, Resource.TOPIC, topic.name) for topic in names for operation in operations)
+    return _named((topic.name for topic in names), *operations)
 
 
-def _prefixed(prefix: str, resource: Resource, *operations: Operation) -> tuple[Right, ...]:
-    return tuple(Right(operation, resource, prefix, Pattern.PREFIXED) for operation in operations)
+def _named(names: Iterable[str], *operations: Operation) -> tuple[Right, ...]:
+    return tuple(Right(operation, Resource.TOPIC, name) for name in names for operation in operations)

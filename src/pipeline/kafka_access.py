@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -24,6 +24,7 @@ from pipeline.errors import ProvisionError
 MECHANISMS = {"SCRAM-SHA-256": (1, "sha256"), "SCRAM-SHA-512": (2, "sha512")}
 ITERATIONS = 4_096
 """The broker's own default; passwords of the local stack are random, so that guessing them is hopeless anyway."""
+Entry = tuple[Any, ...]
 ALLOW = 3
 ANY_HOST = "*"
 ANYTHING = (1, None, 1, None, None, 1, 1)
@@ -180,16 +181,14 @@ async def grant(client: AIOKafkaAdminClient, rights: Mapping[str, Iterable[Right
     for code, message, *_ in response.creation_responses:
         if code:
             raise ProvisionError(f"rights were not given: {for_code(code).__name__}: {message}")
-    deadline = time.monotonic() + KNOWN_WAIT_S
-    for broker in client._client.cluster.brokers():
-        while missing := set(entries) - await _known(client, broker.nodeId):
-            if time.monotonic() > deadline:
-                raise ProvisionError(f"broker {broker.nodeId} does not know {len(missing)} rights that were given")
-            await asyncio.sleep(0.05)
+    await _until_known(client, lambda known: known >= set(entries))
 
 
 async def revoke(client: AIOKafkaAdminClient, rights: Mapping[str, Iterable[Right]]) -> int:
-    """Take these rights from users; the number of ACLs that there were. Raises ProvisionError when that is refused."""
+    """Take these rights from users, and return when every broker knows it; the number of ACLs that there were.
+
+    Raises ProvisionError when that is refused, or not known everywhere within KNOWN_WAIT_S.
+    """
     entries = [_entry(user, right) for user, theirs in rights.items() for right in theirs]
     response = await client._send_request(_DeleteAclsRequest(entries))
     removed = 0
@@ -197,10 +196,21 @@ async def revoke(client: AIOKafkaAdminClient, rights: Mapping[str, Iterable[Righ
         if code:
             raise ProvisionError(f"rights were not taken: {for_code(code).__name__}: {message}")
         removed += len(matching)
+    await _until_known(client, lambda known: known.isdisjoint(entries))
     return removed
 
 
-async def _known(client: AIOKafkaAdminClient, node: int) -> set[tuple[Any, ...]]:
+async def _until_known(client: AIOKafkaAdminClient, holds: Callable[[set[Entry]], bool]) -> None:
+    """Return when this holds for the rights that each broker knows; they learn of a change one after the other."""
+    deadline = time.monotonic() + KNOWN_WAIT_S
+    for broker in client._client.cluster.brokers():
+        while not holds(await _known(client, broker.nodeId)):
+            if time.monotonic() > deadline:
+                raise ProvisionError(f"broker {broker.nodeId} did not learn of a change of rights in time")
+            await asyncio.sleep(0.02)
+
+
+async def _known(client: AIOKafkaAdminClient, node: int) -> set[Entry]:
     """All rights that a broker knows, in the form of `_entry`."""
     response = await client._send_request(DescribeAclsRequest(*ANYTHING), node)
     if response.error_code:

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.codecs import Encoder
 from pipeline.settings import Settings
-from pipeline.sources import datagen
+from pipeline.sources import commands, datagen
 from pipeline.sources.commands import run_generators
 from pipeline.sources.imperfect import Imperfection
 from pipeline.sources.visits import USER_IDS
@@ -20,6 +20,7 @@ class Brokers:
         self.sent: list[tuple[str, bytes, bytes, int]] = []
         self.acknowledged: list[tuple[int, str]] = []
         self.filled = set(filled)
+        self.began_ms = now_ms()
 
     def sender(self, settings, stop):
         return Sender(self)
@@ -64,6 +65,9 @@ def generate(monkeypatch):
         async def encoder(settings, topic, stop):
             return Encoder(topic.schema, 1)
 
+        async def has_rights(settings, needed):
+            pass
+
         async def described(settings, names):
             return names
 
@@ -73,7 +77,9 @@ def generate(monkeypatch):
         monkeypatch.setattr(datagen, "Sender", brokers.sender)
         monkeypatch.setattr(datagen, "_encoder", encoder)
         monkeypatch.setattr(datagen, "describe_topics", described)
+        monkeypatch.setattr(datagen, "require_rights", has_rights)
         monkeypatch.setattr(datagen, "end_offsets", ends)
+        monkeypatch.setattr(commands, "now_ms", lambda: brokers.began_ms)
         asyncio.run(run_generators(Settings(), rates, count, 1, history, **how))
         return brokers
 
@@ -84,8 +90,8 @@ RATES = {"pageviews": 0.0, "users": 0.0}
 
 
 def test_every_user_is_acknowledged_before_the_first_view_is_sent(generate):
-    began_ms = now_ms()
     brokers = generate(RATES, 3_000, 0.5)
+    began_ms = brokers.began_ms
     views, users = brokers.of("PageView"), brokers.of("Users_")
     assert len(views) == len(users) == 3_000
     first_view = next(number for number, record in enumerate(brokers.sent) if record[0] == "PageView")
@@ -99,8 +105,8 @@ def test_every_user_is_acknowledged_before_the_first_view_is_sent(generate):
 
 
 def test_users_of_now_come_after_the_views_of_the_past(generate):
-    began_ms = now_ms()
     brokers = generate(RATES, 3_000, 0.5)
+    began_ms = brokers.began_ms
     past_views = [n for n, record in enumerate(brokers.sent) if record[0] == "PageView" and record[3] < began_ms]
     live_users = [n for n, record in enumerate(brokers.sent) if record[0] == "Users_" and record[3] >= began_ms]
     assert past_views
@@ -108,15 +114,15 @@ def test_users_of_now_come_after_the_views_of_the_past(generate):
 
 
 def test_without_history_everything_begins_at_once(generate):
-    began_ms = now_ms()
     brokers = generate({"pageviews": 0.0, "users": 0.0}, 500, 0.0)
+    began_ms = brokers.began_ms
     assert len(brokers.of("PageView")) == len(brokers.of("Users_")) == 500
     assert all(at_ms >= began_ms for *_, at_ms in brokers.sent)
 
 
 def test_what_is_there_already_gets_no_past(generate):
-    began_ms = now_ms()
     brokers = generate({"pageviews": 0.0, "users": 0.0}, 100, 1.0, filled=["PageView", "Users_"])
+    began_ms = brokers.began_ms
     assert all(at_ms >= began_ms for *_, at_ms in brokers.sent)
 
 

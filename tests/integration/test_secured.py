@@ -1,0 +1,229 @@
+"""A secured stack: the application on it is exact, every right is needed, every wrong setting is one sentence."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import zip_longest
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pipeline.access import rights, user_of
+from pipeline.errors import AccessError, PipelineError
+from pipeline.kafka import admin_client
+from pipeline.kafka_access import Pattern, Resource, grant, revoke
+from pipeline.kafka_rights import missing_rights, require_rights
+from pipeline.provision import access_of, provision
+from pipeline.settings import Settings
+from pipeline.stack import credentials
+from pipeline.stack.cluster import Stack
+from pipeline.stack.credentials import ADMIN, Secrets
+from pipeline.status.collector import collect
+from pipeline.status.view import as_json
+from running import Application, own_stack
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A secured stack, provisioned."""
+    with own_stack(tmp_path_factory.mktemp("secured"), secure=True) as stack:
+        asyncio.run(provision(stack.settings, tell=lambda _: None, access=access_of(stack.passwords)))
+        yield stack
+
+
+def as_user(stack: Stack, process: str) -> Settings:
+    """The settings of a process."""
+    return stack.settings.replaced(**stack.identity(process))
+
+
+def test_each_right_of_the_table_is_needed_and_named_when_it_is_missing(secured: Stack) -> None:
+    """Right after right is taken from every process at the same time; whoever loses one is told which."""
+    table = {
+        process: [right for right in given if is_told_beforehand(secured.settings, right)]
+        for process, given in rights(secured.settings).items()
+    }
+
+    async def each_in_turn() -> int:
+        taken = 0
+        async with admin_client(secured.settings) as owner:
+            for round_ in zip_longest(*table.values()):
+                lost = {user_of(process): [right] for process, right in zip(table, round_, strict=True) if right}
+                assert await revoke(owner, lost) == len(lost)
+                for process, right in zip(table, round_, strict=True):
+                    if right is not None:
+                        with pytest.raises(AccessError) as told:
+                            await require_rights(as_user(secured, process), table[process])
+                        assert f"Kafka user {user_of(process)} lacks 1 of its rights on Kafka: {right};" in str(
+                            told.value
+                        )
+                        taken += 1
+                await grant(owner, lost)
+        for process, given in table.items():
+            await require_rights(as_user(secured, process), given)
+        return taken
+
+    assert asyncio.run(each_in_turn()) == sum(map(len, table.values())) > 150
+
+
+def is_told_beforehand(settings: Settings, right: object) -> bool:
+    """Not for topics of state, which do not exist yet, nor for transactional ids."""
+    return (
+        right.pattern is Pattern.LITERAL
+        and right.resource is not Resource.TRANSACTIONAL_ID
+        and not right.name.endswith("-changelog")
+    )
+
+
+def test_nobody_has_the_rights_of_another(secured: Stack) -> None:
+    async def excess(process: str, other: str) -> int:
+        async with admin_client(as_user(secured, process)) as client:
+            return len(await missing_rights(client, rights(secured.settings)[other]))
+
+    assert asyncio.run(excess("generator", "worker")) > 20
+    assert asyncio.run(excess("dashboard", "poller")) > 3
+    assert asyncio.run(excess("worker", "provision")) > 40
+
+
+def run(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A command of the command line with these settings."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PIPELINE_")}
+    return subprocess.run(
+        [sys.executable, "-m", "pipeline", *arguments],
+        env=own | settings.as_environment() | {"PIPELINE_DATA_DIR": "/nowhere"},
+        text=True,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def strange(tmp_path_factory: pytest.TempPathFactory) -> Secrets:
+    """Another authority, and a password and token that nobody has."""
+    made = Secrets(tmp_path_factory.mktemp("strange") / "secrets")
+    made.make([ADMIN], ["somebody"])
+    return made
+
+
+@pytest.fixture(scope="module")
+def expired(secured: Stack, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate of the right authority that has ended."""
+    folder = tmp_path_factory.mktemp("expired") / "secrets"
+    folder.mkdir(mode=0o700)
+    for file in ("ca.pem", "ca.key", "ca.p12", "keystores.password"):
+        (folder / file).write_bytes((secured.folder.secrets / file).read_bytes())
+    made = Secrets(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(credentials, "CLOCK_SKEW", timedelta(days=3))
+        patch.setattr(credentials, "CERTIFICATE_DAYS", -1)
+        made.renew([ADMIN])
+    return made.identity(ADMIN).pem
+
+
+MOST_BYTES = 2**26
+WORKER, POLL, PROVISION = ("worker",), ("poll", "--once"), ("provision",)
+
+
+def test_whatever_is_wrong_is_one_sentence_and_exit_code_1(
+    secured: Stack, strange: Secrets, expired: Path, tmp_path: Path
+) -> None:
+    owner, password, missing = secured.settings, strange.password_file("somebody"), tmp_path / "missing"
+    worker, poller = as_user(secured, "worker"), as_user(secured, "poller")
+    plain = {"kafka_security_protocol": "PLAINTEXT"}
+    cases = [
+        (WORKER, worker, plain, "speaks SASL_SSL, but setting kafka_security_protocol is PLAINTEXT"),
+        (WORKER, worker, {"kafka_security_protocol": "SSL"}, "speaks SASL_SSL, but setting kafka_security_protocol"),
+        (
+            WORKER,
+            worker,
+            {"kafka_sasl_mechanism": "PLAIN"},
+            "knows SCRAM-SHA-256, SCRAM-SHA-512, but setting",
+        ),
+        (WORKER, worker, {"kafka_sasl_username": "nobody"}, "refuses kafka_sasl_username=nobody"),
+        (WORKER, worker, {"kafka_sasl_password_file": password}, "refuses kafka_sasl_username=pipeline-worker"),
+        (WORKER, worker, {"kafka_sasl_password_file": missing}, "setting kafka_sasl_password_file is"),
+        (WORKER, worker, {"kafka_sasl_password_file": None}, "setting kafka_sasl_password is not set"),
+        (WORKER, worker, {"kafka_ssl_cafile": strange.ca}, "from no authority of setting kafka_ssl_cafile"),
+        (WORKER, worker, {"kafka_ssl_cafile": None}, "from no authority of setting kafka_ssl_cafile"),
+        (WORKER, worker, {"kafka_ssl_cafile": missing}, "setting kafka_ssl_cafile is"),
+        (WORKER, worker, {"kafka_ssl_certfile": expired}, "expired on"),
+        (POLL, poller, {"mysql_password_file": password}, "see settings mysql_url and mysql_password"),
+        (POLL, poller, {"mysql_ssl_mode": "DISABLED", "mysql_ssl_ca": None}, "see setting mysql_ssl_mode"),
+        (POLL, poller, {"mysql_ssl_ca": strange.ca}, "from no authority of setting mysql_ssl_ca"),
+        (POLL, poller, {"registry_bearer_auth_token_file": password}, "registry_bearer_auth_token_file"),
+        (POLL, poller, {"registry_bearer_auth_token_file": None}, "nor registry_bearer_auth_token is set"),
+        (POLL, poller, {"registry_ssl_cafile": strange.ca}, "registry_ssl_cafile"),
+        (PROVISION, owner, {"pinot_password_file": password}, "pinot_user"),
+        (PROVISION, owner, {"pinot_ssl_cafile": strange.ca}, "pinot_ssl_cafile"),
+        (PROVISION, as_user(secured, "worker"), {}, "Kafka user pipeline-worker has not the rights"),
+    ]
+    for arguments, settings, wrong, sentence in cases:
+        done = run(settings.replaced(**wrong), *arguments)
+        told = done.stderr.strip().splitlines()
+        assert done.returncode == 1, (wrong, done.stdout, done.stderr)
+        assert told[-1].startswith("pipeline: "), (wrong, done.stderr)
+        assert sentence in told[-1], (wrong, told[-1])
+        assert "Traceback" not in done.stderr, (wrong, done.stderr)
+
+
+def test_the_application_is_exact_and_its_secrets_stay_where_they_are(secured: Stack) -> None:
+    application = Application(secured)
+    application.start()
+    time.sleep(5)
+    seen = as_json(asyncio.run(collect(application.settings.replaced(**secured.identity("dashboard")))))
+    assert not seen["problems"], seen["problems"]
+    report = application.verified()
+    assert report.ok, report.as_json()
+    found = leaks(secured)
+    secured.stop("worker-1", "worker-2", "poller", "generator", "dashboard")
+    assert found == []
+
+
+def leaks(stack: Stack) -> list[str]:
+    """Where the secrets of a stack are seen by others: logs, files that others may read, command lines."""
+    folder = stack.folder
+    values = [
+        file.read_text("ascii").strip() for file in folder.secrets.iterdir() if file.suffix in (".password", ".token")
+    ]
+    assert len(values) > 12
+    files = [path for path in folder.path.rglob("*") if path.is_file() and path.stat().st_size < MOST_BYTES]
+    open_files = [path for path in files if path.stat().st_mode & 0o077 or path.parent == folder.logs]
+    assert any(path.name == "worker-1.log" for path in open_files)
+    found = [f"{path}" for path in open_files if contains(path.read_bytes(), values)]
+    for process in psutil.process_iter(["cmdline"]):
+        line = " ".join(process.info["cmdline"] or ())
+        found += [f"command line of {process.pid}"] if contains(line.encode(), values) else []
+    return found
+
+
+def contains(text: bytes, values: list[str]) -> bool:
+    return any(value.encode() in text for value in values)
+
+
+def test_the_search_sees_a_secret_that_is_leaked(secured: Stack) -> None:
+    password = Secrets(secured.folder.secrets).password(user_of("worker"))
+    leaked = secured.folder.logs / "leaked.log"
+    leaked.write_text(json.dumps({"at": datetime.now(UTC).isoformat(), "password": password}))
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(30)", password])
+    try:
+        assert leaks(secured) == [str(leaked), f"command line of {child.pid}"]
+    finally:
+        child.kill()
+        child.wait()
+        leaked.unlink()
+
+
+def test_a_plain_start_does_not_open_a_secured_stack(secured: Stack) -> None:
+    with pytest.raises(PipelineError, match="speaks SASL_SSL"):
+        asyncio.run(require_rights(secured.settings.replaced(kafka_security_protocol="PLAINTEXT"), []))
+    other = Stack(secured.settings)
+    other.up()
+    assert other.is_secured
