@@ -10,11 +10,12 @@ from rich.console import Console
 
 
 def _kinds(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[str, ...]:
-    from pipeline.chaos.faults import KINDS
+    from pipeline.chaos.faults import KINDS, SECURED
 
     kinds = tuple(KINDS) if value is None else tuple(kind.strip() for kind in value.split(",") if kind.strip())
-    if unknown := [kind for kind in kinds if kind not in KINDS]:
-        raise click.BadParameter(f"there is no kind {', '.join(unknown)}; the kinds are {', '.join(KINDS)}")
+    known = (*KINDS, *SECURED)
+    if unknown := [kind for kind in kinds if kind not in known]:
+        raise click.BadParameter(f"there is no kind {', '.join(unknown)}; the kinds are {', '.join(known)}")
     return kinds
 
 
@@ -72,16 +73,20 @@ def chaos(
     registry-down                 the schema registry is away for 5 to 12 s
     mysql-down, mysql-kill        MySQL is away for 20 to 40 s; SIGKILL
     pinot-down, poller-kill       SIGKILL of all Pinot, of the poller
+    certificates                  with --secure: new certificates for all parts, restarted one after the other
     poison                        bad records of every kind all the time; each must become one dead letter
 
     \b
     pipeline chaos --faults 20 --seconds 900 --seed 7 --markdown table.md
     pipeline chaos --seconds 3600 --rate 2000 --kinds worker-kill --every 300      a soak
     """
+    from pipeline.chaos.faults import SECURED
     from pipeline.chaos.report import markdown, show
     from pipeline.chaos.run import Plan, run_plan
     from pipeline.chaos.scene import Options
 
+    if set(kinds) & set(SECURED) and not secure:
+        raise click.UsageError(f"{', '.join(SECURED)} is for --secure")
     console = Console(stderr=True)
     for noisy in ("aiokafka", "pipeline.sources", "schema_registry", "sqlalchemy"):  # outages are what the run is for
         logging.getLogger(noisy).setLevel(logging.CRITICAL)

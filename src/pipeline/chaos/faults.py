@@ -220,6 +220,22 @@ class MysqlDown(Outage):
     shortest_s, longest_s = 20.0, 40.0
 
 
+class Certificates(Fault):
+    """Every part gets a new certificate, and is restarted with it, one after the other."""
+
+    name = "certificates"
+
+    @asynccontextmanager
+    async def strike(self, scene: Scene, planned: Planned) -> AsyncIterator[str]:
+        """Renew and restart them all."""
+        await asyncio.to_thread(scene.stack.rotate)
+        yield "all parts, one after the other"
+
+    async def healed(self, scene: Scene) -> None:
+        """Wait for the replicas of the last broker."""
+        await scene.in_sync()
+
+
 class WorkersScale(Outage):
     """The group shrinks to one worker or a few, and grows again, in order; a lone worker is left alone."""
 
@@ -336,4 +352,6 @@ FAULTS: dict[str, type[Fault]] = {
         PollerKill,
     )
 }
+SECURED: dict[str, type[Fault]] = {Certificates.name: Certificates}
+"""What only strikes where there is security."""
 KINDS = (*FAULTS, POISON)

@@ -16,7 +16,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.chaos.checks import Check, check_none
-from pipeline.chaos.faults import FAULTS, POISON
+from pipeline.chaos.faults import FAULTS, POISON, SECURED
 from pipeline.chaos.inspection import Inspection
 from pipeline.chaos.load import KafkaLoad
 from pipeline.chaos.progress import Monitor, Offsets
@@ -131,7 +131,7 @@ class Run:
 
     async def _faults(self) -> None:
         plan, began_s = self._plan, time.monotonic()
-        kinds = {kind: FAULTS[kind].weight for kind in plan.kinds if kind != POISON}
+        kinds = {kind: (FAULTS | SECURED)[kind].weight for kind in plan.kinds if kind != POISON}
         await self._monitor.require_in_flight()
         self._faults_began_s = time.time()
         self._tell(f"in flight after {time.monotonic() - began_s:.0f} s; faults begin")
@@ -153,7 +153,7 @@ class Run:
         await asyncio.sleep(max(0.0, 0.0 if kinds else began_s + plan.seconds - time.monotonic()))
 
     async def _strike(self, planned: Planned, began_s: float) -> Struck:
-        fault, scene, monitor = FAULTS[planned.kind](), self._scene, self._monitor
+        fault, scene, monitor = (FAULTS | SECURED)[planned.kind](), self._scene, self._monitor
         await monitor.require_in_flight()
         goal = await monitor.goal()
         recovery: asyncio.Task[float | None] | None = None

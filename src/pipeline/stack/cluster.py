@@ -2,8 +2,10 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from threading import current_thread, main_thread
 from typing import Any
@@ -12,10 +14,11 @@ from rich.console import Console
 
 from pipeline.access import user_of
 from pipeline.errors import StackError
+from pipeline.kafka import describe_topics
 from pipeline.settings import Settings
 from pipeline.stack import archives, ports
 from pipeline.stack.artifacts import load_lock
-from pipeline.stack.credentials import Secrets
+from pipeline.stack.credentials import ADMIN, Secrets
 from pipeline.stack.datadir import DataDir, read_json, require_plain, write_json
 from pipeline.stack.fetch import Cache, full_disk_told, require_space
 from pipeline.stack.parts import IDENTITIES, PARTS, PASSWORDS, USERS, Site, build, endpoints
@@ -28,6 +31,7 @@ from pipeline.stack.status import PartStatus, statuses
 from pipeline.stack.supervisor import Supervisor
 from pipeline.stack.view import StartView
 
+IN_SYNC_WAIT_S = 60.0
 DATA_BYTES = 512 * 1024**2  # a new stack takes 0.2 GB, and some records should fit in, too
 
 
@@ -158,6 +162,38 @@ class Stack:
         """Stop and start one program, without waiting for it to serve."""
         self.stop(name)
         self.start(name)
+
+    def rotate(self, *, console: Console | None = None) -> None:
+        """Give every part of a secured stack a new certificate, and restart one part after the other.
+
+        The next broker is restarted once every replica is in sync, so that clients only see a leader move. Raises
+        StackError for a plain stack, and when a part does not come back.
+        """
+        self._require_running()
+        run = self.folder.load_run()
+        if run is None or not self.is_secured:
+            raise StackError(f"the local stack in {self.folder.path} runs without security: it has no certificates")
+        console = console or Console(quiet=True)
+        with self.folder.locked():
+            site = Site(self.folder, run.ports, Cache(self._settings.cache_dir), load_lock(), self._proxies)
+            secrets = self._secrets(run.ports)
+            running = {part.name for part in self.status()}
+            parts = [part for part in build(replace(site, secrets=secrets), self._names) if part.name in running]
+            assert secrets is not None
+            secrets.renew([*(part.name for part in parts), ADMIN])
+            with StartView(console).shown() as view:
+                for part in parts:
+                    if isinstance(part, KafkaNode):
+                        asyncio.run(self._in_sync())
+                    self._supervisor.stop([part.name])
+                    Starter(self._supervisor, self.folder, [part], view).run()
+
+    async def _in_sync(self) -> None:
+        deadline = time.monotonic() + IN_SYNC_WAIT_S
+        while any(state.under_replicated for state in (await describe_topics(self.settings)).values()):
+            if time.monotonic() > deadline:
+                raise StackError(f"replicas were not in sync within {IN_SYNC_WAIT_S:.0f} s")
+            await asyncio.sleep(0.2)
 
     def _start(self, console: Console) -> None:
         alive = self._supervisor.is_alive()

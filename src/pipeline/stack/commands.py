@@ -1,4 +1,4 @@
-"""`pipeline stack up | down | status`."""
+"""`pipeline stack up | down | rotate | status`."""
 
 import json
 import time
@@ -49,6 +49,15 @@ def down() -> None:
         say(console, f"down after {time.monotonic() - began:.1f} s")
     else:
         say(console, "the stack is not running")
+
+
+@stack.command()
+def rotate() -> None:
+    """Give every part of a secured cluster a new certificate; restarts one part after the other, nothing is lost."""
+    console = Console()
+    began = time.monotonic()
+    Stack(settings()).rotate(console=console)
+    say(console, f"every certificate is new after {time.monotonic() - began:.1f} s")
 
 
 @stack.command()
