@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 from aiokafka import TopicPartition
 
 from pipeline import kafka, topics
-from pipeline.demo import dashboard_url, programs
+from pipeline.demo import answers, dashboard_url, programs
 from pipeline.provision import access_of, provision
 from pipeline.settings import Settings, load
 from pipeline.stack.cluster import Stack
@@ -40,14 +39,15 @@ class Application:
         rates = {"pageview_rate": 150.0, "sale_rate": 100.0, "user_rate": 50.0, "dashboard_port": free_port()}
         self.stack = stack
         self.settings: Settings = stack.settings.model_copy(update=rates)
-        self.url = dashboard_url(self.settings)
+        self.page = self.settings.replaced(**stack.identity("dashboard"))
+        self.url = dashboard_url(self.page)
 
     def start(self) -> None:
         """Provision and start everything, with three hours of the past; returns when the dashboard shows data."""
         asyncio.run(provision(self.settings, tell=lambda _: None, access=access_of(self.stack.passwords)))
         self.stack.add(programs(self.settings, workers=2, history=3.0, identity=self.stack.identity))
         deadline = time.monotonic() + 120
-        while not self._live():
+        while not answers(self.page):
             assert time.monotonic() < deadline, f"no data in the dashboard: {self.stack.status()}"
             time.sleep(0.5)
         while not asyncio.run(self._past_is_written()):
@@ -61,12 +61,6 @@ class Application:
             partitions = [TopicPartition(topics.PAGEVIEW.name, n) for n in range(self.settings.partitions)]
             found = await consumer.offsets_for_times(dict.fromkeys(partitions, now - 5_000))
         return any(offset is not None for offset in found.values())
-
-    def _live(self) -> bool:
-        try:
-            return httpx.get(f"{self.url}/healthz", timeout=2, trust_env=False).status_code == httpx.codes.OK
-        except httpx.HTTPError:
-            return False
 
     def pid(self, name: str) -> int:
         """The pid of one of its processes."""

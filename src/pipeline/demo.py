@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -85,6 +86,7 @@ class Demo:
         self._console = console
         update = {} if rate is None else {"pageview_rate": rate, "sale_rate": rate, "user_rate": rate / 3}
         self.settings = stack.settings.model_copy(update=update)
+        self._page = self.settings.replaced(**stack.identity("dashboard"))
         self._programs = programs(self.settings, workers, history, lively=True, identity=stack.identity)
 
     def run(self, seconds: float | None) -> bool:
@@ -99,7 +101,8 @@ class Demo:
         self._stack.add(self._programs)
         self._await_dashboard()
         self._console.print(
-            f"\n[bold green]live at {dashboard_url(self.settings)}[/]   logs in {self._stack.folder.logs}\n"
+            f"\n[bold green]live at {dashboard_url(self._page)}[/]   logs in {self._stack.folder.logs}\n"
+            f"{how_to_enter(self._page)}"
             "Ctrl-C stops everything",
             highlight=False,
             soft_wrap=True,
@@ -110,7 +113,7 @@ class Demo:
     def _await_dashboard(self) -> None:
         deadline = time.monotonic() + READY_TIMEOUT_S
         with self._console.status("starting workers, sources and the dashboard"):
-            while not _answers(f"{dashboard_url(self.settings)}/healthz"):
+            while not answers(self._page):
                 self._require_alive()
                 if time.monotonic() > deadline:
                     raise StackError(f"the dashboard did not show data within {READY_TIMEOUT_S:.0f} s")
@@ -192,19 +195,34 @@ def programs(
 
 def dashboard_url(settings: Settings) -> str:
     """Where a browser finds the page."""
-    return f"http://{settings.dashboard_host}:{settings.dashboard_port}"
+    scheme = "http" if settings.dashboard_ssl_certfile is None else "https"
+    return f"{scheme}://{settings.dashboard_host}:{settings.dashboard_port}"
+
+
+def how_to_enter(settings: Settings) -> str:
+    """What a viewer of a secured page needs to know; empty for one that is open."""
+    if settings.dashboard_auth_file is None:
+        return ""
+    return (
+        f"the page asks for the name and password in {settings.dashboard_auth_file}, "
+        f"its certificate is from the authority {settings.kafka_ssl_cafile}\n"
+    )
+
+
+def answers(settings: Settings) -> bool:
+    """Whether the dashboard is there and has data."""
+    secured = settings.dashboard_ssl_certfile is not None
+    verify = ssl.create_default_context(cafile=settings.kafka_ssl_cafile) if secured else True
+    try:
+        url = f"{dashboard_url(settings)}/healthz"
+        return httpx.get(url, timeout=2, trust_env=False, verify=verify).status_code == httpx.codes.OK
+    except httpx.HTTPError:
+        return False
 
 
 async def _source_records(settings: Settings) -> int:
     ends = await end_offsets(settings, [topic.name for topic in topics.EVENTS])
     return sum(ends.values())
-
-
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(url, timeout=2, trust_env=False).status_code == httpx.codes.OK
-    except httpx.HTTPError:
-        return False
 
 
 def _require_free(host: str, port: int) -> None:

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import zip_longest
 from pathlib import Path
@@ -14,10 +14,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from pipeline import topics
 from pipeline.access import rights, user_of
+from pipeline.cli import RESTART_PAUSE_S
 from pipeline.errors import AccessError, PipelineError
 from pipeline.kafka import admin_client
-from pipeline.kafka_access import Pattern, Resource, grant, revoke
+from pipeline.kafka_access import Operation, Pattern, Resource, Right, grant, revoke
 from pipeline.kafka_rights import missing_rights, require_rights
 from pipeline.provision import access_of, provision
 from pipeline.settings import Settings
@@ -128,6 +130,7 @@ def expired(secured: Stack, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made.identity(ADMIN).pem
 
 
+LOOP_S = 12
 MOST_BYTES = 2**26
 WORKER, POLL, PROVISION = ("worker",), ("poll", "--once"), ("provision",)
 
@@ -180,11 +183,33 @@ def test_the_application_is_exact_and_its_secrets_stay_where_they_are(secured: S
     time.sleep(5)
     seen = as_json(asyncio.run(collect(application.settings.replaced(**secured.identity("dashboard")))))
     assert not seen["problems"], seen["problems"]
+    a_right_that_is_lost_and_given_again(secured)
     report = application.verified()
     assert report.ok, report.as_json()
     found = leaks(secured)
     secured.stop("worker-1", "worker-2", "poller", "generator", "dashboard")
     assert found == []
+
+
+def a_right_that_is_lost_and_given_again(stack: Stack) -> None:
+    """Workers end with one sentence, are started again after a pause, and go on when the right is back."""
+    lost = {user_of("worker"): [Right(Operation.WRITE, Resource.TOPIC, topics.EXTENDED_PAGEVIEWS.name)]}
+    log = stack.folder.logs / "worker-1.log"
+    sentence = f"pipeline: Kafka user {user_of('worker')} "
+
+    async def change(what: Callable[..., Awaitable[object]]) -> None:
+        async with admin_client(stack.settings) as owner:
+            await what(owner, lost)
+
+    asyncio.run(change(revoke))
+    deadline = time.monotonic() + 60
+    while sentence not in log.read_text():
+        assert time.monotonic() < deadline, log.read_text()[-3_000:]
+        time.sleep(0.5)
+    before = log.read_text().count(sentence)
+    time.sleep(LOOP_S)
+    assert log.read_text().count(sentence) - before <= LOOP_S / RESTART_PAUSE_S + 1
+    asyncio.run(change(grant))
 
 
 def leaks(stack: Stack) -> list[str]:

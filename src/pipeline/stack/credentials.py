@@ -7,6 +7,7 @@
   <name>.pem                   a key (PKCS #8), its certificate and the authority's, in one file
   <name>.crt <name>.key <name>.p12
   <user>.password              one line
+  viewer.login                 user:password of the dashboard's page
 ```
 
 Every certificate is for 127.0.0.1, ::1 and localhost, for servers and clients alike; its common name is the part's. All
@@ -37,6 +38,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 ADMIN = "admin"
 """The stack's owner to every part: all rights."""
+VIEWER = "viewer"
 STORE_PASSWORD_USER = "keystores"
 """Java's stores want a password; the folder's mode is what protects them."""
 CA_DAYS = 3_650
@@ -71,6 +73,8 @@ class Secrets:
         for user in (STORE_PASSWORD_USER, *users):
             if not self.password_file(user).exists():
                 write_private(self.password_file(user), f"{secrets.token_urlsafe(24)}\n".encode())
+        if not self.login_file.exists():
+            write_private(self.login_file, f"{VIEWER}:{secrets.token_urlsafe(12)}\n")
         if not (self.ca.exists() and self._ca_key.exists()):
             self._make_authority()
         for name in names:
@@ -89,6 +93,11 @@ class Secrets:
     def password_file(self, user: str) -> Path:
         """The file with a user's password."""
         return self.folder / f"{user}.password"
+
+    @property
+    def login_file(self) -> Path:
+        """The file with the name and password that the dashboard's page asks for, as user:password."""
+        return self.folder / f"{VIEWER}.login"
 
     def password(self, user: str) -> str:
         """A user's password; letters, digits, `-` and `_`."""

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from pipeline.access import PROCESSES, user_of
 from pipeline.stack.credentials import ADMIN
 from pipeline.stack.parts.base import Part, Site
+from pipeline.stack.parts.identity import DASHBOARD
 from pipeline.stack.parts.kafka import NODES, KafkaNode, kafka_settings
 from pipeline.stack.parts.mysql import MariaDB
 from pipeline.stack.parts.pinot import IDENTITIES as OF_PINOT
@@ -14,7 +15,7 @@ from pipeline.stack.parts.registry import Registry
 
 PARTS = ("kafka", "registry", "mysql", "pinot")  # what `--without` takes; also the sections of the lock
 
-IDENTITIES = (*(f"kafka-{node}" for node in NODES), REGISTRY, "mysql", *OF_PINOT, ADMIN)
+IDENTITIES = (*(f"kafka-{node}" for node in NODES), REGISTRY, "mysql", *OF_PINOT, DASHBOARD, ADMIN)
 """Who has a certificate in a secured stack."""
 USERS = (ADMIN, *map(user_of, PROCESSES))
 """Kafka's users in a secured stack."""
