@@ -15,10 +15,12 @@ import pytest
 import yaml
 from sqlalchemy import make_url
 
+from pipeline.access import PROCESSES, user_of
 from pipeline.cli import main
 from pipeline.demo import programs
 from pipeline.serving.tables import tables
 from pipeline.settings import Settings
+from pipeline.sources.grants import GRANTS
 from pipeline.stack.artifacts import load_lock
 from pipeline.stack.datadir import DataDir
 from pipeline.stack.fetch import Cache
@@ -410,6 +412,9 @@ def test_units_restart_stop_cleanly_and_are_confined(unit: Path) -> None:
         "NoNewPrivileges=yes",
         "ProtectSystem=strict",
         "PrivateTmp=yes",
+        "RemoveIPC=yes",
+        "LimitCORE=0",
+        "AmbientCapabilities=",
         "User=pipeline",
         "StateDirectory=pipeline",
         "EnvironmentFile=/etc/pipeline/pipeline.env",
@@ -417,13 +422,34 @@ def test_units_restart_stop_cleanly_and_are_confined(unit: Path) -> None:
         "PartOf=pipeline.target",
     ):
         assert line in lines, line
-    assert any(line.startswith("RestartSec=") for line in lines)
+    (pause,) = (int(line.removeprefix("RestartSec=")) for line in lines if line.startswith("RestartSec="))
+    assert pause >= 3  # a process that ends with a sentence at its start does not fill the log
     assert any(line.startswith("TimeoutStopSec=") for line in lines)
 
 
 def test_the_worker_s_unit_is_a_template() -> None:
     assert [unit.name for unit in UNITS if "@" in unit.name] == ["pipeline-worker@.service"]
     assert "%i" in (DEPLOY / "systemd" / "pipeline-worker@.service").read_text()
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda path: cast(Path, path).stem)
+def test_a_secured_unit_has_the_secrets_of_its_own_user_from_files_of_root(unit: Path) -> None:
+    text = (DEPLOY / "systemd" / "secured" / f"{unit.name}.d" / "secured.conf").read_text()
+    assert f"/etc/systemd/system/{unit.name}.d/" in text
+    process = unit.stem.removeprefix("pipeline-").rstrip("@")
+    assert process in PROCESSES
+    loaded = dict(re.findall(r"^LoadCredential=(\w+):(\S+)$", text, re.MULTILINE))
+    values = dict(re.findall(r"^Environment=PIPELINE_(\w+)=(\S+)$", text, re.MULTILINE))
+    secret = {f"{name.upper()}_FILE" for name in Settings.secret_names()}
+    files = {name: value for name, value in values.items() if name in secret}
+    assert {value.removeprefix("%d/") for value in files.values()} == loaded.keys()
+    assert not values.keys() & {name.upper() for name in Settings.secret_names()}
+    assert values["KAFKA_SASL_USERNAME"] == user_of(process)
+    assert all(path.startswith("/etc/pipeline/secrets/") for path in loaded.values())
+    others = {user_of(other) for other in PROCESSES} - {user_of(process)}
+    assert not any(other in text for other in others)
+    assert ("MYSQL_PASSWORD_FILE" in values) == (process in GRANTS)
+    Settings.model_validate({"data_dir": "/nowhere", **{name.lower(): value for name, value in values.items()}})
 
 
 # --- the README -------------------------------------------------------------------------------------------------------
