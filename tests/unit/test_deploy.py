@@ -5,6 +5,8 @@ There was no Docker engine to try it with, so a slip here would be found by a us
 
 import base64
 import re
+import runpy
+import stat
 import tomllib
 from pathlib import Path
 from typing import Any, cast
@@ -13,13 +15,17 @@ from urllib.parse import urlsplit
 import click
 import pytest
 import yaml
+from cryptography import x509
 from sqlalchemy import make_url
 
+from pipeline.access import PROCESSES, user_of
 from pipeline.cli import main
 from pipeline.demo import programs
 from pipeline.serving.tables import tables
 from pipeline.settings import Settings
+from pipeline.sources.grants import GRANTS
 from pipeline.stack.artifacts import load_lock
+from pipeline.stack.credentials import Secrets
 from pipeline.stack.datadir import DataDir
 from pipeline.stack.fetch import Cache
 from pipeline.stack.parts import PARTS, Site, mysql, pinot, registry
@@ -32,6 +38,45 @@ DEPLOY = ROOT / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 ONE_SHOT = {"pinot-volumes", "provision"}
+
+
+class Loader(yaml.SafeLoader):
+    """YAML with Compose's `!override`: this value in the place of the other file's, not merged with it."""
+
+
+class Override:
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+def _override(loader: yaml.SafeLoader, node: yaml.Node) -> Override:
+    if isinstance(node, yaml.MappingNode):
+        return Override(loader.construct_mapping(node, deep=True))
+    return Override(loader.construct_sequence(cast(yaml.SequenceNode, node), deep=True))
+
+
+Loader.add_constructor("!override", _override)
+SECURED_FILE = (DEPLOY / "compose.secured.yml").read_text()
+OVER: dict[str, Any] = yaml.load(SECURED_FILE, Loader)
+
+
+def merged(base: Any, over: Any, key: str = "") -> Any:
+    """Compose's rules, as far as these files need them: mappings are merged, lists appended but for commands."""
+    if isinstance(over, Override):
+        return over.value
+    if isinstance(base, dict) and isinstance(over, dict):
+        return {
+            name: merged(base[name], over[name], name)
+            if name in base and name in over
+            else over.get(name, base.get(name))
+            for name in {**base, **over}
+        }
+    if isinstance(base, list) and isinstance(over, list) and key not in ("command", "entrypoint", "test"):
+        return [*base, *over]
+    return over
+
+
+SECURED: dict[str, dict[str, Any]] = merged(SERVICES, OVER["services"])
 LONG_RUNNING = sorted(SERVICES.keys() - ONE_SHOT)
 BROKERS = [f"kafka-{node}" for node in NODES]
 PYTHON = {name: service for name, service in SERVICES.items() if "build" in service}
@@ -92,11 +137,15 @@ def node(tmp_path: Path) -> KafkaNode:
 
 
 @pytest.mark.parametrize(
-    "file", [path.relative_to(DEPLOY).as_posix() for path in sorted(DEPLOY.rglob("*")) if path.is_file()]
+    "file",
+    [
+        path.relative_to(DEPLOY).as_posix()
+        for path in sorted(DEPLOY.rglob("*"))
+        if path.is_file() and not {"secrets", "__pycache__"} & set(path.parts)  # those are the user's
+    ],
 )
 def test_every_variable_is_a_setting(file: str) -> None:
-    # The password is no setting of its own: it is a part of PIPELINE_MYSQL_URL and of MySQL's own environment.
-    unknown = set(VARIABLE.findall((DEPLOY / file).read_text())) - SETTINGS - {"PIPELINE_MYSQL_PASSWORD"}
+    unknown = set(VARIABLE.findall((DEPLOY / file).read_text())) - SETTINGS
     assert not unknown
 
 
@@ -397,6 +446,153 @@ def test_python_processes_are_reaped_and_write_nothing() -> None:
         assert service["read_only"] is True, name
 
 
+# --- compose.secured.yml, as it is together with compose.yml ----------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder: Path = tmp_path_factory.mktemp("made") / "secrets"
+    runpy.run_path(str(DEPLOY / "make_secrets.py"))["make"](folder)
+    return folder
+
+
+def secured_environment(name: str) -> dict[str, str]:
+    return {key: resolved(value) for key, value in (SECURED[name].get("environment") or {}).items()}
+
+
+def secured_settings(name: str) -> Settings:
+    fields = {key.removeprefix("PIPELINE_").lower(): value for key, value in secured_environment(name).items()}
+    return Settings.model_validate({"data_dir": "/nowhere", "cache_dir": "/nowhere", **fields})
+
+
+def test_every_secret_that_is_used_is_declared_and_made(made: Path) -> None:
+    used = {secret for service in SECURED.values() for secret in service.get("secrets", [])}
+    assert used == OVER["secrets"].keys()
+    for name, how in OVER["secrets"].items():
+        assert how == {"file": f"./secrets/{name}"}
+        assert (made / name).stat().st_size, name
+
+
+def test_the_folder_of_secrets_is_its_owner_s_and_what_signs_goes_into_no_container(made: Path) -> None:
+    assert stat.S_IMODE(made.stat().st_mode) == 0o700
+    for name in ("ca.key", "tokens.key"):
+        assert stat.S_IMODE((made / name).stat().st_mode) == 0o600
+        assert name not in OVER["secrets"]
+    assert "/deploy/secrets/" in (ROOT / ".gitignore").read_text().splitlines()
+    assert not any(line.startswith("!deploy/secrets") for line in (ROOT / ".dockerignore").read_text().splitlines())
+
+
+def test_secrets_are_made_once(made: Path) -> None:
+    before = {path.name: path.read_bytes() for path in made.iterdir()}
+    runpy.run_path(str(DEPLOY / "make_secrets.py"))["make"](made)
+    assert {path.name: path.read_bytes() for path in made.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", sorted(SECURED))
+def test_a_service_has_every_secret_that_it_names_and_no_other(name: str, made: Path) -> None:
+    given = set(SECURED[name].get("secrets", []))
+    files = [str(SECURED[name])]
+    files += [(DEPLOY / "secured" / "zoo.cfg").read_text()] if name == "zookeeper" else []
+    files += [(made / secret).read_text() for secret in given if secret.endswith((".conf", ".properties", ".json"))]
+    named = {path for text in files for path in re.findall(r"/run/secrets/([\w.-]*\w)", text)}
+    if name == "provision":  # it passes one file on to Pinot, and gives users the passwords of the folder
+        named |= {f"{user_of(process)}.password" for process in PROCESSES}
+    assert named == given
+
+
+def test_no_password_is_in_the_file(made: Path) -> None:
+    kinds = ("*.password", "*.token", "*.auth")
+    values = [path.read_text().strip() for kind in kinds for path in made.glob(kind)]
+    assert not [value for value in values if value in SECURED_FILE]
+    for name in SECURED.keys() - {"kafka-ui"}:
+        assert not re.search(r"//\w+:\w+@", str(SECURED[name])), name
+        plain = {f"PIPELINE_{secret.upper()}" for secret in Settings.secret_names()}
+        assert not plain & secured_environment(name).keys(), name
+    assert not {"MYSQL_PASSWORD", "MYSQL_USER"} & secured_environment("mysql").keys()
+
+
+@pytest.mark.parametrize("name", sorted(PYTHON))
+def test_processes_are_secured_users_of_their_own(name: str) -> None:
+    assert secured_environment(name).keys() <= SETTINGS
+    given = secured_settings(name)
+    assert given.mysql_ssl_mode == "VERIFY_IDENTITY"
+    urls = (given.registry_url, given.pinot_registry_url, given.pinot_controller_url, given.pinot_broker_url)
+    assert {urlsplit(url).scheme for url in urls} == {"https"}
+    files = {given.kafka_ssl_cafile, given.registry_ssl_cafile, given.mysql_ssl_ca, given.pinot_ssl_cafile}
+    assert files == {Path("/run/secrets/ca.pem")}
+    process = {"generators": "generator"}.get(name, name)
+    if name != "provision":
+        assert given.kafka_security_protocol == "SASL_SSL"
+        assert given.kafka_sasl_username == user_of(process)
+        others = {user_of(other) for other in PROCESSES} - {user_of(process)}
+        assert not any(secret.startswith(tuple(others)) for secret in SECURED[name]["secrets"])
+        assert "admin.pem" not in SECURED[name]["secrets"]
+    if process in GRANTS:
+        assert make_url(given.mysql_url).username == user_of(process)
+
+
+def test_pinot_gets_at_kafka_and_the_registry_by_ports_that_they_listen_on(made: Path) -> None:
+    given = secured_settings("provision")
+    assert given.pinot_kafka_bootstrap == secured_settings("worker").bootstrap_servers
+    for number in NODES:
+        env = secured_environment(f"kafka-{number}")
+        listeners = dict(listener.split("://") for listener in env["KAFKA_LISTENERS"].split(","))
+        assert listeners["CLIENTS"] in given.pinot_kafka_bootstrap.split(",")
+        assert listeners[env["KAFKA_INTER_BROKER_LISTENER_NAME"]] in given.bootstrap_servers.split(",")
+        protocols = dict(pair.split(":") for pair in env["KAFKA_LISTENER_SECURITY_PROTOCOL_MAP"].split(","))
+        assert protocols.keys() == listeners.keys()
+        assert set(protocols.values()) == {"SSL", "SASL_SSL"}
+    port = parse_properties((made / "registry.properties").read_text())["quarkus.http.ssl-port"]
+    assert given.registry_url == f"https://registry:{port}{registry.COMPAT_PATH}"
+    configs = given.model_copy(
+        update={"pinot_dir": ROOT / "pinot", "pinot_stream_configs": made / "pinot-stream-configs.json"}
+    )
+    for table in tables(configs):
+        assert table.config["tableIndexConfig"]["streamConfigs"]["security.protocol"] == "SASL_SSL"
+
+
+def test_secured_brokers_have_the_local_stack_s_authorizer(made: Path, tmp_path: Path) -> None:
+    ports = {name: 21_000 + i for i, name in enumerate(name for part in PORTS_OF for name in PORTS_OF[part])}
+    site = Site(DataDir(tmp_path), ports, Cache(tmp_path), load_lock(), secrets=Secrets(made))
+    wanted = KafkaNode(site, 1).properties()
+    names = ("authorizer.class.name", "allow.everyone.if.no.acl.found", "super.users", "ssl.enabled.protocols")
+    given = {property_name(key): value for key, value in secured_environment("kafka-1").items()}
+    assert {name: given[name] for name in names} == {name: wanted[name] for name in names}
+
+
+@pytest.mark.parametrize("host", [*BROKERS, "registry", "mysql", "zookeeper", *(f"pinot-{r}" for r in pinot.ROLES)])
+def test_certificates_are_for_the_services_names(host: str, made: Path) -> None:
+    name = "pinot" if host.startswith("pinot-") else host
+    certificate = x509.load_pem_x509_certificate((made / f"{name}.crt").read_bytes())
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert host in names.get_values_for_type(x509.DNSName)
+
+
+@pytest.mark.parametrize("role", pinot.ROLES)
+def test_secured_pinot_keeps_its_names_and_ports_and_has_no_plain_one(role: str, made: Path) -> None:
+    given = parse_properties((made / f"pinot-{role}.conf").read_text())
+    plain = parse_properties((ROOT / "pinot" / "cluster" / f"{role}.conf").read_text())
+    (port_name,) = plain.keys() & set(pinot.REPLACED)
+    assert port_name not in given
+    (port,) = (value for key, value in given.items() if key.endswith("access.protocols.https.port"))
+    assert port == plain[port_name]
+    assert SECURED[f"pinot-{role}"]["healthcheck"]["test"][-1] == f"https://localhost:{port}/health"
+    own = parse_properties((DEPLOY / "pinot" / f"{role}.conf").read_text())
+    assert {key: given[key] for key in own if key != "include"} == {k: v for k, v in own.items() if k != "include"}
+    assert given["pinot.zk.server"] == "zookeeper:2281"
+
+
+def test_the_override_names_services_and_keys_that_compose_knows() -> None:
+    assert {key for key in OVER if not key.startswith("x-")} == {"services", "secrets"}
+    assert OVER["services"].keys() - SERVICES.keys() == {"registry-access"}
+    for name, service in SECURED.items():
+        assert {"restart", "user", "cap_drop", "security_opt"} <= service.keys(), name
+        assert service["image"] == SERVICES.get(name, SERVICES["kafka-1"])["image"]
+        assert all(isinstance(value, str) for value in (service.get("environment") or {}).values()), name
+        for target in service.get("depends_on", {}):
+            assert target in SECURED
+
+
 # --- systemd ----------------------------------------------------------------------------------------------------------
 
 
@@ -410,6 +606,9 @@ def test_units_restart_stop_cleanly_and_are_confined(unit: Path) -> None:
         "NoNewPrivileges=yes",
         "ProtectSystem=strict",
         "PrivateTmp=yes",
+        "RemoveIPC=yes",
+        "LimitCORE=0",
+        "AmbientCapabilities=",
         "User=pipeline",
         "StateDirectory=pipeline",
         "EnvironmentFile=/etc/pipeline/pipeline.env",
@@ -417,13 +616,34 @@ def test_units_restart_stop_cleanly_and_are_confined(unit: Path) -> None:
         "PartOf=pipeline.target",
     ):
         assert line in lines, line
-    assert any(line.startswith("RestartSec=") for line in lines)
+    (pause,) = (int(line.removeprefix("RestartSec=")) for line in lines if line.startswith("RestartSec="))
+    assert pause >= 3  # a process that ends with a sentence at its start does not fill the log
     assert any(line.startswith("TimeoutStopSec=") for line in lines)
 
 
 def test_the_worker_s_unit_is_a_template() -> None:
     assert [unit.name for unit in UNITS if "@" in unit.name] == ["pipeline-worker@.service"]
     assert "%i" in (DEPLOY / "systemd" / "pipeline-worker@.service").read_text()
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda path: cast(Path, path).stem)
+def test_a_secured_unit_has_the_secrets_of_its_own_user_from_files_of_root(unit: Path) -> None:
+    text = (DEPLOY / "systemd" / "secured" / f"{unit.name}.d" / "secured.conf").read_text()
+    assert f"/etc/systemd/system/{unit.name}.d/" in text
+    process = unit.stem.removeprefix("pipeline-").rstrip("@")
+    assert process in PROCESSES
+    loaded = dict(re.findall(r"^LoadCredential=(\w+):(\S+)$", text, re.MULTILINE))
+    values = dict(re.findall(r"^Environment=PIPELINE_(\w+)=(\S+)$", text, re.MULTILINE))
+    secret = {f"{name.upper()}_FILE" for name in Settings.secret_names()}
+    files = {name: value for name, value in values.items() if name in secret}
+    assert {value.removeprefix("%d/") for value in files.values()} == loaded.keys()
+    assert not values.keys() & {name.upper() for name in Settings.secret_names()}
+    assert values["KAFKA_SASL_USERNAME"] == user_of(process)
+    assert all(path.startswith("/etc/pipeline/secrets/") for path in loaded.values())
+    others = {user_of(other) for other in PROCESSES} - {user_of(process)}
+    assert not any(other in text for other in others)
+    assert ("MYSQL_PASSWORD_FILE" in values) == (process in GRANTS)
+    Settings.model_validate({"data_dir": "/nowhere", **{name.lower(): value for name, value in values.items()}})
 
 
 # --- the README -------------------------------------------------------------------------------------------------------
@@ -434,6 +654,6 @@ def test_the_readme_names_files_and_commands_that_exist() -> None:
     for name in re.findall(r"`(?:/\S+/)?pipeline ([a-z-]+)", text):
         assert name in main.commands, name
     for path in set(re.findall(r"\bdeploy/[\w./@-]*\w", text)) - {"deploy/.env"}:  # that one is the user's
-        assert (ROOT / path).exists(), path
+        assert (ROOT / path).exists() or path.startswith("deploy/secrets"), path  # which the command before makes
     for unit in re.findall(r"\bpipeline-[a-z]+@?", text):
         assert any(path.name.startswith(unit) for path in UNITS), unit

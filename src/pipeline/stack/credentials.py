@@ -10,15 +10,15 @@
   viewer.login                 user:password of the dashboard's page
 ```
 
-Every certificate is for 127.0.0.1, ::1 and localhost, for servers and clients alike; its common name is the part's. All
-of it is made once, by `make`; certificates that end within RENEW_BEFORE are made anew at the next start, and all of
-them by `renew`.
+Every certificate is for 127.0.0.1, ::1, localhost and what `hosts` adds, for servers and clients alike; its common name
+is the part's. All of it is made once, by `make`; certificates that end within RENEW_BEFORE are made anew at the next
+start, and all of them by `renew`.
 """
 
 import ipaddress
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -59,10 +59,14 @@ class Identity:
 
 
 class Secrets:
-    """The folder of secrets; nothing is created before `make`."""
+    """The folder of secrets; nothing is created before `make`.
 
-    def __init__(self, folder: Path) -> None:
+    `hosts` gives the certificates of some parts further names of hosts.
+    """
+
+    def __init__(self, folder: Path, hosts: Mapping[str, Sequence[str]] | None = None) -> None:
         self.folder = folder
+        self._hosts = hosts or {}
         self.ca = folder / "ca.pem"
         self.truststore = folder / "ca.p12"
         self._ca_key = folder / "ca.key"
@@ -139,6 +143,7 @@ class Secrets:
         authority_key = load_pem_private_key(self._ca_key.read_bytes(), None)
         assert isinstance(authority_key, ec.EllipticCurvePrivateKey)
         key = ec.generate_private_key(ec.SECP256R1())
+        hosts = [x509.DNSName(host) for host in ("localhost", *self._hosts.get(name, ()))]
         addresses = [x509.IPAddress(ipaddress.ip_address(address)) for address in ("127.0.0.1", "::1")]
         certificate = (
             _builder(_name(name), authority.subject, key.public_key(), CERTIFICATE_DAYS)
@@ -148,7 +153,7 @@ class Secrets:
                 x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]),
                 critical=False,
             )
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost"), *addresses]), critical=False)
+            .add_extension(x509.SubjectAlternativeName([*hosts, *addresses]), critical=False)
             .add_extension(
                 x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False
             )
