@@ -41,7 +41,7 @@ def rights(settings: Settings) -> dict[str, tuple[Right, ...]]:
             *_on((topics.POLLER_POSITION,), Operation.DESCRIBE),
             *_named(state, Operation.CREATE, Operation.READ, Operation.WRITE),
             Right(Operation.READ, Resource.GROUP, app),
-            Right(Operation.WRITE, Resource.TRANSACTIONAL_ID, f"{app}-", Pattern.PREFIXED),
+            Right(Operation.WRITE, Resource.TRANSACTIONAL_ID, f"{app}-worker-", Pattern.PREFIXED),
         ),
         "poller": (
             *_on(poller_writes, Operation.WRITE),

@@ -119,7 +119,7 @@ def outbox(settings: Settings) -> AtLeastOnceOutbox:
     make_transactional = partial(
         GroupProducer,
         **options,
-        transactional_id=f"{settings.app_id}-{settings.worker_id or uuid4()}",
+        transactional_id=f"{settings.app_id}-worker-{settings.worker_id or uuid4()}",
         transaction_timeout_ms=int(settings.transaction_timeout_s * 1_000),
     )
     return ExactlyOnceOutbox(make_producer, make_transactional, settings.partitions, settings.commit_interval_s)

@@ -113,10 +113,9 @@ class TokenEndpoint(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka ha
         form = {"grant_type": "client_credentials"}
         if settings.kafka_sasl_oauthbearer_scope:
             form["scope"] = settings.kafka_sasl_oauthbearer_scope
-        verify = _context(settings) if self._url.startswith("https") else True
         where = "setting kafka_sasl_oauthbearer_token_endpoint_url: "
         try:
-            async with httpx.AsyncClient(verify=verify, timeout=TOKEN_TIMEOUT_S, trust_env=False) as client:
+            async with httpx.AsyncClient(verify=_trusted(settings), timeout=TOKEN_TIMEOUT_S, trust_env=False) as client:
                 reply = await client.post(self._url, data=form, auth=user)
             if not reply.is_success:
                 raise AccessError(
@@ -129,6 +128,14 @@ class TokenEndpoint(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka ha
             raise AccessError(f"{where}it cannot be asked: {error or type(error).__name__}") from None
         except (ValueError, TypeError, KeyError):
             raise AccessError(f"{where}its answer holds no access_token") from None
+
+
+def _trusted(settings: Settings) -> ssl.SSLContext:
+    """For token endpoints: the system's authorities and those of kafka_ssl_cafile; names are always checked."""
+    context = ssl.create_default_context()
+    if settings.kafka_ssl_cafile is not None:
+        context.load_verify_locations(settings.kafka_ssl_cafile)
+    return context
 
 
 def token_provider(settings: Settings) -> AbstractTokenProvider:

@@ -26,7 +26,7 @@ async def grant(settings: Settings, users: Mapping[str, tuple[str, str | None]])
     database = engine(settings)
     quote = database.dialect.identifier_preparer.quote_identifier
     schema = quote(parse_url(settings).database or "")
-    require = "REQUIRE SSL" if settings.mysql_ssl_mode not in ("DISABLED", "PREFERRED") else "REQUIRE NONE"
+    require = "" if settings.mysql_ssl_mode in ("DISABLED", "PREFERRED") else "REQUIRE SSL"  # never taken away
     try:
         async with database.begin() as connection:
             for process, (user, password) in users.items():
