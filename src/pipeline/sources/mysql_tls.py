@@ -4,11 +4,14 @@ aiomysql encrypts where it can and says nothing where it cannot. Here a server w
 sent that a listener might use, unless the mode is PREFERRED.
 """
 
+import asyncio
+import socket
 import ssl
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
+from aiomysql import connection as aiomysql_connection
 from aiomysql.connection import Connection
 from pymysql.constants import CLIENT
 from pymysql.err import OperationalError
@@ -21,6 +24,23 @@ MYSQL_TLS = Tls("mysql_ssl_ca", "mysql_ssl_cert", "mysql_ssl_key")
 MODE = "mysql_ssl_mode"
 SSL_CONNECTION_ERROR = 2026
 """MySQL's number for a connection that cannot be encrypted as it is to be: no outage."""
+
+
+_open = aiomysql_connection._open_connection
+
+
+async def _open_or_close(*, sock: socket.socket | None = None, **options: Any) -> Any:
+    """As aiomysql's own, which leaves the socket open when the handshake fails."""
+    try:
+        return await _open(sock=sock, **options)
+    except BaseException:
+        if sock is not None:
+            await asyncio.sleep(0)  # the transport over it is closing
+            sock.close()
+        raise
+
+
+aiomysql_connection._open_connection = _open_or_close
 
 
 class Encrypted(Connection):  # type: ignore[misc]  # aiomysql has no types
@@ -41,12 +61,13 @@ def connector(settings: Settings) -> Callable[..., Coroutine[Any, Any, Connectio
             "choose VERIFY_CA or VERIFY_IDENTITY"
         )
     if mode == "DISABLED":
-        return partial(_connect, Connection, None)
+        return partial(connected, Connection, None)
     context = MYSQL_TLS.context(settings, check_hostname=mode == "VERIFY_IDENTITY", verify=mode.startswith("VERIFY"))
-    return partial(_connect, Connection if mode == "PREFERRED" else Encrypted, context)
+    return partial(connected, Connection if mode == "PREFERRED" else Encrypted, context)
 
 
-async def _connect(kind: type[Connection], context: ssl.SSLContext | None, **options: Any) -> Connection:
+async def connected(kind: type[Connection], context: ssl.SSLContext | None, **options: Any) -> Connection:
+    """An open connection; raises OperationalError, whose words name the setting where TLS is the reason."""
     connection = kind(**options, ssl=context)
     try:
         await connection._connect()

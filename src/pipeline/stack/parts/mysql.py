@@ -8,9 +8,10 @@ import shutil
 import ssl
 from pathlib import Path
 
-import aiomysql
+from aiomysql.connection import Connection
 
 from pipeline.errors import StackError
+from pipeline.sources.mysql_tls import Encrypted, connected
 from pipeline.stack.credentials import ADMIN, Secrets, write_private
 from pipeline.stack.datadir import DataDir
 from pipeline.stack.parts.base import Part, listens, run
@@ -147,14 +148,15 @@ def _sockets(folder: DataDir) -> Path:
 
 async def _select_one(port: int, secrets: Secrets | None) -> bool:
     user, password = (USER, PASSWORD) if secrets is None else (ADMIN, secrets.password(ADMIN))
-    connection = await aiomysql.connect(
+    connection = await connected(
+        Connection if secrets is None else Encrypted,
+        None if secrets is None else ssl.create_default_context(cafile=secrets.ca),
         host=HOST,
         port=port,
         user=user,
         password=password,
         db=DATABASE,
         connect_timeout=5,
-        ssl=None if secrets is None else ssl.create_default_context(cafile=secrets.ca),
     )
     try:
         async with connection.cursor() as cursor:
