@@ -301,7 +301,7 @@ def _sentence(error: Mapping[str, Any]) -> str:
     name, why = ".".join(map(str, error["loc"])), error["msg"].removeprefix("Value error, ")
     if not name:
         return f"settings: {why}"
-    if name in Settings.secret_names() or "://" in str(error["input"]):
+    if name in Settings.secret_names() or name.endswith("_url") or "://" in str(error["input"]):
         return f"setting {name} has a value that it must not have: {why.lower()}"
     return f"setting {name} is {error['input']!r}, but: {error['msg'].lower()}"
 
