@@ -14,6 +14,7 @@ from pipeline.demo import demo
 from pipeline.errors import PipelineError
 from pipeline.runner.command import test_runner
 from pipeline.settings import is_supervised
+from pipeline.shown import ShownFormatter, lines, show_unexpected
 from pipeline.sources import commands as sources
 from pipeline.stack.commands import stack
 from pipeline.status.view import command as status
@@ -27,13 +28,13 @@ log = logging.getLogger("pipeline")
 
 
 class Cli(click.Group):
-    """Prints an error that the project raises on purpose as one sentence, and exits with 1."""
+    """Prints an error that the project raises on purpose as one sentence, safe for terminals, and exits with 1."""
 
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
         except PipelineError as error:
-            click.secho(f"pipeline: {error}", fg="red", err=True)
+            click.secho(lines(f"pipeline: {error}"), fg="red", err=True)
             if is_supervised():
                 time.sleep(RESTART_PAUSE_S)
             sys.exit(1)
@@ -47,11 +48,10 @@ def main(verbose: bool) -> None:
 
     Settings come from PIPELINE_* environment variables; see docs/settings.md.
     """
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO,
-        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+    sys.excepthook = show_unexpected
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(ShownFormatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler])
     for noisy in ("httpx", "schema_registry", "aiokafka"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 

@@ -4,6 +4,7 @@ A password is given as it is or as a file that holds it: beside each `<name>` of
 is read when a connection is set up, so that it may be replaced without new settings. See docs/security.md.
 """
 
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -11,8 +12,12 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings
 
 from pipeline.errors import SettingError
+from pipeline.shown import SECRET_OF_QUERY
 
 NO_SECRET = SecretStr("")
+NO_SECRET_USER = "pipeline:pipeline"
+"""User and password of the local stack's plain MariaDB, where nobody is kept out: the one password that may be told."""
+TOKEN_COMMAND = "kafka_sasl_oauthbearer_token_command"
 SecurityProtocol = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]
 SslMode = Literal["DISABLED", "PREFERRED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY"]
@@ -125,3 +130,9 @@ def user_and_password(value: SecretStr) -> SecretStr:
     if (user or colon) and not (user and password):
         raise ValueError("it must be like user:password")
     return value
+
+
+def has_password(text: str) -> bool:
+    """Whether an address tells a secret: a password of its user, or one in its query. NO_SECRET_USER's is none."""
+    plain = re.sub(rf"(?<=://){NO_SECRET_USER}@(?=127\.0\.0\.1[:/])", "", text)
+    return re.search(r"://[^@]*:[^@]*@", plain) is not None or SECRET_OF_QUERY.search(plain) is not None

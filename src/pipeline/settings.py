@@ -6,7 +6,7 @@ working folder, `endpoints.json` of a running local stack (written by `pipeline 
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -23,7 +23,15 @@ from pydantic_settings import (
 )
 
 from pipeline.errors import SettingError
-from pipeline.security_settings import NO_SECRET, SecuritySettings, user_and_password
+from pipeline.security_settings import (
+    NO_SECRET,
+    NO_SECRET_USER,
+    TOKEN_COMMAND,
+    SecuritySettings,
+    has_password,
+    user_and_password,
+)
+from pipeline.shown import without_secrets
 from pipeline.timebase import DAY_MS, HOUR_MS, MINUTE_MS
 
 ENDPOINTS_FILE = "endpoints.json"
@@ -69,7 +77,7 @@ class Settings(SecuritySettings):
     bootstrap_servers: str = Field("127.0.0.1:9092", description="Kafka brokers, comma separated host:port.")
     registry_url: str = Field("http://127.0.0.1:8081", description="Schema registry with Confluent's REST API.")
     mysql_url: str = Field(
-        "mysql+aiomysql://pipeline:pipeline@127.0.0.1:3306/shop",
+        f"mysql+aiomysql://{NO_SECRET_USER}@127.0.0.1:3306/shop",
         description="SQLAlchemy URL of MySQL or MariaDB.",
     )
     pinot_controller_url: str = Field("http://127.0.0.1:9000", description="Pinot controller.")
@@ -226,13 +234,32 @@ class Settings(SecuritySettings):
     def as_environment(self) -> dict[str, str]:
         """These settings as PIPELINE_* variables: a process that gets them has the same settings, but for secrets.
 
-        What is written down for a supervisor is no place for passwords; files of secrets are named.
+        They may be written down for a supervisor, so `secret_environment` is left out; files of secrets are named.
         """
-        values = self.model_dump(mode="json", exclude_none=True, exclude=set(self.secret_names()))
+        values = self.model_dump(mode="json", exclude_none=True, exclude=self._told_nowhere())
         return {
-            f"PIPELINE_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
-            for name, value in values.items()
+            variable(name): value if isinstance(value, str) else json.dumps(value) for name, value in values.items()
         }
+
+    def secret_environment(self) -> dict[str, str]:
+        """What `as_environment` leaves out: for the environment of a process, never for a file or a command line.
+
+        These are secrets, addresses with a password in them, and the command for tokens, which may have one.
+        """
+        found = {name: getattr(self, name) for name in self._told_nowhere()}
+        told = {name: v.get_secret_value() if isinstance(v, SecretStr) else v for name, v in found.items()}
+        return {variable(name): value for name, value in told.items() if value}
+
+    def _told_nowhere(self) -> set[str]:
+        texts = {name: getattr(self, name) for name in type(self).model_fields}
+        urls = {name for name, value in texts.items() if isinstance(value, str) and has_password(value)}
+        return {*self.secret_names(), *urls, TOKEN_COMMAND}
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        for name, value in super().__repr_args__():
+            if isinstance(value, str) and has_password(value):
+                value = without_secrets(f"***@{value.rpartition('@')[2]}")
+            yield name, "***" if name == TOKEN_COMMAND and value else value
 
     @classmethod
     def settings_customise_sources(
@@ -244,6 +271,11 @@ class Settings(SecuritySettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, dotenv_settings, _StackEndpoints(settings_cls)
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting."""
+    return f"PIPELINE_{name.upper()}"
 
 
 def systemd_socket() -> str:
@@ -269,7 +301,7 @@ def _sentence(error: Mapping[str, Any]) -> str:
     name, why = ".".join(map(str, error["loc"])), error["msg"].removeprefix("Value error, ")
     if not name:
         return f"settings: {why}"
-    if name in Settings.secret_names() or "://" in str(error["input"]):
+    if name in Settings.secret_names() or name.endswith("_url") or "://" in str(error["input"]):
         return f"setting {name} has a value that it must not have: {why.lower()}"
     return f"setting {name} is {error['input']!r}, but: {error['msg'].lower()}"
 

@@ -328,7 +328,7 @@ def test_pinot_logs_as_in_the_local_stack() -> None:
 def test_nothing_but_what_compose_knows() -> None:
     """The Compose Specification's names, as far as this file needs them; README.md tells of the full check."""
     known = "build cap_add cap_drop command depends_on deploy entrypoint environment healthcheck hostname image init"
-    known += " logging network_mode ports read_only restart security_opt stop_grace_period tmpfs user volumes"
+    known += " logging network_mode ports read_only restart security_opt stop_grace_period tmpfs ulimits user volumes"
     assert {key for key in COMPOSE if not key.startswith("x-")} == {"name", "services", "volumes"}
     for name, service in SERVICES.items():
         assert service.keys() <= set(known.split()), name
@@ -593,6 +593,11 @@ def test_the_override_names_services_and_keys_that_compose_knows() -> None:
             assert target in SECURED
 
 
+@pytest.mark.parametrize("name", LONG_RUNNING)
+def test_no_service_dumps_core_where_its_passwords_would_be(name: str) -> None:
+    assert SERVICES[name]["ulimits"] == {"core": 0}
+
+
 # --- systemd ----------------------------------------------------------------------------------------------------------
 
 
@@ -604,6 +609,7 @@ def test_units_restart_stop_cleanly_and_are_confined(unit: Path) -> None:
         "KillSignal=SIGTERM",
         "Wants=network-online.target",
         "NoNewPrivileges=yes",
+        "LimitCORE=0",
         "ProtectSystem=strict",
         "PrivateTmp=yes",
         "RemoveIPC=yes",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import SettingError
-from pipeline.settings import ENDPOINTS_FILE, Settings, load
+from pipeline.settings import ENDPOINTS_FILE, Settings, load, variable
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -39,6 +39,31 @@ def test_settings_pass_to_other_processes_through_the_environment(monkeypatch: p
     for name, value in settings.as_environment().items():
         monkeypatch.setenv(name, value)
     assert load() == settings
+
+
+def test_secrets_pass_through_the_environment_of_a_process_and_are_not_among_what_is_written_down(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given = {
+        "registry_url": "http://me:planted@r:1",
+        "mysql_url": "mysql+aiomysql://me@db/shop?passwd=planted",
+        "pinot_registry_url": "http://me:plan/ted@r:1",
+        "kafka_sasl_oauthbearer_token_command": "get --secret planted",
+        "mysql_password": "planted",
+    }
+    settings = load(**given)
+    assert not {variable(name) for name in given} & settings.as_environment().keys()
+    assert settings.secret_environment() == {variable(name): value for name, value in given.items()}
+    for name, value in (settings.as_environment() | settings.secret_environment()).items():
+        monkeypatch.setenv(name, value)
+    assert load() == settings
+
+
+@pytest.mark.parametrize(
+    "url", ["mysql+aiomysql://admin@127.0.0.1:3306/shop", "mysql+aiomysql://pipeline:pipeline@127.0.0.1:3306/shop"]
+)
+def test_the_local_stack_s_own_address_is_written_down_so_that_no_inherited_one_takes_its_place(url: str) -> None:
+    assert load(mysql_url=url).as_environment()["PIPELINE_MYSQL_URL"] == url
 
 
 def test_the_page_of_settings_is_up_to_date() -> None:

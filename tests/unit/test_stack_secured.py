@@ -136,3 +136,23 @@ def test_a_token_that_is_none_is_made_anew(tmp_path: Path, text: str) -> None:
     tokens.file("a").write_text(text)
     tokens.make({"a": "reader"})
     assert tokens.token("a").count(".") == 2 and len(tokens.token("a")) > 100
+
+
+def test_no_command_line_of_kafka_and_pinot_has_a_secret_in_it(tmp_path: Path) -> None:
+    from pipeline.stack import parts
+
+    folder = DataDir(tmp_path / "data")
+    folder.claim()
+    made = Secrets(folder.secrets)
+    made.make(parts.IDENTITIES, (*parts.USERS, *parts.PASSWORDS))
+    ports = {name: 21_000 + i for i, name in enumerate(name for found in PORTS_OF.values() for name in found)}
+    site = Site(folder, ports, Cache(tmp_path / "cache"), load_lock(), secrets=made)
+    for name in ("kafka", "pinot"):
+        for artifact in site.lock.section(name):
+            site.cache.path(artifact).parent.mkdir(parents=True, exist_ok=True)
+            site.cache.path(artifact).touch()
+    programs = [part.program() for part in build(site, ("kafka", "pinot"))]
+    hidden = {made.store_password, *map(made.password, (*parts.USERS, *parts.PASSWORDS))}
+    assert len(programs) == 5
+    for program in programs:
+        assert not any(secret in f"{program.command} {program.env}" for secret in hidden), program.name

@@ -1,6 +1,7 @@
 """The real supervisord with harmless programs: what comes back, what is stopped, what is left behind."""
 
 import os
+import resource
 import signal
 import sys
 import time
@@ -98,3 +99,27 @@ def test_a_program_that_ignores_its_stop_signal_is_killed(supervisor: Supervisor
     began = time.monotonic()
     supervisor.stop(["stubborn"])
     assert 0.5 < time.monotonic() - began < 4
+
+
+def test_no_process_dumps_core_and_what_is_written_is_the_owner_s_alone(tmp_path: Path) -> None:
+    folder = DataDir(tmp_path / "data")
+    folder.claim()
+    supervisor = Supervisor(folder)
+    supervisor.start({}, {"PIPELINE_MYSQL_PASSWORD": "planted-password"})
+    try:
+        supervisor.add([SLEEPER])
+        supervisor.start_program("sleeper")
+        run = folder.load_run()
+        assert run is not None
+        for pid in (run.pid, pid_of(supervisor, "sleeper")):
+            assert resource.prlimit(pid, resource.RLIMIT_CORE) == (0, 0)
+        until(lambda: "PIPELINE_MYSQL_PASSWORD" in psutil.Process(pid_of(supervisor, "sleeper")).environ())
+        assert {path.stat().st_mode & 0o777 for path in (folder.config, folder.logs, folder.tmp)} == {0o700}
+        for name in ("supervisord.conf", "programs.json"):
+            assert (folder.config / name).stat().st_mode & 0o777 == 0o600, name
+        for path in folder.path.rglob("*"):
+            assert not path.is_file() or "planted-password" not in path.read_text(errors="replace"), path
+        assert "planted-password" not in " ".join(psutil.Process(run.pid).cmdline())
+    finally:
+        supervisor.kill_orphans()
+        folder.forget_run()

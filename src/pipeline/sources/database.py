@@ -44,15 +44,16 @@ def parse_url(settings: Settings) -> URL:
         url = make_url(settings.mysql_url)
         password = settings.secret("mysql_password")
         return url.set(password=password) if password else url
-    except ArgumentError as error:
+    except (ArgumentError, ValueError):  # their words may repeat a part of the password
         raise SettingError(
-            f"setting mysql_url is no SQLAlchemy URL such as mysql+aiomysql://user:password@host:3306/shop: {error}"
+            "setting mysql_url is no SQLAlchemy URL such as mysql+aiomysql://user:password@host:3306/shop; in a "
+            "password : / @ and % are written %3A %2F %40 and %25"
         ) from None
 
 
 def address(settings: Settings) -> str:
-    """The database's URL without its password, for messages."""
-    return parse_url(settings).render_as_string(hide_password=True)
+    """The database's URL without its password, for messages; nor its query, which may hold one for the driver."""
+    return parse_url(settings).set(query={}).render_as_string(hide_password=True)
 
 
 def engine(settings: Settings) -> AsyncEngine:

@@ -218,7 +218,7 @@ class Stack:
                 self._supervisor.remember_ports(assigned)
             else:
                 self.folder.clear_scratch()
-                self._supervisor.start(assigned)
+                self._supervisor.start(assigned, self._settings.secret_environment())
             say(console, f"starting {', '.join(names)} in {self.folder.path}")
             with StartView(console).shown() as view:
                 Starter(self._supervisor, self.folder, missing, view).run()

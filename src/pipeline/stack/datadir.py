@@ -9,7 +9,7 @@
   endpoints.json    only while the stack runs: addresses, read by pipeline.settings
   kafka/ zookeeper/ pinot/ registry/ mysql/ apps/    state
   secrets/          only of a secured stack, see credentials.py
-  config/ logs/ tmp/                                 generated configuration, logs, scratch
+  config/ logs/ tmp/    generated configuration, logs, scratch: for the owner's eyes only (mode 0700)
 ```
 """
 
@@ -75,12 +75,12 @@ class DataDir:
             self.path.mkdir(parents=True, exist_ok=True)
             self._marker.write_text(uuid.uuid4().hex)
         for folder in (self.config, self.logs, self.tmp):
-            folder.mkdir(exist_ok=True)
+            make_private(folder)
 
     def clear_scratch(self) -> None:
         """Empty tmp/: what killed processes left there; only while nothing runs."""
         shutil.rmtree(self.tmp, ignore_errors=True)
-        self.tmp.mkdir(exist_ok=True)
+        make_private(self.tmp)
 
     def is_ours(self) -> bool:
         """Whether the folder bears the marker."""
@@ -147,6 +147,12 @@ class DataDir:
             shutil.rmtree(run.sockets, ignore_errors=True)
         self.endpoints_file.unlink(missing_ok=True)
         self._run_file.unlink(missing_ok=True)
+
+
+def make_private(folder: Path) -> None:
+    """Make the folder, or one that is there already, its owner's alone."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    folder.chmod(0o700)
 
 
 def write_json(path: Path, value: object) -> None:

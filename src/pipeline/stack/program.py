@@ -12,6 +12,9 @@ from typing import Any
 from pipeline.errors import StackError
 
 OPEN_FILES = 65_536
+WITHOUT_CORE = (
+    "import resource; resource.setrlimit(resource.RLIMIT_CORE, (0, 0)); from supervisor.supervisord import main; main()"
+)
 
 
 class Stage(IntEnum):
@@ -27,7 +30,8 @@ class Program:
     """One supervised process.
 
     `command` is an argument list, its first element an absolute path; it runs in `directory`, or in the folder of
-    logs. `env` is added to the environment of the command that started the stack. After `stop_signal` the process
+    logs. `env` is added to the environment of the command that started the stack; it is written down, so it is no place
+    for secrets, and neither is `command`, which every user of the machine sees. After `stop_signal` the process
     has `stop_wait_s` to end, then it is killed with its children. If it ends by itself it is started again, unless
     `restart` is false. It has failed for good when it ends `retries` times in a row within its first second.
     `ports` are only shown by the status.
@@ -83,8 +87,8 @@ def supervisor_config(programs: Iterable[Program], *, socket: Path, folder: Path
 
 
 def supervisor_command(config: Path) -> list[str]:
-    """The command that starts the daemon."""
-    return [sys.executable, "-m", "supervisor.supervisord", "-c", str(config)]
+    """The command that starts the daemon. Neither it nor what it starts dumps core, which would hold passwords."""
+    return [sys.executable, "-c", WITHOUT_CORE, "-c", str(config)]
 
 
 def _program_section(program: Program, logs: Path) -> str:

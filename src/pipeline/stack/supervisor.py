@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from http.client import HTTPException
@@ -16,6 +16,7 @@ import psutil
 from supervisor.xmlrpc import Faults, SupervisorTransport
 
 from pipeline.errors import StackError
+from pipeline.stack.credentials import write_private
 from pipeline.stack.datadir import DataDir, Run
 from pipeline.stack.program import Program, supervisor_command, supervisor_config
 
@@ -45,8 +46,11 @@ class Supervisor:
         except psutil.NoSuchProcess:
             return False
 
-    def start(self, ports: dict[str, int]) -> None:
-        """Start the daemon with no programs; raises StackError if it does not start. `ports` are remembered."""
+    def start(self, ports: dict[str, int], secrets: Mapping[str, str] | None = None) -> None:
+        """Start the daemon with no programs; raises StackError if it does not start. `ports` are remembered.
+
+        `secrets` are environment variables that the programs inherit, and that are written nowhere.
+        """
         sockets = self._folder.socket_folder()
         socket = sockets / "supervisor.sock"
         self._folder.save_run(Run(0, 0.0, str(sockets), ports))
@@ -54,7 +58,7 @@ class Supervisor:
         env = {key: value for key, value in os.environ.items() if key not in NOT_INHERITED}
         done = subprocess.run(
             supervisor_command(self._config),
-            env=env | {TAG: self._folder.stack_id},
+            env={**env, **(secrets or {}), TAG: self._folder.stack_id},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -162,8 +166,8 @@ class Supervisor:
 
     def _write(self, programs: list[Program], socket: Path) -> None:
         text = supervisor_config(programs, socket=socket, folder=self._folder.config, logs=self._folder.logs)
-        self._config.write_text(text)
-        self._programs.write_text(json.dumps([program.to_json() for program in programs]))
+        write_private(self._config, text)
+        write_private(self._programs, json.dumps([program.to_json() for program in programs]))
 
     def _wake(self) -> None:
         """Any request makes the daemon's loop turn now, rather than within a second."""

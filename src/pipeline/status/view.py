@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline import settings as configuration
-from pipeline.shown import sentence
+from pipeline.shown import sentence, without_secrets
 from pipeline.status import Letters, Status, collect
 from pipeline.timebase import format_ms, now_ms
 
@@ -25,7 +25,7 @@ def as_json(status: Status) -> dict[str, Any]:
     """The object that `--json` prints; times are epoch milliseconds."""
     return {
         "ok": status.ok,
-        "problems": status.problems,
+        "problems": {part: without_secrets(problem) for part, problem in status.problems.items()},
         "brokers": [asdict(broker) for broker in status.brokers],
         "topics": {name: asdict(topic) for name, topic in status.topics.items()},
         "groups": {name: asdict(group) for name, group in status.groups.items()},
