@@ -29,10 +29,10 @@ SSL_CONNECTION_ERROR = 2026
 _open = aiomysql_connection._open_connection
 
 
-async def _open_or_close(*, sock: socket.socket | None = None, **options: Any) -> Any:
+async def _open_or_close(*address: Any, sock: socket.socket | None = None, **options: Any) -> Any:
     """As aiomysql's own, which leaves the socket open when the handshake fails."""
     try:
-        return await _open(sock=sock, **options)
+        return await _open(*address, **(options if sock is None else options | {"sock": sock}))
     except BaseException:
         if sock is not None:
             await asyncio.sleep(0)  # the transport over it is closing
