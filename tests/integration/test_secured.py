@@ -63,9 +63,9 @@ def test_each_right_of_the_table_is_needed_and_named_when_it_is_missing(secured:
                     if right is not None:
                         with pytest.raises(AccessError) as told:
                             await require_rights(as_user(secured, process), table[process])
-                        assert f"Kafka user {user_of(process)} lacks 1 of its rights on Kafka: {right};" in str(
-                            told.value
-                        )
+                        # who may not describe a topic is not told either what else is allowed there
+                        assert str(told.value).startswith(f"Kafka user {user_of(process)} lacks ")
+                        assert str(right) in str(told.value)
                         taken += 1
                 await grant(owner, lost)
         for process, given in table.items():

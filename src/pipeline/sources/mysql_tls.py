@@ -5,6 +5,7 @@ sent that a listener might use, unless the mode is PREFERRED.
 """
 
 import asyncio
+import contextlib
 import socket
 import ssl
 from collections.abc import Callable, Coroutine
@@ -22,6 +23,7 @@ from pipeline.tls import Tls, handshake_problem
 
 MYSQL_TLS = Tls("mysql_ssl_ca", "mysql_ssl_cert", "mysql_ssl_key")
 MODE = "mysql_ssl_mode"
+GOODBYE_S = 1.0
 SSL_CONNECTION_ERROR = 2026
 """MySQL's number for a connection that cannot be encrypted as it is to be: no outage."""
 
@@ -43,7 +45,18 @@ async def _open_or_close(*address: Any, sock: socket.socket | None = None, **opt
 aiomysql_connection._open_connection = _open_or_close
 
 
-class Encrypted(Connection):  # type: ignore[misc]  # aiomysql has no types
+class Secured(Connection):  # type: ignore[misc]  # aiomysql has no types
+    """A connection that is encrypted where the server can, and whose end `ensure_closed` waits for: TLS says goodbye."""
+
+    async def ensure_closed(self) -> None:
+        writer = self._writer
+        await super().ensure_closed()
+        if writer is not None:
+            with contextlib.suppress(OSError, TimeoutError):
+                await asyncio.wait_for(writer.wait_closed(), GOODBYE_S)
+
+
+class Encrypted(Secured):
     """A connection that is encrypted or not at all."""
 
     async def _request_authentication(self) -> None:
@@ -63,7 +76,7 @@ def connector(settings: Settings) -> Callable[..., Coroutine[Any, Any, Connectio
     if mode == "DISABLED":
         return partial(connected, Connection, None)
     context = MYSQL_TLS.context(settings, check_hostname=mode == "VERIFY_IDENTITY", verify=mode.startswith("VERIFY"))
-    return partial(connected, Connection if mode == "PREFERRED" else Encrypted, context)
+    return partial(connected, Secured if mode == "PREFERRED" else Encrypted, context)
 
 
 async def connected(kind: type[Connection], context: ssl.SSLContext | None, **options: Any) -> Connection:
