@@ -46,7 +46,7 @@ aiomysql_connection._open_connection = _open_or_close
 
 
 class Secured(Connection):  # type: ignore[misc]  # aiomysql has no types
-    """A connection that is encrypted where the server can, and whose end `ensure_closed` waits for: TLS says goodbye."""
+    """A connection that is encrypted where the server can; `ensure_closed` waits for the end of TLS, too."""
 
     async def ensure_closed(self) -> None:
         writer = self._writer
