@@ -38,6 +38,7 @@ class Application:
     def __init__(self, stack: Stack) -> None:
         rates = {"pageview_rate": 150.0, "sale_rate": 100.0, "user_rate": 50.0, "dashboard_port": free_port()}
         self.stack = stack
+        self.began_ms = now_ms()
         self.settings: Settings = stack.settings.model_copy(update=rates)
         self.page = self.settings.replaced(**stack.identity("dashboard"))
         self.url = dashboard_url(self.page)

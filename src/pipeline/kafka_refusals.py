@@ -30,6 +30,10 @@ from pipeline.settings import Settings
 from pipeline.tls import handshake_problem
 
 STEP_TIMEOUT_S = 5.0
+GOODBYE_S = 1.0
+"""How long a connection may take to end: TLS says goodbye."""
+TICK_S = 0.1
+"""For the connections that aiokafka closes when they are refused, and does not wait for."""
 ALERT_WAIT_S = 0.3
 """A server that refuses a client's certificate says so after the handshake (TLS 1.3)."""
 DOCS = "see the table of rights in docs/security.md"
@@ -48,6 +52,7 @@ async def unreachable(settings: Settings, error: BaseException) -> StackError | 
         return denied(settings, error)
     addresses = [address.strip() for address in settings.bootstrap_servers.split(",")]
     reasons = await asyncio.gather(*(_reason(settings, *_host_and_port(address)) for address in addresses))
+    await asyncio.sleep(TICK_S)
     refused = [AccessError(reason) for reason in reasons if reason]
     if refused:
         return refused[0]
@@ -149,6 +154,8 @@ async def _tls_problem(host: str, port: int, part: str, context: ssl.SSLContext 
                 await asyncio.wait_for(reader.read(1), ALERT_WAIT_S)
         finally:
             writer.close()
+            with contextlib.suppress(OSError, TimeoutError):
+                await asyncio.wait_for(writer.wait_closed(), GOODBYE_S)
     except ssl.SSLError as error:
         return handshake_problem(error, part, KAFKA_TLS, PROTOCOL)
     return None
@@ -186,7 +193,7 @@ async def _connected(host: str, port: int, options: dict[str, Any]) -> AsyncIter
     try:
         yield connection
     finally:
-        connection.close()
+        await asyncio.wait([connection.close()], timeout=GOODBYE_S)
 
 
 def _unverified() -> ssl.SSLContext:

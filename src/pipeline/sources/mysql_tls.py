@@ -5,7 +5,6 @@ sent that a listener might use, unless the mode is PREFERRED.
 """
 
 import asyncio
-import contextlib
 import socket
 import ssl
 from collections.abc import Callable, Coroutine
@@ -23,7 +22,7 @@ from pipeline.tls import Tls, handshake_problem
 
 MYSQL_TLS = Tls("mysql_ssl_ca", "mysql_ssl_cert", "mysql_ssl_key")
 MODE = "mysql_ssl_mode"
-GOODBYE_S = 1.0
+GOODBYE_S, TICK_S = 1.0, 0.05
 SSL_CONNECTION_ERROR = 2026
 """MySQL's number for a connection that cannot be encrypted as it is to be: no outage."""
 
@@ -52,8 +51,11 @@ class Secured(Connection):  # type: ignore[misc]  # aiomysql has no types
         writer = self._writer
         await super().ensure_closed()
         if writer is not None:
-            with contextlib.suppress(OSError, TimeoutError):
+            try:
                 await asyncio.wait_for(writer.wait_closed(), GOODBYE_S)
+            except (OSError, TimeoutError):
+                writer.transport.abort()
+                await asyncio.sleep(0)
 
 
 class Encrypted(Secured):
@@ -87,6 +89,7 @@ async def connected(kind: type[Connection], context: ssl.SSLContext | None, **op
     except OperationalError as error:
         part = f"the database at {options.get('host')}:{options.get('port')}"
         cause = error.__cause__ or error.__context__
+        await asyncio.sleep(TICK_S)  # what aiomysql closes it does not wait for
         problem = None if cause is None else handshake_problem(cause, part, MYSQL_TLS, MODE)
         if problem is not None:
             raise OperationalError(SSL_CONNECTION_ERROR, problem) from error

@@ -11,11 +11,15 @@ from pipeline.verify.source_side import References, sale_amount, sale_time
 
 @dataclass(slots=True)
 class JoinReport:
-    """Rows that are missing, invented or wrong; that raced with their user's row; of which it cannot be told."""
+    """Rows that are missing, invented or wrong; that raced with their user's row; of which it cannot be told.
+
+    `first_raced_ms` is the earliest event time of a row that raced; none: none did.
+    """
 
     wrong: int = 0
     raced: int = 0
     unknown: int = 0
+    first_raced_ms: int | None = None
 
 
 def check_views(
@@ -52,6 +56,8 @@ def check_views(
             report.unknown += 1
         elif users.may_have_raced(view["userid"], time_ms, met):
             report.raced += 1
+            earlier = time_ms if report.first_raced_ms is None else min(time_ms, report.first_raced_ms)
+            report.first_raced_ms = earlier
         elif time_ms < max(stream_times[lies_in], table_time - settings.join_history_ms) - settings.join_history_ms:
             report.unknown += 1
         else:

@@ -30,6 +30,7 @@ class Report:
     dead_letter_differences: int
     duplicates: int
     raced: int = 0
+    first_raced_ms: int | None = None
     not_compared: dict[str, int] = field(default_factory=dict)
 
     @property

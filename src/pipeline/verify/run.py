@@ -101,6 +101,7 @@ async def verify(settings: Settings, timeout_s: float) -> Report:
         dead_letter_differences=len(missing_letters) + len(unjustified),
         duplicates=bounds.sources.enriched_views.duplicates + bounds.sources.enriched_sales.duplicates,
         raced=bounds.joins.raced,
+        first_raced_ms=bounds.joins.first_raced_ms,
         not_compared=not_compared,
     )
 
