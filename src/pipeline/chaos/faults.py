@@ -227,9 +227,12 @@ class Certificates(Fault):
 
     @asynccontextmanager
     async def strike(self, scene: Scene, planned: Planned) -> AsyncIterator[str]:
-        """Renew and restart them all."""
-        await asyncio.to_thread(scene.stack.rotate)
-        yield "all parts, one after the other"
+        """Begin to renew and restart them all, and wait on leaving until it is done: its pauses are to be seen."""
+        rotation = asyncio.create_task(asyncio.to_thread(scene.stack.rotate))
+        try:
+            yield "all parts, one after the other"
+        finally:
+            await rotation
 
     async def healed(self, scene: Scene) -> None:
         """Wait for the replicas of the last broker."""
