@@ -94,11 +94,11 @@ def test_a_version_that_came_too_late_is_a_race_and_so_is_one_written_just_befor
     """How late it came is seen in its partition: a record of 9 o'clock lies before it, so it was written after that."""
     before = [user("Region_2", time_ms=1)]
     late = [*before, other("User_9", 9 * HOUR, 1), user("Region_1", time_ms=HOUR, offset=2)]
-    assert joined(SOUTH, late, 2 * HOUR) == JoinReport(raced=1)
-    assert joined(SOUTH, late, 9 * HOUR + RACE_MS) == JoinReport(raced=1)
+    assert joined(SOUTH, late, 2 * HOUR) == JoinReport(raced=1, first_raced_ms=2 * HOUR)
+    assert joined(SOUTH, late, 9 * HOUR + RACE_MS) == JoinReport(raced=1, first_raced_ms=9 * HOUR + RACE_MS)
     assert joined(SOUTH, late, 9 * HOUR + RACE_MS + 1) == JoinReport(wrong=1)
     just_before = [*before, user("Region_1", time_ms=HOUR, offset=1)]
-    assert joined(SOUTH, just_before, HOUR + RACE_MS) == JoinReport(raced=1)
+    assert joined(SOUTH, just_before, HOUR + RACE_MS) == JoinReport(raced=1, first_raced_ms=HOUR + RACE_MS)
     assert joined(NOBODY, just_before, HOUR + RACE_MS) == JoinReport(wrong=1)
 
 
