@@ -19,7 +19,7 @@ from pipeline.agents.references import ReferenceLoader
 from pipeline.agents.users import UserTable, UserVersions
 from pipeline.application import aggregations
 from pipeline.codecs import Encoder
-from pipeline.kafka_security import client_options, security_options
+from pipeline.kafka_security import security_options
 from pipeline.registry import PatientRegistry, Registry
 from pipeline.settings import Settings
 from pipeline.tables.store import ReferenceTable
@@ -85,14 +85,7 @@ def broker_credentials(settings: Settings) -> CredentialsT | None:
 
 def _reader(settings: Settings, isolation_level: str = kafka.READ_COMMITTED) -> AIOKafkaConsumer:
     """A consumer outside any group: the caller assigns, starts and stops it."""
-    return AIOKafkaConsumer(
-        **client_options(settings),
-        group_id=None,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        isolation_level=isolation_level,
-        max_partition_fetch_bytes=4 * 1024 * 1024,
-    )
+    return AIOKafkaConsumer(**kafka.reader_options(settings, isolation_level))
 
 
 def create_app(settings: Settings) -> BatchApp:

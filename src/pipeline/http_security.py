@@ -14,7 +14,7 @@ import httpx
 
 from pipeline.errors import SettingError
 from pipeline.settings import Settings
-from pipeline.tls import client_context
+from pipeline.tls import Tls, told, unverified_context
 
 UrlSetting = Literal["registry_url", "pinot_controller_url", "pinot_broker_url"]
 CALLED: dict[UrlSetting, str] = {
@@ -47,9 +47,9 @@ class Peer:
         return {"verify": self._context(), "auth": self._auth(), "trust_env": False}
 
     def _context(self) -> ssl.SSLContext:
-        names = (f"{self._prefix}_ssl_{kind}" for kind in ("cafile", "certfile", "keyfile"))
-        ca, cert, key = ((name, getattr(self._settings, name)) for name in names)
-        return client_context(ca, cert, key)
+        return Tls(*(f"{self._prefix}_ssl_{kind}" for kind in ("cafile", "certfile", "keyfile"))).context(
+            self._settings
+        )
 
     def _auth(self) -> httpx.Auth | None:
         given = self._authorization()
@@ -149,16 +149,16 @@ class Peer:
             return f"setting {self._url_setting} is {self.url}, but {self.called} speaks plain HTTP there, not TLS"
         if "ALERT" in reason and any(token in reason for token in CERTIFICATE_ALERTS):
             return self.wants_certificate(reason)
-        told = reason.lower().replace("_", " ")
-        return f"setting {self._url_setting} is {self.url}, but {self.called} and we do not agree on TLS: {told}"
+        return (
+            f"setting {self._url_setting} is {self.url}, but {self.called} and we do not agree on TLS: {told(reason)}"
+        )
 
     def wants_certificate(self, reason: str) -> str:
         """The sentence for a server that refuses our certificate, or misses one."""
         name = f"{self._prefix}_ssl_certfile"
-        told = reason.lower().replace("_", " ")
         if getattr(self._settings, name) is None:
-            return f"{self.called} at {self.url} wants a certificate, but {name} is empty: {told}"
-        return f"{self.called} at {self.url} refuses the certificate of {name}: {told}"
+            return f"{self.called} at {self.url} wants a certificate, but {name} is empty: {told(reason)}"
+        return f"{self.called} at {self.url} refuses the certificate of {name}: {told(reason)}"
 
     def wants_tls(self) -> str:
         """The sentence for plain HTTP that was spoken to a TLS port."""
@@ -168,11 +168,12 @@ class Peer:
 
     def _greets_with_tls(self) -> bool:
         """Whether a TLS handshake is answered where plain HTTP is not."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         address = (self._parts.hostname or "", self._parts.port or 80)
         try:
-            with socket.create_connection(address, GREETING_TIMEOUT_S) as plain, context.wrap_socket(plain):
+            with (
+                socket.create_connection(address, GREETING_TIMEOUT_S) as plain,
+                unverified_context().wrap_socket(plain),
+            ):
                 return True
         except ssl.SSLError as error:
             return "ALERT" in (error.reason or "")

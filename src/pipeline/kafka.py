@@ -86,18 +86,22 @@ async def admin_client(settings: Settings) -> AsyncIterator[AIOKafkaAdminClient]
         await client.close()
 
 
+def reader_options(settings: Settings, isolation_level: str) -> dict[str, Any]:
+    """What all consumers without a group have in common."""
+    return {
+        **client_options(settings),
+        "group_id": None,
+        "enable_auto_commit": False,
+        "auto_offset_reset": "earliest",
+        "isolation_level": isolation_level,
+        "max_partition_fetch_bytes": 4 * 1024 * 1024,
+    }
+
+
 @asynccontextmanager
 async def reader(settings: Settings, isolation_level: str = READ_COMMITTED) -> AsyncIterator[AIOKafkaConsumer]:
     """A started consumer without group, to be assigned by hand; raises StackError when no broker answers."""
-    consumer = AIOKafkaConsumer(
-        **client_options(settings),
-        group_id=None,
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        isolation_level=isolation_level,
-        max_partition_fetch_bytes=4 * 1024 * 1024,
-        request_timeout_ms=15_000,
-    )
+    consumer = AIOKafkaConsumer(**reader_options(settings, isolation_level), request_timeout_ms=15_000)
     try:
         try:
             await consumer.start()

@@ -27,7 +27,7 @@ from aiokafka.protocol.admin import SaslHandShakeRequest
 from pipeline.errors import AccessError, PipelineError, StackError
 from pipeline.kafka_security import KAFKA_TLS, PROTOCOL, security_options
 from pipeline.settings import Settings
-from pipeline.tls import handshake_problem
+from pipeline.tls import handshake_problem, unverified_context
 
 STEP_TIMEOUT_S = 5.0
 GOODBYE_S = 1.0
@@ -163,7 +163,7 @@ async def _tls_problem(host: str, port: int, part: str, context: ssl.SSLContext 
 
 async def _protocol_problem(settings: Settings, host: str, port: int, part: str) -> str | None:
     """Whether the broker's port speaks something else than the settings say; None where that is not known."""
-    for transport, context in (("PLAINTEXT", None), ("SSL", _unverified())):
+    for transport, context in (("PLAINTEXT", None), ("SSL", unverified_context())):
         with contextlib.suppress(KafkaError, OSError, TimeoutError):
             options = {"security_protocol": transport, "ssl_context": context}
             async with _connected(host, port, options) as connection:
@@ -194,11 +194,3 @@ async def _connected(host: str, port: int, options: dict[str, Any]) -> AsyncIter
         yield connection
     finally:
         await asyncio.wait([connection.close()], timeout=GOODBYE_S)
-
-
-def _unverified() -> ssl.SSLContext:
-    """For asking what a port speaks; nothing secret goes this way."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context

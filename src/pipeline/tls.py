@@ -125,6 +125,14 @@ def _verification(error: ssl.SSLCertVerificationError, part: str, tls: Tls) -> s
     return f"the certificate of {part} is from no authority of setting {tls.ca}: {why}"
 
 
+def unverified_context() -> ssl.SSLContext:
+    """For asking whether a port speaks TLS; nothing secret goes this way."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
 def told(reason: str) -> str:
     """OpenSSL's reason in small letters."""
     return reason.replace("_", " ").lower()

@@ -5,7 +5,6 @@ import signal
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from threading import current_thread, main_thread
 from typing import Any
@@ -175,11 +174,11 @@ class Stack:
             raise StackError(f"the local stack in {self.folder.path} runs without security: it has no certificates")
         console = console or Console(quiet=True)
         with self.folder.locked():
-            site = Site(self.folder, run.ports, Cache(self._settings.cache_dir), load_lock(), self._proxies)
             secrets = self._secrets(run.ports)
-            running = {part.name for part in self.status()}
-            parts = [part for part in build(replace(site, secrets=secrets), self._names) if part.name in running]
             assert secrets is not None
+            site = Site(self.folder, run.ports, Cache(self._settings.cache_dir), load_lock(), self._proxies, secrets)
+            running = {part.name for part in self.status()}
+            parts = [part for part in build(site, self._names) if part.name in running]
             secrets.renew([*(part.name for part in parts), ADMIN])
             with StartView(console).shown() as view:
                 for part in parts:

@@ -18,6 +18,7 @@ start, and all of them by `renew`.
 import ipaddress
 import os
 import secrets
+import ssl
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -93,6 +94,13 @@ class Secrets:
     def identity(self, name: str) -> Identity:
         """The files of a part's certificate."""
         return Identity(name, *(self.folder / f"{name}.{kind}" for kind in ("pem", "crt", "key", "p12")))
+
+    def client_context(self, name: str | None = None) -> ssl.SSLContext:
+        """For a client that trusts the stack's authority, and shows the certificate of this name, if any."""
+        context = ssl.create_default_context(cafile=self.ca)
+        if name is not None:
+            context.load_cert_chain(self.identity(name).pem)
+        return context
 
     def password_file(self, user: str) -> Path:
         """The file with a user's password."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import ssl
 from collections.abc import Iterable
 from typing import Any
 
@@ -168,10 +167,8 @@ def administration(site: Site, nodes: Iterable[int] = NODES) -> dict[str, Any]:
     secrets = site.secrets
     if secrets is None:
         return {"bootstrap_servers": [site.address(f"kafka_{node}") for node in nodes]}
-    context = ssl.create_default_context(cafile=secrets.ca)
-    context.load_cert_chain(secrets.identity(ADMIN).pem)
     addresses = [site.address(f"kafka_internal_{node}") for node in nodes]
-    return {"bootstrap_servers": addresses, "security_protocol": "SSL", "ssl_context": context}
+    return {"bootstrap_servers": addresses, "security_protocol": "SSL", "ssl_context": secrets.client_context(ADMIN)}
 
 
 def kafka_settings(site: Site, nodes: Iterable[int]) -> dict[str, str]:

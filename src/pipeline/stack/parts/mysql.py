@@ -5,7 +5,6 @@ import os
 import platform
 import pwd
 import shutil
-import ssl
 from pathlib import Path
 
 from aiomysql.connection import Connection
@@ -150,7 +149,7 @@ async def _select_one(port: int, secrets: Secrets | None) -> bool:
     user, password = (USER, PASSWORD) if secrets is None else (ADMIN, secrets.password(ADMIN))
     connection = await connected(
         Connection if secrets is None else Encrypted,
-        None if secrets is None else ssl.create_default_context(cafile=secrets.ca),
+        None if secrets is None else secrets.client_context(),
         host=HOST,
         port=port,
         user=user,

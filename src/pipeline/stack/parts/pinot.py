@@ -7,7 +7,6 @@ so that no table shows it; the registry's token, which may only read schemas, is
 
 import base64
 import json
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -261,7 +260,7 @@ class Pinot(Part):
     def probe(self) -> bool:
         """Whether controller, broker and server all answer GET /health with 200."""
         controller, broker, _, server_admin = self.ports
-        verify = True if self.site.secrets is None else client_context(self.site.secrets, IDENTITY)
+        verify = True if self.site.secrets is None else self.site.secrets.client_context(IDENTITY)
         return all(
             httpx.get(f"{self.scheme}://{HOST}:{port}/health", timeout=PROBE_TIMEOUT_S, verify=verify).status_code
             == httpx.codes.OK
@@ -343,13 +342,6 @@ def jaas(user: str, password: str) -> str:
     """The JAAS file that names Kafka's user; both have letters, digits, `-` and `_` only."""
     module = "org.apache.kafka.common.security.scram.ScramLoginModule"
     return f'KafkaClient {{\n  {module} required username="{user}" password="{password}";\n}};\n'
-
-
-def client_context(secrets: Secrets, name: str) -> ssl.SSLContext:
-    """For a client that trusts the stack's authority, and shows the certificate of this name."""
-    context = ssl.create_default_context(cafile=str(secrets.ca))
-    context.load_cert_chain(secrets.identity(name).pem)
-    return context
 
 
 def config_folder() -> Path:

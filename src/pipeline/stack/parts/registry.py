@@ -114,7 +114,7 @@ class Registry(Part):
         verify: ssl.SSLContext | bool = True
         headers = {}
         if self.site.secrets is not None:
-            verify = ssl.create_default_context(cafile=str(self.site.secrets.ca))
+            verify = self.site.secrets.client_context()
             headers["Authorization"] = f"Bearer {self.tokens.token(ADMIN)}"
         answer = httpx.get(f"{self.url}/subjects", timeout=PROBE_TIMEOUT_S, headers=headers, verify=verify)
         return answer.status_code == httpx.codes.OK
