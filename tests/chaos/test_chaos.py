@@ -23,17 +23,20 @@ QUICK = {"PIPELINE_SESSION_TIMEOUT_S": "6", "PIPELINE_HEARTBEAT_S": "1.5"}
 
 
 def test_twenty_faults_of_all_kinds_change_nothing(tmp_path: Path) -> None:
-    """The seed has each way of cutting the network and several kills; it takes about six minutes."""
+    """The seed has each way of cutting the network and several kills; it takes nine minutes, on a busy machine twenty.
+
+    The run ends by its faults; its seconds are only there so that it ends at all.
+    """
     table = tmp_path / "table.md"
-    command = [sys.executable, "-m", "pipeline", "chaos", "--faults", "20", "--seconds", "900", "--seed", "23"]
+    command = [sys.executable, "-m", "pipeline", "chaos", "--faults", "20", "--seconds", "1800", "--seed", "23"]
     command += ["--every", "2", "--rate", "200", "--json", "--markdown", str(table)]
-    done = subprocess.run(command, env=os.environ | QUICK, capture_output=True, text=True, timeout=1_500, check=False)
+    done = subprocess.run(command, env=os.environ | QUICK, capture_output=True, text=True, timeout=2_100, check=False)
     assert done.stdout, done.stderr
     report: dict[str, Any] = json.loads(done.stdout)
     wrong = {name: check["found"] for name, check in report["checks"].items() if not check["ok"]}
     assert wrong == {}, done.stderr
     assert (done.returncode, report["ok"]) == (0, True)
-    assert len(report["faults"]) == 20
+    assert len(report["faults"]) == 20, done.stderr
     assert set(report["by_kind"]) == set(FAULTS)
     assert report["poisoned"] > 100
     assert report["checks"]["dead_letters"]["found"]["letters"] >= report["poisoned"]
