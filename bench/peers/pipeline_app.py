@@ -11,8 +11,9 @@ from pipeline.agents.attach import attach
 from pipeline.agents.letters import DeadLetters
 from pipeline.agents.processor import AvroProcessor, Schemas
 from pipeline.agents.references import ReferenceLoader
-from pipeline.app import new_app, outbox, reference_table
+from pipeline.app import new_app, outbox
 from pipeline.codecs import Encoder
+from pipeline.composition import reference_table
 from pipeline.records import Outgoing, RecordBatch
 from pipeline.registry import Registry
 from pipeline.settings import Settings, settings

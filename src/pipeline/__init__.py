@@ -1,0 +1,99 @@
+"""Streaming applications in Python: what an application is declared with.
+
+    from pipeline import Application, Count, Stream, Tumbling, c, minutes
+
+    clicks = Stream("clicks", {"user": "STRING", "source": "STRING"}, key="user")
+    per_minute = clicks.window(Tumbling(minutes(1))).group_by(c.source).aggregate(clicks=Count())
+    APPLICATION = Application("clicks", per_minute.to("CLICKS_PER_MINUTE"))
+
+Then `pipeline demo --app clicks` runs it. See docs/applications.md. Each name is imported when it is first used:
+commands which need none of them start quickly.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipeline.declare.aggregates import (
+        Average,
+        Count,
+        CountDistinct,
+        EarliestByOffset,
+        LatestByOffset,
+        Max,
+        Min,
+        Sum,
+        TopK,
+        TopKDistinct,
+    )
+    from pipeline.declare.application import Application
+    from pipeline.declare.expressions import c, case, cast, f
+    from pipeline.declare.generators import Generator, Rows, now, numbers, one_of, texts
+    from pipeline.declare.streams import INNER, LEFT, OUTER, RIGHT, Stream, Table
+    from pipeline.declare.times import days, hours, minutes, seconds
+    from pipeline.tables.windows import Hopping, Session, Tumbling
+
+_PLACES = {
+    "declare.aggregates": (
+        "Average",
+        "Count",
+        "CountDistinct",
+        "EarliestByOffset",
+        "LatestByOffset",
+        "Max",
+        "Min",
+        "Sum",
+        "TopK",
+        "TopKDistinct",
+    ),
+    "declare.application": ("Application",),
+    "declare.expressions": ("c", "case", "cast", "f"),
+    "declare.generators": ("Generator", "Rows", "now", "numbers", "one_of", "texts"),
+    "declare.streams": ("INNER", "LEFT", "OUTER", "RIGHT", "Stream", "Table"),
+    "declare.times": ("days", "hours", "minutes", "seconds"),
+    "tables.windows": ("Hopping", "Session", "Tumbling"),
+}
+_PLACE = {name: place for place, names in _PLACES.items() for name in names}
+
+__all__ = [
+    "INNER",
+    "LEFT",
+    "OUTER",
+    "RIGHT",
+    "Application",
+    "Average",
+    "Count",
+    "CountDistinct",
+    "EarliestByOffset",
+    "Generator",
+    "Hopping",
+    "LatestByOffset",
+    "Max",
+    "Min",
+    "Rows",
+    "Session",
+    "Stream",
+    "Sum",
+    "Table",
+    "TopK",
+    "TopKDistinct",
+    "Tumbling",
+    "c",
+    "case",
+    "cast",
+    "days",
+    "f",
+    "hours",
+    "minutes",
+    "now",
+    "numbers",
+    "one_of",
+    "seconds",
+    "texts",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACE:
+        raise AttributeError(f"module 'pipeline' has no attribute {name!r}")
+    return getattr(import_module(f"pipeline.{_PLACE[name]}"), name)

@@ -1,6 +1,6 @@
 """Composition root of the workers: the Faust application with all its agents, tables and services."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from uuid import uuid4
 
@@ -9,29 +9,19 @@ from faust.auth import OAuthCredentials, SASLCredentials, SSLCredentials
 from faust.types.auth import CredentialsT
 from mode.supervisors import CrashingSupervisor
 
-from pipeline import kafka, topics
-from pipeline.agents.attach import attach
-from pipeline.agents.flash_sales import SaleEnricher
-from pipeline.agents.letters import DeadLetters
-from pipeline.agents.pageviews import PageviewEnricher, PageviewJoin, RekeyedPageviewEnricher
-from pipeline.agents.processor import Processor, Schemas
-from pipeline.agents.references import ReferenceLoader
-from pipeline.agents.users import UserTable, UserVersions
-from pipeline.application import aggregations
+from pipeline import kafka
+from pipeline.applications.loading import runnable
 from pipeline.codecs import Encoder
 from pipeline.kafka_security import security_options
 from pipeline.registry import PatientRegistry, Registry
 from pipeline.settings import Settings
-from pipeline.tables.store import ReferenceTable
 from pipeline.topics import Topic
-from pipeline.topology import Topology
 from pipeline.transport.app import BatchApp
 from pipeline.transport.group_producer import GroupProducer
 from pipeline.transport.metrics import serve_metrics, web_options
 from pipeline.transport.outbox import AtLeastOnceOutbox
 from pipeline.transport.producer import RecordProducer
 from pipeline.transport.recovery import BatchAssignor, BatchTableManager
-from pipeline.transport.references import References
 from pipeline.transport.standby import Standby
 from pipeline.transport.transactions import ExactlyOnceOutbox
 
@@ -95,9 +85,10 @@ def create_app(settings: Settings) -> BatchApp:
     app.outbox = outbox(settings)
     app.stall_timeout_s = settings.stall_timeout_s
     app.standby = Standby(app) if settings.standby else None
-    encoders = {topic.name: Encoder(topic.schema) for topic in topics.ALL if topic.schema is not None}
-    app.prepare = partial(_prepare, registry, encoders)
-    compose(settings, app, registry, encoders)
+    found = runnable(settings.app)
+    encoders = {topic.name: Encoder(topic.schema) for topic in found.topics if topic.schema is not None}
+    app.prepare = partial(_prepare, registry, found.topics, encoders)
+    found.compose(settings, app, registry, encoders)
     if settings.worker_web_port:
         serve_metrics(app, app.processors)
     return app
@@ -118,52 +109,9 @@ def outbox(settings: Settings) -> AtLeastOnceOutbox:
     return ExactlyOnceOutbox(make_producer, make_transactional, settings.partitions, settings.commit_interval_s)
 
 
-def compose(settings: Settings, app: BatchApp, registry: Schemas, encoders: Mapping[str, Encoder]) -> None:
-    """Attach the application's agents, tables and reference tables to a Faust app that has its outbox."""
-    letters = DeadLetters(encoders[topics.DEAD_LETTERS.name])
-    references = {topic.name: reference_table(app, topic) for topic in topics.REFERENCES}
-    loader = ReferenceLoader(topics.REFERENCES, registry, letters, app.outbox)
-    app.references = References(
-        references, settings.partitions, loader, app.changelog_reader, settings.reference_wait_s
-    )
-    for name, processor in processors(settings, app, registry, letters, encoders, references).items():
-        attach(app, processor, name, letters)
-    Topology("flash_sales", *aggregations(settings)).compose(settings, app, registry, encoders)
-
-
-def processors(
-    settings: Settings,
-    app: BatchApp,
-    registry: Schemas,
-    letters: DeadLetters,
-    encoders: Mapping[str, Encoder],
-    references: Mapping[str, ReferenceTable],
-) -> dict[str, Processor]:
-    """The joins of the application by their agents' names."""
-    pages, products, regions = (references[t.name].rows() for t in (topics.PAGES, topics.PRODUCT, topics.REGION))
-    users = UserVersions(app.state_table("users", topics.USERS, settings.partitions), settings.join_history_ms)
-    app.state_listeners.append(users.reset)
-    app.tables_of_streams = dict.fromkeys((topics.PAGEVIEW.name, topics.PAGEVIEW_BY_USER.name), topics.USERS.name)
-    join = PageviewJoin(users, pages, regions, encoders[topics.EXTENDED_PAGEVIEWS.name])
-    made: dict[str, Processor] = {
-        "users": UserTable(registry, letters, encoders[topics.USER_TRANSFORMED.name], users),
-        "pageviews": PageviewEnricher(registry, letters, join, settings.partitions),
-        "pageviews_by_userid": RekeyedPageviewEnricher(registry, letters, join),
-        "flash_sales": SaleEnricher(registry, letters, products, regions, encoders[topics.EXTENDED_FLASHSALES.name]),
-    }
-    return made
-
-
-def reference_table(app: BatchApp, topic: Topic) -> ReferenceTable:
-    """A global table that follows a reference topic, added to the app."""
-    table = ReferenceTable(app, name=topic.name.lower(), changelog_topic=app.topic(topic.name), is_global=True)
-    app.tables.add(table)
-    return table
-
-
-async def _prepare(registry: Registry, encoders: Mapping[str, Encoder]) -> None:
+async def _prepare(registry: Registry, topics: Sequence[Topic], encoders: Mapping[str, Encoder]) -> None:
     """Register and check all schemas, and give the encoders their ids."""
-    ids = await registry.register()
-    for topic in topics.ALL:
+    ids = await registry.register(topics)
+    for topic in topics:
         if topic.schema is not None:
             encoders[topic.name].registered(ids[topic.subject])

@@ -12,6 +12,7 @@ from pipeline.chaos.command import chaos
 from pipeline.dashboard.commands import dashboard
 from pipeline.demo import demo
 from pipeline.errors import PipelineError
+from pipeline.explain_command import apps, explain
 from pipeline.runner.command import test_runner
 from pipeline.settings import is_supervised
 from pipeline.shown import ShownFormatter, lines, show_unexpected
@@ -56,6 +57,8 @@ def main(verbose: bool) -> None:
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
+main.add_command(apps)
+main.add_command(explain)
 main.add_command(bench)
 main.add_command(provision.command)
 main.add_command(sources.generate)

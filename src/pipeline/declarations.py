@@ -17,13 +17,20 @@ from pipeline.errors import SettingError
 from pipeline.event_times import event_time_format
 from pipeline.tables.aggregate import Aggregate
 from pipeline.tables.types import ColumnType, column_type
-from pipeline.topics import Schema, Topic
+from pipeline.tables.windows import Session, Unwindowed
+from pipeline.topics import Kind, Schema, Topic
 
 Columns = Mapping[str, ColumnType]
 
 TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")
 COLUMN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 EVENT_TIMES = ("long", "timestamp-millis", "timestamp-micros", "local-timestamp-millis", "local-timestamp-micros")
+WINDOW_COLUMNS = (
+    ("window_start", "string"),
+    ("window_end", "string"),
+    ("window_start_ms", "long"),
+    ("window_end_ms", "long"),
+)
 WIDER = {"int": ("long", "double"), "float": ("double",)}
 """What a column may also be declared as: each of its values is one of these, too."""
 
@@ -173,6 +180,20 @@ def check_output(where: str, aggregate: Aggregate, output: Topic) -> None:
         fastavro.parse_schema(declared)
     except (SchemaParseException, KeyError, TypeError, ValueError) as error:
         raise SettingError(f"{where}: the fields of its function make no Avro schema: {error}") from None
+
+
+def output_topic(aggregate: Aggregate) -> Topic:
+    """The topic of an aggregate's results, with the schema that follows from group, function and window."""
+    group = "string" if aggregate.group_type is None else aggregate.group_type.avro
+    columns: list[dict[str, Any]] = [{"name": aggregate.group_by, "type": group}, *aggregate.function.fields()]
+    if not isinstance(aggregate.window, Unwindowed):
+        columns += [{"name": name, "type": kind} for name, kind in WINDOW_COLUMNS]
+    columns += [{"name": name, "type": "long"} for name in ("event_time_ms", "version")]
+    if isinstance(aggregate.window, Session):
+        columns.append({"name": "retired", "type": "boolean"})
+    name = re.sub(r"^(?=[0-9])|[^A-Za-z0-9_]", "_", aggregate.output)  # Avro takes less than Kafka
+    schema = {"type": "record", "namespace": "pipeline", "name": name, "fields": columns}
+    return Topic(aggregate.output, Kind.OUTPUT, key=aggregate.group_by, schema=schema)
 
 
 def _check_declared(where: str, aggregate: Aggregate, values: ColumnType) -> None:

@@ -14,7 +14,9 @@ from rich.console import Console
 
 from pipeline import settings as configuration
 from pipeline import topics
+from pipeline.demo_declared import UNUSED, DeclaredDemo
 from pipeline.errors import SettingError, StackError
+from pipeline.options import app_option
 from pipeline.provision import access_of, provision
 from pipeline.reading import end_offsets
 from pipeline.settings import Settings
@@ -32,8 +34,11 @@ LATE, BAD = 0.02, 0.0002
 
 
 @click.command()
+@app_option
 @click.option("--seconds", type=click.FloatRange(1), help="Stop the sources after this long, verify, and end.")
-@click.option("--rate", type=click.FloatRange(0.1), help="Page views and sales a second each; users a third of it.")
+@click.option(
+    "--rate", type=click.FloatRange(0.1), help="Page views and sales a second, users a third; with --app a factor."
+)
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Number of worker processes.")
 @click.option(
     "--history",
@@ -62,14 +67,19 @@ def demo(
     console = Console()
     settings = configuration.settings()
     say_sentences()
-    _require_free(settings.dashboard_host, settings.dashboard_port)
-    stack = Stack(settings, secure=secure)
+    is_declared = settings.app != configuration.FLASH_SALES
+    if is_declared and secure:
+        raise SettingError(f"--secure is not there for application {settings.app} yet, only for flash_sales")
+    if not is_declared:
+        _require_free(settings.dashboard_host, settings.dashboard_port)
+    stack = Stack(settings, UNUSED if is_declared else (), secure=secure)
     was_running = stack.is_running() and not fresh
     ok = True
     try:
         with terminated_like_interrupted():
             stack.up(fresh=fresh, console=console)
-            ok = Demo(stack, console, workers, rate, history).run(seconds)
+            made = DeclaredDemo(stack, console, workers, rate) if is_declared else None
+            ok = (made or Demo(stack, console, workers, rate, history)).run(seconds)
     except KeyboardInterrupt:
         console.print("stopping")
     finally:

@@ -4,7 +4,7 @@ SQLAlchemy and Pinot's client are imported only when their step runs, so that th
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -21,8 +21,10 @@ from pipeline.kafka import admin_client
 from pipeline.kafka_access import MECHANISMS, set_passwords
 from pipeline.kafka_access import grant as grant_rights
 from pipeline.kafka_refusals import broker_error
+from pipeline.options import app_option
 from pipeline.registry import Registry
-from pipeline.settings import Settings
+from pipeline.settings import FLASH_SALES, Settings
+from pipeline.topics import Topic
 
 Tell = Callable[[str], None]
 
@@ -58,8 +60,11 @@ async def provision(
     step. Raises ProvisionError, RegistryError or StackError at the first step that fails; running it again carries on
     from there.
     """
-    tell(await provision_topics(settings))
-    tell(await provision_schemas(settings))
+    wanted = _topics(settings)
+    tell(await provision_topics(settings, wanted))
+    tell(await provision_schemas(settings, wanted))
+    if settings.app != FLASH_SALES:
+        return
     tell(await provision_database(settings))
     if access is not None:
         tell(await provision_access(settings, access))
@@ -67,9 +72,16 @@ async def provision(
         tell(await provision_pinot(settings))
 
 
-async def provision_topics(settings: Settings) -> str:
+def _topics(settings: Settings) -> Sequence[Topic]:
+    """Every topic of the application."""
+    from pipeline.applications.loading import runnable
+
+    return topics.ALL if settings.app == FLASH_SALES else runnable(settings.app).topics
+
+
+async def provision_topics(settings: Settings, wanted: Iterable[Topic] = topics.ALL) -> str:
     """Create or correct every topic; returns the line for the user."""
-    changes = await create_topics(settings)
+    changes = await create_topics(settings, wanted)
     counts: dict[str, int] = {}
     for change in changes:
         counts[change.done] = counts.get(change.done, 0) + 1
@@ -78,9 +90,9 @@ async def provision_topics(settings: Settings) -> str:
     return f"{line}; altered {'; '.join(altered)}" if altered else line
 
 
-async def provision_schemas(settings: Settings) -> str:
+async def provision_schemas(settings: Settings, wanted: Iterable[Topic] = topics.ALL) -> str:
     """Register every value schema; returns the line for the user."""
-    ids = await Registry(settings).register(topics.ALL)
+    ids = await Registry(settings).register(wanted)
     return f"schemas: {len(ids)} subjects registered (ids {min(ids.values())} to {max(ids.values())})"
 
 
@@ -124,6 +136,7 @@ def _parts(counts: Mapping[str, int], **words: str) -> str:
 
 
 @click.command("provision")
+@app_option
 @click.option("--pinot/--no-pinot", default=True, show_default=True, help="Whether to apply the Pinot tables.")
 @click.option(
     "--access",

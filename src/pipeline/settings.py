@@ -10,10 +10,9 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
-from zoneinfo import available_timezones
 
 from platformdirs import user_cache_path, user_data_path
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -23,18 +22,18 @@ from pydantic_settings import (
 )
 
 from pipeline.errors import SettingError
+from pipeline.page_settings import PageSettings
 from pipeline.security_settings import (
     NO_SECRET,
     NO_SECRET_USER,
     TOKEN_COMMAND,
-    SecuritySettings,
     has_password,
-    user_and_password,
 )
 from pipeline.shown import without_secrets
 from pipeline.timebase import DAY_MS, HOUR_MS, MINUTE_MS
 
 ENDPOINTS_FILE = "endpoints.json"
+FLASH_SALES = "flash_sales"
 
 
 class _DataDir(BaseSettings):
@@ -54,7 +53,7 @@ class _StackEndpoints(JsonConfigSettingsSource):
         return super().get_field_value(field, field_name)
 
 
-class Settings(SecuritySettings):
+class Settings(PageSettings):
     """Where everything is and how it is to run; see `docs/settings.md` for the same list with examples."""
 
     model_config = SettingsConfigDict(env_prefix="PIPELINE_", env_file=".env", frozen=True, extra="ignore")
@@ -89,8 +88,17 @@ class Settings(SecuritySettings):
     partitions: int = Field(5, ge=1, description="Partitions of every topic.")
     replication: int = Field(2, ge=1, description="Replicas of every topic.")
 
+    # application
+    app: str = Field(
+        FLASH_SALES, pattern=r"^[A-Za-z0-9._]+$", description="The application: one of `pipeline apps`, or a module."
+    )
+    app_id: str = Field(
+        "pipeline",
+        pattern=r"^[A-Za-z0-9._-]+$",
+        description="Faust application id = consumer group; of any other application than flash sales: its name.",
+    )
+
     # workers
-    app_id: str = Field("pipeline", pattern=r"^[A-Za-z0-9._-]+$", description="Faust application id = consumer group.")
     worker_id: str = Field(
         "",
         pattern=r"^[A-Za-z0-9._-]*$",
@@ -168,37 +176,6 @@ class Settings(SecuritySettings):
     poller_web_port: int = Field(0, ge=0, le=65535, description="Port of the poller's web (/metrics); 0: none.")
     poller_web_host: str = Field("127.0.0.1", description="Address that the poller's web listens on.")
 
-    # dashboard
-    dashboard_host: str = Field("127.0.0.1", description="Address that the dashboard listens on.")
-    dashboard_port: int = Field(8050, ge=0, le=65535, description="Port of the dashboard; 0: a free one.")
-    dashboard_base_path: str = Field(
-        "/", pattern=r"^/([A-Za-z0-9._~-]+/)*$", description="Path of the dashboard behind a proxy, like /shop/."
-    )
-    dashboard_auth: SecretStr = Field(
-        NO_SECRET, description="user:password that the dashboard asks for; empty: nobody is asked."
-    )
-    dashboard_auth_file: Path | None = Field(None, description="File with user:password.")
-    dashboard_ssl_certfile: Path | None = Field(
-        None, description="Certificate of the dashboard (PEM, with its chain); none: plain HTTP."
-    )
-    dashboard_ssl_keyfile: Path | None = Field(
-        None, description="Key of that certificate; none: it is in the same file."
-    )
-    dashboard_rate_limit: float = Field(
-        200.0, ge=0, description="Requests a second that one client address may make for long; 0: no limit."
-    )
-    dashboard_trusted_proxies: int = Field(
-        0, ge=0, description="How many proxies in front tell the client's address (X-Forwarded-For); 0: none."
-    )
-    dashboard_currency: str = Field("USD", pattern=r"^[A-Z]{3}$", description="Currency of all amounts (ISO 4217).")
-    dashboard_timezone: str = Field(
-        "UTC", description="Time zone that the page begins with; viewers may choose another."
-    )
-    health_interval_s: float = Field(10.0, ge=1, description="How often the health page's parts are asked.")
-    refresh_s: float = Field(1.0, gt=0, description="How often the dashboard asks Pinot.")
-    pinot_timeout_s: float = Field(5.0, gt=0, description="Limit of one Pinot query.")
-    stale_after_s: float = Field(30.0, gt=0, description="Without new data for this long the dashboard says stale.")
-
     # local stack: 0 picks a free port and remembers it
     kafka_ports: tuple[int, int, int] = Field((0, 0, 0), description="Ports of the three local brokers.")
     kafka_controller_ports: tuple[int, int, int] = Field((0, 0, 0), description="Ports of the three controllers.")
@@ -208,10 +185,11 @@ class Settings(SecuritySettings):
     pinot_controller_port: int = Field(0, ge=0, le=65535, description="Port of the local Pinot controller.")
     pinot_broker_port: int = Field(0, ge=0, le=65535, description="Port of the local Pinot broker.")
 
-    @field_validator("dashboard_auth")
+    @model_validator(mode="before")
     @classmethod
-    def _user_and_password(cls, value: SecretStr) -> SecretStr:
-        return user_and_password(value)
+    def _named_as_the_application(cls, values: Any) -> Any:
+        name = values.get("app", FLASH_SALES)
+        return values if name == FLASH_SALES else {"app_id": str(name).rpartition(".")[2], **values}
 
     @model_validator(mode="after")
     def _no_key_without_certificate(self) -> "Settings":
@@ -219,13 +197,6 @@ class Settings(SecuritySettings):
             if getattr(self, f"{name}_ssl_keyfile") and not getattr(self, f"{name}_ssl_certfile"):
                 raise ValueError(f"{name}_ssl_keyfile is set, but {name}_ssl_certfile is not: give both, or none")
         return self
-
-    @field_validator("dashboard_timezone")
-    @classmethod
-    def _known_zone(cls, name: str) -> str:
-        if name not in available_timezones() | {"UTC"}:
-            raise ValueError("must be a time zone that this machine knows, like Europe/Berlin")
-        return name
 
     def replaced(self, **values: Any) -> "Settings":
         """These settings with some others in their place, which are checked like all; raises SettingError."""
@@ -310,3 +281,9 @@ def _sentence(error: Mapping[str, Any]) -> str:
 def settings() -> Settings:
     """The process's settings, read once."""
     return load()
+
+
+def choose(app: str) -> None:
+    """Set the application of this process, and of those that it starts."""
+    os.environ[variable("app")] = app
+    settings.cache_clear()

@@ -12,7 +12,6 @@ the topology is built (see declarations.py). `pipeline test-runner --topology MO
 `create_app` makes the Faust application that runs it on a cluster.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,23 +28,16 @@ from pipeline.declarations import (
     check_output,
     check_topic_name,
     columns_of,
+    output_topic,
     with_joined,
 )
 from pipeline.errors import SettingError
 from pipeline.settings import Settings
 from pipeline.tables.aggregate import Aggregate
-from pipeline.tables.windows import Session, Unwindowed
 from pipeline.topics import DEAD_LETTERS, LATE_RECORDS, Kind, Topic
 from pipeline.transport.app import BatchApp
 
 __all__ = ["Aggregation", "TableJoin", "Topology", "output_topic"]
-
-WINDOW_COLUMNS = (
-    ("window_start", "string"),
-    ("window_end", "string"),
-    ("window_start_ms", "long"),
-    ("window_end_ms", "long"),
-)
 
 
 class Aggregation:
@@ -171,17 +163,3 @@ def close_idle_partitions(app: BatchApp, fold: Fold, limit_s: float) -> None:
             await app.outbox.flush()
 
     app.timer(interval=limit_s / 2)(close_idle)
-
-
-def output_topic(aggregate: Aggregate) -> Topic:
-    """The topic of an aggregate's results, with the schema that follows from group, function and window."""
-    group = "string" if aggregate.group_type is None else aggregate.group_type.avro
-    columns: list[dict[str, Any]] = [{"name": aggregate.group_by, "type": group}, *aggregate.function.fields()]
-    if not isinstance(aggregate.window, Unwindowed):
-        columns += [{"name": name, "type": kind} for name, kind in WINDOW_COLUMNS]
-    columns += [{"name": name, "type": "long"} for name in ("event_time_ms", "version")]
-    if isinstance(aggregate.window, Session):
-        columns.append({"name": "retired", "type": "boolean"})
-    name = re.sub(r"^(?=[0-9])|[^A-Za-z0-9_]", "_", aggregate.output)  # Avro takes less than Kafka
-    schema = {"type": "record", "namespace": "pipeline", "name": name, "fields": columns}
-    return Topic(aggregate.output, Kind.OUTPUT, key=aggregate.group_by, schema=schema)

@@ -5,10 +5,12 @@ import asyncio
 import click
 
 from pipeline.errors import PipelineError, ProvisionError
-from pipeline.settings import Settings, settings
+from pipeline.options import app_option
+from pipeline.settings import FLASH_SALES, Settings, settings
 
 
 @click.command()
+@app_option
 @click.option("--log-level", default="info", show_default=True, help="Level of Faust's log.")
 def worker(log_level: str) -> None:
     """Run one stream processor; start as many as there are partitions to share.
@@ -35,7 +37,8 @@ async def require(settings: Settings) -> None:
     from pipeline.access import rights
     from pipeline.kafka_rights import require_rights
 
-    await require_rights(settings, rights(settings)["worker"])
+    if settings.app == FLASH_SALES:
+        await require_rights(settings, rights(settings)["worker"])
     await require_topics(settings)
 
 
@@ -54,19 +57,18 @@ async def sentence(settings: Settings, reason: BaseException | None) -> Pipeline
 
 async def require_topics(settings: Settings) -> None:
     """Raise ProvisionError when a declared topic is missing, SettingError when topics cannot be joined or folded."""
-    from pipeline import admin, topics
+    from pipeline import admin
+    from pipeline.applications.loading import runnable
     from pipeline.tables.copartition import Partitioning, check_copartitioned, check_partitions
 
+    application = runnable(settings.app)
     known = await admin.describe_topics(settings)
-    missing = [topic.name for topic in topics.ALL if topic.name not in known]
+    missing = [topic.name for topic in application.topics if topic.name not in known]
     if missing:
         raise ProvisionError(
             f"{len(missing)} topics are missing at bootstrap_servers={settings.bootstrap_servers}, "
             f"{missing[0]} among them: run `pipeline provision` first"
         )
-    joined = (topics.PAGEVIEW, topics.PAGEVIEW_BY_USER, topics.USERS)
-    check_copartitioned(Partitioning(topic.name, len(known[topic.name].partitions)) for topic in joined)
-    kept = (*joined, *topics.ENRICHED, topics.PAGEVIEW_PARTIALS, topics.FLASHSALE_PARTIALS)
-    check_partitions(
-        (Partitioning(topic.name, len(known[topic.name].partitions)) for topic in kept), settings.partitions
-    )
+    spread = {name: Partitioning(name, len(state.partitions)) for name, state in known.items()}
+    check_copartitioned(spread[topic.name] for topic in application.joined)
+    check_partitions((spread[topic.name] for topic in application.kept), settings.partitions)

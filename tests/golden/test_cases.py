@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from pipeline.application import aggregations
+from pipeline.applications.flash_sales.aggregations import aggregations
 from pipeline.cli import main
 from pipeline.codecs import schema
 from pipeline.errors import CaseError

@@ -10,7 +10,7 @@ from pipeline.settings import Settings
 
 
 def changes(*done):
-    async def create_topics(settings):
+    async def create_topics(settings, wanted):
         return [TopicChange(f"t{i}", d, ("retention.ms=1",) if d == "altered" else ()) for i, d in enumerate(done)]
 
     return create_topics

@@ -395,7 +395,7 @@ def test_the_application_itself_is_checked(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_string_groups_and_the_outputs_of_the_application_are_as_they_were() -> None:
-    from pipeline.application import aggregations
+    from pipeline.applications.flash_sales.aggregations import aggregations
 
     for part in aggregations(Settings()):
         for bound, given in zip(part.bound("t").aggregates, part.aggregates, strict=True):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.application import pageview_aggregates, sale_aggregates
+from pipeline.applications.flash_sales.aggregations import pageview_aggregates, sale_aggregates
 from pipeline.errors import SettingError
 from pipeline.settings import load
 from pipeline.tables import sums

@@ -9,8 +9,8 @@ from pipeline import topics
 from pipeline.agents.letters import DeadLetters
 from pipeline.agents.processor import Schemas
 from pipeline.agents.references import ReferenceLoader
-from pipeline.app import reference_table
 from pipeline.codecs import Encoder
+from pipeline.composition import reference_table
 from pipeline.errors import SettingError
 from pipeline.records import RecordBatch
 from pipeline.runner.local import LocalApplication, topology_application

@@ -3,38 +3,24 @@
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from itertools import repeat
-from time import monotonic
 
-import orjson
-
+from pipeline.agents.folding import Folding
 from pipeline.agents.letters import DeadLetters, LateLetters
+from pipeline.agents.partials import load
 from pipeline.agents.processor import AvroProcessor, Schemas
 from pipeline.codecs import Encoder, fields
 from pipeline.handover import Columns, Handover
 from pipeline.records import Outgoing, RecordBatch
 from pipeline.tables.aggregate import Aggregate, Row
-from pipeline.tables.fold import PartitionFold
 from pipeline.tables.merge import PartitionMerge
-from pipeline.tables.partials import Folded, Joined, Partial, Rows, Sent, SessionPartial, Watermark
+from pipeline.tables.partials import Joined, Rows
 from pipeline.tables.results import Result
 from pipeline.tables.store import StateTable
 from pipeline.tables.windows import Session, Unwindowed
-from pipeline.timebase import format_ms, now_ms
+from pipeline.timebase import format_ms
 from pipeline.topics import Topic
 
 ORIGIN = ("origin_partition", "origin_offset")
-KINDS: dict[str, type[Sent]] = {kind.__name__: kind for kind in (Partial, SessionPartial, Watermark)}
-
-
-def dump(sent: Sent) -> bytes:
-    """A partial or watermark as it travels: a JSON list that begins with its kind."""
-    return orjson.dumps([type(sent).__name__, *sent])
-
-
-def load(value: bytes) -> Sent:
-    """What `dump` made."""
-    kind, *columns = orjson.loads(value)
-    return KINDS[kind](*columns)
 
 
 class Fold(AvroProcessor):
@@ -53,41 +39,32 @@ class Fold(AvroProcessor):
         joined: Mapping[str, Joined],
     ) -> None:
         super().__init__(topic, registry, letters)
-        self._late = late
         self._joined = joined
         assert topic.schema is not None
-        self._active_at: dict[int, float] = {}
         self._has_origin = set(ORIGIN) <= set(fields(topic.schema))
-        self._partitions = partitions
         self._aggregates = aggregates
-        self._partials = partials
-        self._table = table
+        self._folding = Folding(aggregates, {}, partials, table, partitions, late, self.counts)
         self.tables = [table]
-        self._folds: dict[int, PartitionFold] = {}
 
     def reset(self) -> None:
         """Partitions have come or gone: read markers and rows afresh."""
-        self._folds.clear()
-        self._active_at.clear()
+        self._folding.reset()
         if self._decode.handover is not None:
             self._decode.handover.clear()  # another worker may read it now
 
     def forget(self, partition: int) -> None:
         """Read the partition's markers and rows afresh."""
-        self._folds.pop(partition, None)
+        self._folding.forget(partition)
 
     def process(self, batch: RecordBatch) -> list[Outgoing]:
         """Changelog records, then one partial per touched (group, window)."""
         letters: list[Outgoing] = []
         rows = self._rows(batch, letters)
-        fold = self._fold(batch.partition)
-        folded = fold.fold(rows)
-        self._count(folded)
-        letters += [self._late.letter(batch, late) for late in folded.late]
-        changes = self._table.changes(fold.state, batch.partition)
-        self._active_at[batch.partition] = monotonic()
-        partials = [self._partial(partial) for partial in folded.partials]
-        return changes + letters + partials + self._watermarks(folded.watermark)
+        return letters + self._folding.fold(batch, rows)
+
+    def idle(self, partitions: Collection[int], limit_s: float) -> list[Outgoing]:
+        """Watermarks that tell not to wait for those of these partitions which have had no batch for `limit_s`."""
+        return self._folding.idle(partitions, limit_s)
 
     def take_over_from(self, encoder: Encoder) -> None:
         """Take what this process itself has written as it was, without reading it back; the columns that are used."""
@@ -118,34 +95,6 @@ class Fold(AvroProcessor):
         if columns is not None:
             self.counts["consumed"] += len(batch)
         return columns
-
-    def _fold(self, partition: int) -> PartitionFold:
-        if partition not in self._folds:
-            self._folds[partition] = PartitionFold(self._aggregates, partition, self._table.state_of(partition))
-        return self._folds[partition]
-
-    def _partial(self, partial: Partial | SessionPartial) -> Outgoing:
-        return Outgoing(self._partials.name, partial.group.encode(), dump(partial), now_ms())
-
-    def idle(self, partitions: Collection[int], limit_s: float) -> list[Outgoing]:
-        """Watermarks that tell not to wait for those of these partitions which have had no batch for `limit_s`."""
-        now, out = monotonic(), []
-        for partition in partitions:
-            if now - self._active_at.setdefault(partition, now) >= limit_s:
-                out += self._watermarks(self._fold(partition).watermark()._replace(idle=True))
-        return out
-
-    def _watermarks(self, watermark: Watermark | None) -> list[Outgoing]:
-        """The watermark to every partition of the partials: each merges some groups of this one."""
-        if watermark is None:
-            return []
-        time_ms, value = now_ms(), dump(watermark)
-        return [Outgoing(self._partials.name, b"", value, time_ms, partition) for partition in range(self._partitions)]
-
-    def _count(self, folded: Folded) -> None:
-        self.counts["late"] += len(folded.late)
-        self.counts["duplicates"] += folded.duplicates
-        self.counts["null_groups"] += folded.null_groups
 
 
 class Merge:

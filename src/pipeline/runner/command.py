@@ -12,12 +12,14 @@ from typing import Any
 import click
 
 from pipeline.errors import CaseError
+from pipeline.options import app_option
 from pipeline.settings import settings
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command("test-runner")
+@app_option
 @click.option("--input", "inputs", type=FILE, required=True, help='JSON file {"inputs": [...]}.')
 @click.option("--output", "outputs", type=FILE, required=True, help='JSON file {"outputs": [...]}, what is expected.')
 @click.option("--topology", "module", help="Python module with a TOPOLOGY to test in place of the application.")
@@ -26,12 +28,13 @@ def test_runner(inputs: Path, outputs: Path, module: str | None) -> None:
 
     Like ksqlDB's test runner: no broker, one partition, one record at a time. Exits with 1 at the first difference.
     """
+    from pipeline.applications.loading import runnable
     from pipeline.runner.cases import load, run
-    from pipeline.runner.local import flash_sales_application, topology_application
+    from pipeline.runner.local import local_application, topology_application
 
     case = load(inputs, outputs)
     if module is None:
-        application = flash_sales_application(settings())
+        application = local_application(settings(), runnable(settings().app))
     else:
         application = topology_application(settings(), load_topology(module))
     with _quiet("pipeline", "faust", "mode"):

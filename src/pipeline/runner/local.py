@@ -8,12 +8,13 @@ from typing import Any, cast
 
 from aiokafka import TopicPartition
 
-from pipeline.app import compose, new_app
+from pipeline.app import new_app
+from pipeline.applications.loading import Runnable, runnable
 from pipeline.codecs import Decoder, Encoder, Record, schema
 from pipeline.errors import CaseError
 from pipeline.records import Outgoing, RecordBatch
-from pipeline.settings import Settings
-from pipeline.topics import ALL, Schema, Topic
+from pipeline.settings import FLASH_SALES, Settings
+from pipeline.topics import Schema, Topic
 from pipeline.topology import Topology
 from pipeline.transport.app import BatchApp
 from pipeline.transport.consumer import BatchConsumer
@@ -163,4 +164,9 @@ def topology_application(settings: Settings, topology: Topology) -> LocalApplica
 
 def flash_sales_application(settings: Settings) -> LocalApplication:
     """The flash-sales application, not yet running."""
-    return LocalApplication(settings, ALL, compose)
+    return local_application(settings, runnable(FLASH_SALES))
+
+
+def local_application(settings: Settings, application: Runnable) -> LocalApplication:
+    """An application, not yet running."""
+    return LocalApplication(settings, application.topics, application.compose)

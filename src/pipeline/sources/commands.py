@@ -7,16 +7,22 @@ import click
 
 from pipeline import settings as configuration
 from pipeline.errors import SourceError
+from pipeline.options import app_option
 from pipeline.settings import Settings
 from pipeline.sources.imperfect import PERFECT, Imperfection
 from pipeline.timebase import now_ms
 
 
 @click.command("generate")
+@app_option
 @click.option("--pageviews", is_flag=True, help="Generate page views.")
 @click.option("--users", is_flag=True, help="Generate users.")
 @click.option("--sales", is_flag=True, help="Write flash sales to MySQL.")
-@click.option("--rate", type=click.FloatRange(0), help="Page views a second; 0: as fast as possible.")
+@click.option(
+    "--rate",
+    type=click.FloatRange(0),
+    help="Page views a second; 0: as fast as possible. With --app: what all rates are multiplied by.",
+)
 @click.option("--user-rate", type=click.FloatRange(0), help="Users a second; 0: as fast as possible.")
 @click.option("--sale-rate", type=click.FloatRange(0), help="Flash sales a second; 0: as fast as possible.")
 @click.option("--count", type=click.IntRange(1), help="Stop after this many of each.")
@@ -54,6 +60,10 @@ def generate(
     Rates and seed come from the settings where they are not given.
     """
     settings = configuration.settings()
+    if settings.app != configuration.FLASH_SALES:
+        for line in asyncio.run(generate_declared(settings, 1.0 if rate is None else rate, count, seed)):
+            click.echo(line)
+        return
     kinds = {name for name, wanted in (("pageviews", pageviews), ("users", users), ("sales", sales)) if wanted}
     rates = {
         "pageviews": settings.pageview_rate if rate is None else rate,
@@ -66,6 +76,15 @@ def generate(
     done = asyncio.run(run_generators(settings, wanted, count, seed, history, visits=visits, imperfect=imperfect))
     for line in done:
         click.echo(line)
+
+
+async def generate_declared(settings: Settings, factor: float, count: int | None, seed: int | None) -> list[str]:
+    """Run the generators that an application declares; `factor` multiplies their rates."""
+    from pipeline.applications.loading import load
+    from pipeline.sources.declared import generate
+
+    seed = settings.seed if seed is None else seed
+    return await generate(settings, load(settings.app), factor=factor, seed=seed, count=count)
 
 
 async def run_generators(

@@ -27,6 +27,7 @@ from pipeline.sources.imperfect import PERFECT, Imperfection
 from pipeline.sources.runtime import Pacer, retrying, until_stopped, wait
 from pipeline.sources.sender import Sender
 from pipeline.sources.visits import USER_IDS, visitors
+from pipeline.tables.types import ColumnType, column_type
 from pipeline.timebase import now_ms
 from pipeline.topics import PAGEVIEW, USERS, Topic
 
@@ -105,6 +106,7 @@ def _user(random: Random, place: tuple[str, str, str, str], registered_ms: int, 
     }
 
 
+STRING = column_type("string")
 Maker = Callable[[int], Record]
 """Gives the next record of a sequence, for a time in epoch milliseconds."""
 
@@ -121,7 +123,7 @@ def in_sequence(records: Callable[[int], Iterator[Record]]) -> Callable[[int], M
 
 @dataclass(frozen=True, slots=True)
 class Generator:
-    """Records and where they go; the key is the record's `key` field as UTF-8.
+    """Records and where they go; the key is the text of the record's column of the topic's key, of type `key`.
 
     `maker` takes a seed. `first`, of a seed, are records that a past begins with, as of just before it.
     """
@@ -130,6 +132,7 @@ class Generator:
     topic: Topic
     maker: Callable[[int], Maker]
     first: Callable[[int], list[Record]] = lambda _: []
+    key: ColumnType = STRING
 
 
 PAGEVIEW_GENERATOR = Generator("page views", PAGEVIEW, in_sequence(pageviews))
@@ -159,7 +162,7 @@ async def run(
 
     async def work() -> None:
         nonlocal acknowledged
-        encode = await _encoder(settings, generator.topic, stop)
+        encode = await encoder_of(settings, generator.topic, stop)
         if encode is None:
             return
         sender = Sender(settings, stop)
@@ -214,10 +217,12 @@ class Source:
 
     def _written(self, record: Record) -> tuple[bytes, bytes]:
         topic, value = self.generator.topic, self._encode(record)
-        return record[topic.key].encode(), self._imperfect.view(value) if topic is PAGEVIEW else value
+        return self.generator.key.text(record[topic.key]).encode(), self._imperfect.view(
+            value
+        ) if topic is PAGEVIEW else value
 
 
-async def _encoder(settings: Settings, topic: Topic, stop: asyncio.Event) -> Encoder | None:
+async def encoder_of(settings: Settings, topic: Topic, stop: asyncio.Event) -> Encoder | None:
     """The topic's encoder once the registry answers; None when stopped before."""
     registry = Registry(settings)
     try:

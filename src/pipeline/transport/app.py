@@ -30,7 +30,7 @@ class BatchApp(faust.App):
     is to be followed, `standby`, services that start with the worker;
     `changelog_reader`, which makes a consumer that belongs to no group; `prepare`, which runs before anything else
     starts; `stall_timeout_s`, after which a worker that stands still ends. `processors` are those behind the agents,
-    by agent. `tables_of_streams` names the table's topic of each stream's topic that is joined with one: tables go
+    by agent. `tables_of_streams` names the tables' topics of each stream's topic that is joined with some: tables go
     first, see `transport/turns.py`. Callbacks in `state_listeners` run whenever partitions of state have come or gone.
     """
 
@@ -49,7 +49,7 @@ class BatchApp(faust.App):
         self.batches_done = 0
         self.processors: dict[str, Counted] = {}
         self.own_topics: set[str] = set()
-        self.tables_of_streams: dict[str, str] = {}
+        self.tables_of_streams: dict[str, tuple[str, ...]] = {}
         self._batch_topics: set[str] = set()
         super().__init__(*args, **kwargs)
 

@@ -52,18 +52,19 @@ class Turns:
     """The order in which partitions are taken.
 
     Those of the topics `first` go before all others; nothing is taken of topics that are `busy` at that moment.
-    `tables` are the topics of tables by the topic of each stream that is joined with one, partition by partition.
+    `tables` are the topics of tables by the topic of each stream that is joined with them, partition by partition.
     """
 
     def __init__(
-        self, first: Collection[str] = (), busy: Busy = tuple, tables: Mapping[str, str] | None = None
+        self, first: Collection[str] = (), busy: Busy = tuple, tables: Mapping[str, Collection[str]] | None = None
     ) -> None:
         self._first = first
         self._busy = busy
         self._tables = tables or {}
         self._streams: dict[str, list[str]] = {}
-        for stream, table in self._tables.items():
-            self._streams.setdefault(table, []).append(stream)
+        for stream, joined in self._tables.items():
+            for table in joined:
+                self._streams.setdefault(table, []).append(stream)
 
     def order(self, fetcher: Fetcher) -> list[TopicPartition]:
         """The partitions of which something has been fetched, of what is not busy."""
@@ -77,7 +78,8 @@ class Turns:
         Infinite where all may be taken, minus infinity where none may.
         """
         if tp.topic in self._tables:
-            return self._before_table(fetcher, tp, TopicPartition(self._tables[tp.topic], tp.partition), taken)
+            tables = (TopicPartition(topic, tp.partition) for topic in self._tables[tp.topic])
+            return min(self._before_table(fetcher, table, taken) for table in tables)
         begins = _begins_ms(fetcher, tp)
         streams = (TopicPartition(topic, tp.partition) for topic in self._streams.get(tp.topic, ()))
         older = any(_ends_ms(fetcher, stream) < begins for stream in streams)
@@ -98,9 +100,7 @@ class Turns:
         tables = (tp for tp in assignment.tps if tp.topic in self._streams and tp not in fetcher._records)
         return any(not _at_end(fetcher, tp) for tp in tables)
 
-    def _before_table(
-        self, fetcher: Fetcher, stream: TopicPartition, table: TopicPartition, taken: Collection[TopicPartition]
-    ) -> float:
+    def _before_table(self, fetcher: Fetcher, table: TopicPartition, taken: Collection[TopicPartition]) -> float:
         if table in taken or table.topic in self._busy():
             return -inf
         if table in fetcher._records:

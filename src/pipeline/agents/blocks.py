@@ -1,0 +1,199 @@
+"""Rows on their way through the steps of an agent: columns, each made when it is first asked for."""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import compress
+from typing import Any
+
+from pipeline.codecs import Record
+from pipeline.declare.compiled import Compiled
+from pipeline.declare.steps import ROWOFFSET, ROWPARTITION, ROWTIME
+from pipeline.records import RecordBatch
+
+Make = Callable[[], Sequence[Any]]
+EXPLODED_BITS = 20
+"""Of a record, as many as 2**20 rows may be made: a row's place among them is kept below its record's offset."""
+
+
+class Block:
+    """Rows of one partition, as columns of equal length.
+
+    `places` are those of the records in the batch that they come from, and never fall; several rows may come from one.
+    `origins` says for each which source record it comes from, as (partition, offset). `errors` collects (place,
+    reason) of what had no value, for all blocks that are made of this one.
+    """
+
+    __slots__ = ("_columns", "_keys", "_makes", "_origins", "batch", "errors", "is_exploded", "places", "times_ms")
+
+    def __init__(
+        self,
+        batch: RecordBatch,
+        places: Sequence[int],
+        times_ms: Sequence[int],
+        makes: Mapping[str, Make],
+        errors: dict[tuple[int, str], None],
+        origins: Sequence[tuple[int, int]] | None = None,
+    ) -> None:
+        self.batch = batch
+        self.places = places
+        self.times_ms = times_ms
+        self.errors = errors
+        self.is_exploded = False
+        self._columns: dict[str, Sequence[Any]] = {}
+        self._makes = dict(makes)
+        self._origins = origins
+        self._keys: Sequence[bytes | None] | None = None
+
+    @classmethod
+    def of_records(
+        cls,
+        batch: RecordBatch,
+        places: Sequence[int],
+        times_ms: Sequence[int],
+        records: Sequence[Record],
+        names: Sequence[str],
+        origins: Sequence[tuple[int, int]] | None = None,
+    ) -> "Block":
+        """The rows of decoded records."""
+        makes = {name: _field(records, name) for name in names}
+        return cls(batch, places, times_ms, makes, {}, origins)
+
+    @classmethod
+    def of_columns(
+        cls, batch: RecordBatch, places: Sequence[int], times_ms: Sequence[int], columns: Mapping[str, Sequence[Any]]
+    ) -> "Block":
+        """The rows of columns that are there."""
+        made = cls(batch, places, times_ms, {}, {})
+        made._columns = dict(columns)
+        return made
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def column(self, name: str) -> Sequence[Any]:
+        """One column."""
+        found = self._columns.get(name)
+        if found is None:
+            found = self._columns[name] = self._made(name)
+        return found
+
+    def _made(self, name: str) -> Sequence[Any]:
+        match name:
+            case _ if name in self._makes:
+                return self._makes[name]()
+            case "ROWTIME":
+                return self.times_ms
+            case "ROWPARTITION":
+                return [partition for partition, _ in self.origins]
+        assert name == ROWOFFSET, f"{name} is no column, and none of {ROWTIME}, {ROWPARTITION}, {ROWOFFSET}"
+        bits = EXPLODED_BITS if self.is_exploded else 0
+        return [offset >> bits for _, offset in self.origins]
+
+    def value(self, given: Compiled) -> Sequence[Any]:
+        """The values of an expression; null where an error leaves none, which is noted."""
+        values, errors = given.column(self.column, len(self))
+        for row, reason in errors.items():
+            self.errors[self.places[row], reason] = None
+        return values
+
+    @property
+    def origins(self) -> Sequence[tuple[int, int]]:
+        """(partition, offset) of each row's source record; offsets rise, too, where one record made several rows."""
+        if self._origins is None:
+            partition, offsets = self.batch.partition, self.batch.offsets
+            self._origins = [(partition, offsets[place]) for place in self.places]
+        return self._origins
+
+    @property
+    def offsets(self) -> Sequence[int]:
+        """The offsets of the records in their batch; of rows that one record made, they rise all the same."""
+        offsets = self.batch.offsets
+        if self.is_exploded:
+            return distinct([offsets[place] for place in self.places])
+        return offsets if len(self) == len(self.batch) else [offsets[place] for place in self.places]
+
+    @property
+    def keys(self) -> Sequence[bytes | None]:
+        """The keys of the rows, as they stand in the batch unless others were set."""
+        if self._keys is not None:
+            return self._keys
+        keys = self.batch.keys
+        return [keys[place] for place in self.places] if self.is_exploded or len(self) < len(self.batch) else keys
+
+    def with_columns(self, makes: Mapping[str, Make], *, only: bool = False) -> "Block":
+        """The same rows with more columns; `only` with these and no others."""
+        return self._like(self.places, self.times_ms, {} if only else self._sources(), makes, self._origins, self._keys)
+
+    def at(self, rows: Sequence[int], makes: Mapping[str, Make] | None = None) -> "Block":
+        """The rows at these places, which may repeat, with more columns."""
+
+        def pick(make: Make) -> Make:
+            return lambda: [column[row] for column in (make(),) for row in rows]
+
+        picked = {name: pick(make) for name, make in self._sources().items()}
+        chosen = [None if column is None else [column[row] for row in rows] for column in (self._origins, self._keys)]
+        places, times_ms = [self.places[row] for row in rows], [self.times_ms[row] for row in rows]
+        return self._like(places, times_ms, picked, makes or {}, *chosen)
+
+    def where(self, mask: Sequence[Any]) -> "Block":
+        """The rows for which the mask is true."""
+        if all(mask):
+            return self
+        return self.at(list(compress(range(len(self)), mask)))
+
+    def keyed(self, keys: Sequence[bytes | None]) -> "Block":
+        """The same rows with other keys."""
+        made = self.with_columns({})
+        made._keys = keys
+        return made
+
+    def exploded(self) -> "Block":
+        """The same rows, marked as several of one record: offsets and origins number them."""
+        made = self.with_columns({})
+        made.is_exploded = True
+        if not self.is_exploded:
+            made._origins = list(_distinct_origins(self.origins))
+        return made
+
+    def _sources(self) -> dict[str, Make]:
+        return {name: self._source(name) for name in (*self._makes, *self._columns)}
+
+    def _source(self, name: str) -> Make:
+        return lambda: self.column(name)
+
+    def _like(
+        self,
+        places: Sequence[int],
+        times_ms: Sequence[int],
+        inherited: Mapping[str, Make],
+        makes: Mapping[str, Make],
+        origins: Any,
+        keys: Any,
+    ) -> "Block":
+        made = Block(self.batch, places, times_ms, {**inherited, **makes}, self.errors, origins)
+        made._keys, made.is_exploded = keys, self.is_exploded
+        return made
+
+
+def _field(records: Sequence[Record], name: str) -> Make:
+    return lambda: [record[name] for record in records]
+
+
+def distinct(offsets: Sequence[int]) -> list[int]:
+    """Offsets that never fall, made to rise: each shifted, and numbered among its equals."""
+    found: list[int] = []
+    before, number = -1, 0
+    for offset in offsets:
+        number = number + 1 if offset == before else 0
+        before = offset
+        found.append((offset << EXPLODED_BITS) + number)
+    return found
+
+
+def _distinct_origins(origins: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    found: list[tuple[int, int]] = []
+    before, number = (-1, -1), 0
+    for origin in origins:
+        number = number + 1 if origin == before else 0
+        before = origin
+        found.append((origin[0], (origin[1] << EXPLODED_BITS) + number))
+    return found

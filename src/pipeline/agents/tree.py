@@ -1,0 +1,173 @@
+"""What one agent does with its topic: decode once, run down the tree of steps, one branch after the other."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from pipeline.agents.blocks import Block
+from pipeline.agents.letters import DeadLetters
+from pipeline.agents.processor import AvroProcessor, Schemas
+from pipeline.agents.writing import HEADER
+from pipeline.codecs import Encoder
+from pipeline.declare.steps import Explode, Select, Where
+from pipeline.errors import BadRecord
+from pipeline.handover import Handover
+from pipeline.records import Outgoing, RecordBatch
+from pipeline.tables.store import StateTable
+from pipeline.topics import Topic
+
+Next = Callable[[Block], list[Outgoing]]
+
+
+class Stateful(Protocol):
+    """What keeps something for each partition beside its table."""
+
+    table: StateTable
+
+    def reset(self) -> None:
+        """Partitions have come or gone: read everything afresh."""
+
+    def forget(self, partition: int) -> None:
+        """Read one partition afresh."""
+
+
+class TopicProcessor(AvroProcessor):
+    """Runs the rows of one topic down its tree.
+
+    `names` are the columns that anything reads; `stateful` is everything below that keeps state. Where `is_internal`,
+    each value begins with the place of the record that the row comes from.
+    """
+
+    def __init__(
+        self,
+        topic: Topic,
+        names: Sequence[str],
+        registry: Schemas,
+        letters: DeadLetters,
+        *,
+        is_internal: bool = False,
+    ) -> None:
+        super().__init__(topic, registry, letters)
+        self._names = tuple(names)
+        self._is_internal = is_internal
+        self._run: Next = lambda block: []
+        self._stateful: Sequence[Stateful] = ()
+
+    def runs(self, run: Next, stateful: Sequence[Stateful]) -> None:
+        """Set what is done with the rows."""
+        self._run = run
+        self._stateful = stateful
+        self.tables = [part.table for part in stateful]
+
+    def reset(self) -> None:
+        """Partitions have come or gone: read everything afresh."""
+        for part in self._stateful:
+            part.reset()
+        if self._decode.handover is not None:
+            self._decode.handover.clear()  # another worker may read it now
+
+    def forget(self, partition: int) -> None:
+        """Read the partition afresh."""
+        for part in self._stateful:
+            part.forget(partition)
+
+    def take_over_from(self, encoder: Encoder) -> None:
+        """Take what this process itself has written as it was, without reading it back."""
+        if self.topic.event_time is None and self._names:
+            encoder.handover = self._decode.handover = Handover(self._names)
+
+    async def prepare(self, batch: RecordBatch) -> None:
+        """Learn the schema ids that the batch uses."""
+        await super().prepare(_unwrapped(batch) if self._is_internal else batch)
+
+    def process(self, batch: RecordBatch) -> list[Outgoing]:
+        """Everything that the batch brings forth; a letter for each value that an error leaves none of, too."""
+        out: list[Outgoing] = []
+        block = self._block(batch, out)
+        if len(block):
+            out += self._run(block)
+        for place, reason in block.errors:
+            self.counts["errors"] += 1
+            out.append(self._letters.letter(batch, place, reason))
+        return out
+
+    def _block(self, batch: RecordBatch, out: list[Outgoing]) -> Block:
+        if not self._is_internal and (columns := self._decode.handed_over(batch.values)) is not None:
+            self.counts["consumed"] += len(batch)
+            return Block.of_columns(batch, range(len(batch)), batch.timestamps, columns)
+        if not self._is_internal:
+            records, places, times_ms = self.timed(batch, out)
+            return Block.of_records(batch, places, times_ms, records, self._names)
+        inner = _unwrapped(batch)
+        records, places, times_ms = self.timed(inner, out)
+        origins = [HEADER.unpack_from(batch.values[place] or b"") for place in places]
+        return Block.of_records(inner, places, times_ms, records, self._names, origins)
+
+
+def _unwrapped(batch: RecordBatch) -> RecordBatch:
+    """The records without the places that they come from."""
+    values = [None if value is None or len(value) < HEADER.size else value[HEADER.size :] for value in batch.values]
+    return RecordBatch(
+        batch.topic, batch.partition, batch.offsets, batch.timestamps, batch.keys, values, batch.next_offset
+    )
+
+
+def sequence(parts: Sequence[Next]) -> Next:
+    """One after the other, over the same rows."""
+    if len(parts) == 1:
+        return parts[0]
+
+    def run(block: Block) -> list[Outgoing]:
+        out: list[Outgoing] = []
+        for part in parts:
+            out += part(block)
+        return out
+
+    return run
+
+
+def then(step: Callable[[Block], Block], go_on: Next) -> Next:
+    """A step, and what comes after it where rows are left."""
+
+    def run(block: Block) -> list[Outgoing]:
+        block = step(block)
+        return go_on(block) if len(block) else []
+
+    return run
+
+
+def where(step: Where) -> Callable[[Block], Block]:
+    """Only rows for which it is true."""
+    return lambda block: block.where(block.value(step.condition))
+
+
+def select(step: Select) -> Callable[[Block], Block]:
+    """Other columns, each made when it is asked for."""
+
+    def run(block: Block) -> Block:
+        return block.with_columns(
+            {name: (lambda made=made: block.value(made)) for name, made in step.columns},  # type: ignore[misc]
+            only=True,
+        )
+
+    return run
+
+
+def explode(step: Explode) -> Callable[[Block], Block]:
+    """A row for each element of an array."""
+
+    def run(block: Block) -> Block:
+        arrays = block.value(step.array)
+        rows = [row for row, array in enumerate(arrays) for _ in array or ()]
+        elements = [element for array in arrays for element in array or ()]
+        return block.at(rows, {step.column: lambda: elements}).exploded()
+
+    return run
+
+
+def counts_of(parts: Mapping[str, "TopicProcessor"]) -> dict[str, Counter[str]]:
+    """What has become of the records of each topic."""
+    return {name: part.counts for name, part in parts.items()}
+
+
+__all__ = ["BadRecord", "Stateful", "TopicProcessor"]

@@ -1,0 +1,1 @@
+"""Flash sales: page views, users and sales joined, counted and summed into ten topics."""

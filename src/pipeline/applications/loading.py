@@ -1,0 +1,128 @@
+"""Applications by their names: those that come with the project, and anybody's in a folder or a package."""
+
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline import topics
+from pipeline.codecs import Encoder
+from pipeline.declare.application import Application
+from pipeline.errors import SettingError
+from pipeline.plan.plan import Plan
+from pipeline.settings import FLASH_SALES, Settings
+from pipeline.topics import Topic
+
+if TYPE_CHECKING:
+    from pipeline.agents.processor import Schemas
+    from pipeline.transport.app import BatchApp
+
+Compose = Callable[[Settings, "BatchApp", "Schemas", Mapping[str, Encoder]], None]
+OWN = "pipeline.applications"
+
+
+@dataclass(frozen=True, slots=True)
+class Runnable:
+    """What a worker needs of an application: every topic, those that are read partition by partition, its agents.
+
+    `application` is None for flash sales, which is not declared yet.
+    """
+
+    name: str
+    topics: tuple[Topic, ...]
+    kept: tuple[Topic, ...]
+    joined: tuple[Topic, ...]
+    compose: Compose
+    application: Application | None = None
+
+
+def runnable(name: str) -> Runnable:
+    """The application of a name; raises SettingError when there is none, or it cannot work."""
+    return _flash_sales() if name == FLASH_SALES else declared(load(name))
+
+
+def declared(application: Application) -> Runnable:
+    """What runs of an application that is declared."""
+    plan = Plan(application)
+
+    def compose(settings: Settings, app: "BatchApp", registry: "Schemas", encoders: Mapping[str, Encoder]) -> None:
+        from pipeline.composition import Composition
+
+        Composition(plan, settings, app, registry, encoders).compose()
+
+    kept = (*(root.topic for root in plan.roots.values()), *(table.topic for table in plan.as_of_tables))
+    partials = tuple(plan.partials(state) for _, _, state, _ in plan.folds())
+    return Runnable(application.name, plan.topics(), (*kept, *partials), (), compose, application)
+
+
+def _flash_sales() -> Runnable:
+    from pipeline.applications.flash_sales.composition import compose
+
+    joined = (topics.PAGEVIEW, topics.PAGEVIEW_BY_USER, topics.USERS)
+    kept = (*joined, *topics.ENRICHED, topics.PAGEVIEW_PARTIALS, topics.FLASHSALE_PARTIALS)
+    return Runnable(FLASH_SALES, topics.ALL, kept, joined, compose)
+
+
+def names() -> tuple[str, ...]:
+    """The applications that come with the project, and those in the working folder, by their names."""
+    own = [path.name for path in Path(__file__).parent.iterdir() if (path / "__init__.py").exists()]
+    here = [
+        _name(path) for path in (*Path().glob("*.py"), *Path().glob("*/__init__.py")) if "APPLICATION" in _text(path)
+    ]
+    return tuple(sorted({*own, *here}))
+
+
+def _name(path: Path) -> str:
+    return path.parent.name if path.name == "__init__.py" else path.stem
+
+
+def _text(path: Path) -> str:
+    return path.read_text("utf-8", errors="replace")
+
+
+def load(name: str) -> Application:
+    """The APPLICATION of a module, one of the project's own or any that can be imported from the working folder.
+
+    Raises SettingError, in a sentence, when there is none or it cannot be built.
+    """
+    sys.path.insert(0, "")
+    try:
+        module = _module(name)
+        found = getattr(import_module(module), "APPLICATION", None)
+    except SettingError as error:
+        raise SettingError(f"application {name}: {error}") from None
+    except Exception as error:
+        place = _place(error)
+        raise SettingError(f"application {name} cannot be loaded: {type(error).__name__}: {error}{place}") from None
+    finally:
+        sys.path.remove("")
+    if not isinstance(found, Application):
+        raise SettingError(
+            f"application {name}: module {module} has no APPLICATION, but must have one: Application(...)"
+        )
+    return found
+
+
+def _module(name: str) -> str:
+    for module in (f"{OWN}.{name}", name):
+        try:
+            if find_spec(module) is not None:
+                return module
+        except (ModuleNotFoundError, ValueError):
+            continue
+    raise SettingError(
+        f"there is no such module in {Path().resolve()} or among the installed packages; those that are known are "
+        f"{', '.join(names())}"
+    )
+
+
+def _place(error: BaseException) -> str:
+    """Where in the application's own files an error comes from."""
+    if isinstance(error, SyntaxError):
+        return ""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
+    return f" ({frames[-1].filename}, line {frames[-1].lineno})" if len(frames) > 1 else ""

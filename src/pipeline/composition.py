@@ -1,0 +1,175 @@
+"""An application's plan, with agents and tables attached to a Faust app."""
+
+from collections.abc import Mapping, Sequence
+
+from pipeline.agents.aggregation import Merge
+from pipeline.agents.attach import attach
+from pipeline.agents.folding import Folding
+from pipeline.agents.joining import AsOfRows, LookupRows, Next, StreamWindow, TableKeeper, TableVersions
+from pipeline.agents.letters import DeadLetters, LateLetters
+from pipeline.agents.processor import Schemas
+from pipeline.agents.references import ReferenceLoader
+from pipeline.agents.tree import Stateful, TopicProcessor, explode, select, sequence, then, where
+from pipeline.agents.writing import Rekey, Write
+from pipeline.codecs import Encoder
+from pipeline.declare.statements import AggregateStatement
+from pipeline.declare.steps import Explode, Lookup, Repartition, Select, Where, WindowJoin
+from pipeline.plan.plan import Branch, Node, Plan, Root
+from pipeline.settings import Settings
+from pipeline.tables.joins import Side
+from pipeline.tables.store import ReferenceTable
+from pipeline.topics import DEAD_LETTERS, LATE_RECORDS, Topic
+from pipeline.transport.app import BatchApp
+from pipeline.transport.references import References
+
+
+class Composition:
+    """Puts a plan into a Faust app that has its outbox."""
+
+    def __init__(
+        self, plan: Plan, settings: Settings, app: BatchApp, registry: Schemas, encoders: Mapping[str, Encoder]
+    ) -> None:
+        self._plan = plan
+        self._settings = settings
+        self._app = app
+        self._registry = registry
+        self._encoders = encoders
+        self._letters = DeadLetters(encoders[DEAD_LETTERS.name])
+        self._late = LateLetters(encoders[LATE_RECORDS.name])
+        self._versions: dict[str, TableVersions] = {}
+        self._windows: dict[int, StreamWindow] = {}
+        self._foldings: list[tuple[Topic, Folding]] = []
+
+    def compose(self) -> None:
+        """Attach every agent and table."""
+        self._follow_tables()
+        processors = {
+            name: TopicProcessor(root.topic, _names(root), self._registry, self._letters, is_internal=root.is_internal)
+            for name, root in self._plan.roots.items()
+        }
+        for name, root in self._plan.roots.items():
+            stateful: list[Stateful] = []
+            processors[name].runs(self._node(root, root.node, processors[name], stateful), stateful)
+            if root.written_here and not root.is_internal and name in self._encoders:
+                processors[name].take_over_from(self._encoders[name])
+        for name, processor in processors.items():
+            attach(self._app, processor, agent_name(name), self._letters)
+            self._app.state_listeners.append(processor.reset)
+        for _, _, state, statements in self._plan.folds():
+            self._merge(state, statements)
+        if self._settings.idle_close_s is not None:
+            for topic, folding in self._foldings:
+                close_idle_partitions(self._app, topic, folding, self._settings.idle_close_s)
+
+    def _follow_tables(self) -> None:
+        everywhere = [table.topic for table in self._plan.everywhere]
+        if everywhere:
+            loader = ReferenceLoader(everywhere, self._registry, self._letters, self._app.outbox)
+            tables = {topic.name: reference_table(self._app, topic) for topic in everywhere}
+            reader, wait_s = self._app.changelog_reader, self._settings.reference_wait_s
+            self._app.references = References(tables, self._settings.partitions, loader, reader, wait_s)
+        for table in self._plan.as_of_tables:
+            state = self._app.state_table(self._plan.versions(table), table.topic, self._settings.partitions)
+            versions = self._versions[table.topic.name] = TableVersions(table, state, self._settings.join_history_ms)
+            keeper = TableKeeper(table, self._registry, self._letters, versions)
+            attach(self._app, keeper, agent_name(table.topic.name), self._letters)
+            self._app.state_listeners.append(keeper.reset)
+
+    def _node(self, root: Root, node: Node, processor: TopicProcessor, stateful: list[Stateful]) -> Next:
+        """What is done with the rows of a node; what keeps state is added to `stateful`."""
+        parts: list[Next] = [Write(s, self._encoders[s.output.name], self._letters) for s in node.writes]
+        for state, statements in node.folds.items():
+            folding = self._folding(root, state, statements, processor)
+            stateful.append(folding)
+            parts.append(folding)
+        for feed in node.feeds:
+            parts.append(self._fed(root, feed, Side.RIGHT, processor, stateful))
+        for branch in node.branches:
+            parts.append(self._branch(root, branch, processor, stateful))
+        return sequence(parts)
+
+    def _branch(self, root: Root, branch: Branch, processor: TopicProcessor, stateful: list[Stateful]) -> Next:
+        step = branch.step
+        if isinstance(step, Repartition):
+            assert branch.topic is not None
+            encoder = self._encoders[branch.topic.name]
+            return Rekey(step, branch.topic, tuple(branch.node.columns), encoder, self._letters)
+        if isinstance(step, WindowJoin):
+            return self._fed(root, branch, Side.LEFT, processor, stateful)
+        go_on = self._node(root, branch.node, processor, stateful)
+        match step:
+            case Where():
+                return then(where(step), go_on)
+            case Select():
+                return then(select(step), go_on)
+            case Explode():
+                return then(explode(step), go_on)
+            case Lookup():
+                assert self._app.references is not None
+                return then(LookupRows(step, self._app.references.rows(step.table.topic.name)), go_on)
+        table = step.table.topic.name
+        known = self._app.tables_of_streams.get(root.topic.name, ())
+        self._app.tables_of_streams[root.topic.name] = tuple(dict.fromkeys((*known, table)))
+        return then(AsOfRows(step, self._versions[table]), go_on)
+
+    def _fed(self, root: Root, branch: Branch, side: Side, processor: TopicProcessor, stateful: list[Stateful]) -> Next:
+        """Rows into a join of two streams, which has one state for both."""
+        window = self._windows.get(id(branch))
+        if window is None:
+            assert isinstance(branch.step, WindowJoin)
+            name = self._plan.join_state(branch.step)
+            table = self._app.state_table(name, root.topic, self._settings.partitions)
+            go_on = self._node(root, branch.node, processor, [])
+            window = self._windows[id(branch)] = StreamWindow(branch.step, table, self._late, go_on)
+        stateful.append(window)
+        made = window
+        return lambda block: made.take(side, block)
+
+    def _folding(
+        self, root: Root, state: str, statements: Sequence[AggregateStatement], processor: TopicProcessor
+    ) -> Folding:
+        table = self._app.state_table(f"{state}_partials", root.topic, self._settings.partitions)
+        columns = {name: made for statement in statements for name, made in statement.computed}
+        aggregates = [statement.aggregate for statement in statements]
+        partials, partitions = self._plan.partials(state), self._settings.partitions
+        folding = Folding(aggregates, columns, partials, table, partitions, self._late, processor.counts)
+        self._foldings.append((root.topic, folding))
+        return folding
+
+    def _merge(self, state: str, statements: Sequence[AggregateStatement]) -> None:
+        partials = self._plan.partials(state)
+        table = self._app.state_table(f"{state}_totals", partials, self._settings.partitions)
+        encoders = {s.aggregate.name: self._encoders[s.output.name] for s in statements}
+        aggregates = [statement.aggregate for statement in statements]
+        merge = Merge(partials, aggregates, table, self._settings.partitions, encoders, self._letters)
+        attach(self._app, merge, agent_name(f"{state}_merge"), self._letters)
+        self._app.state_listeners.append(merge.reset)
+
+
+def agent_name(name: str) -> str:
+    """The name of the agent of a topic."""
+    return name.replace("-", "_").replace(".", "_")
+
+
+def _names(root: Root) -> list[str]:
+    used = root.node.reads()
+    return [name for name in root.node.columns if name in used]
+
+
+def reference_table(app: BatchApp, topic: Topic) -> ReferenceTable:
+    """A global table that follows a reference topic, added to the app."""
+    table = ReferenceTable(app, name=topic.name.lower(), changelog_topic=app.topic(topic.name), is_global=True)
+    app.tables.add(table)
+    return table
+
+
+def close_idle_partitions(app: BatchApp, topic: Topic, folding: Folding, limit_s: float) -> None:
+    """Tell the merges, from time to time, which partitions of this worker they need not wait for."""
+
+    async def close_idle() -> None:
+        mine = {tp.partition for tp in app.consumer.assignment() if tp.topic == topic.name}
+        if watermarks := folding.idle(mine, limit_s):
+            await app.outbox.deliver(watermarks)
+            await app.outbox.flush()
+
+    app.timer(interval=limit_s / 2)(close_idle)

@@ -1,0 +1,105 @@
+"""Aggregate functions as they are declared: of expressions, without names and types, which the aggregation gives them.
+
+stream.group_by(c.region).aggregate(views=Count(), revenue=Sum(c.price * c.quantity), last=LatestByOffset(c.page))
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.declare.expressions import Expression, expression
+from pipeline.errors import SettingError
+from pipeline.tables import functions as operators
+from pipeline.tables.aggregate import Function
+from pipeline.tables.types import ColumnType
+
+Bind = Callable[[Sequence[str], str, Sequence[ColumnType]], Function]
+"""(names of the input columns, name of the result, types of the inputs) -> the operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregated:
+    """One aggregate function of expressions; `bind` makes the operator."""
+
+    name: str
+    arguments: tuple[Expression, ...]
+    bind: Bind
+
+    def __str__(self) -> str:
+        return f"{self.name}({', '.join(map(str, self.arguments)) or '*'})"
+
+
+def Count(value: Any = None) -> Aggregated:
+    """COUNT(*): all rows of the group; COUNT(value): those that have a value."""
+    if value is None:
+        return Aggregated("COUNT", (), lambda inputs, output, kinds: operators.Count(output))
+    return _of_one("COUNT", value, lambda column, output, kind: operators.CountValues(column, output))
+
+
+def CountDistinct(value: Any) -> Aggregated:
+    """COUNT_DISTINCT(value): how many different values there are."""
+    return _of_one("COUNT_DISTINCT", value, lambda column, output, kind: operators.CountDistinct(column, output))
+
+
+def Sum(value: Any) -> Aggregated:
+    """SUM(value): exact for whole numbers and decimals; the double nearest to the true sum for doubles."""
+
+    def bind(column: str, output: str, kind: ColumnType) -> Function:
+        if kind.family == "decimal":
+            return operators.SumDecimal(column, output, kind.scale)
+        whole = kind.family in ("int", "long")
+        return operators.SumLong(column, output) if whole else operators.SumDouble(column, output)
+
+    return _of_one("SUM", value, bind)
+
+
+def Average(value: Any) -> Aggregated:
+    """AVG(value): a double; null where there is no value."""
+    return _of_one("AVG", value, lambda column, output, kind: operators.Average(column, output))
+
+
+def Min(value: Any) -> Aggregated:
+    """MIN(value): the smallest."""
+    return _of_one("MIN", value, lambda column, output, kind: operators.Min(column, output, kind.avro))
+
+
+def Max(value: Any) -> Aggregated:
+    """MAX(value): the largest."""
+    return _of_one("MAX", value, lambda column, output, kind: operators.Max(column, output, kind.avro))
+
+
+def EarliestByOffset(value: Any) -> Aggregated:
+    """EARLIEST_BY_OFFSET(value): the first value that came."""
+    return _of_one(
+        "EARLIEST_BY_OFFSET", value, lambda column, output, kind: operators.EarliestByOffset(column, output, kind.avro)
+    )
+
+
+def LatestByOffset(value: Any) -> Aggregated:
+    """LATEST_BY_OFFSET(value): the last value that came."""
+    return _of_one(
+        "LATEST_BY_OFFSET", value, lambda column, output, kind: operators.LatestByOffset(column, output, kind.avro)
+    )
+
+
+def TopK(value: Any, k: int) -> Aggregated:
+    """TOPK(value, k): the k largest values, largest first."""
+    _require_k("TOPK", k)
+    return _of_one("TOPK", value, lambda column, output, kind: operators.TopK(column, output, kind.avro, k))
+
+
+def TopKDistinct(value: Any, k: int) -> Aggregated:
+    """TOPKDISTINCT(value, k): the k largest different values, largest first."""
+    _require_k("TOPKDISTINCT", k)
+    return _of_one(
+        "TOPKDISTINCT", value, lambda column, output, kind: operators.TopKDistinct(column, output, kind.avro, k)
+    )
+
+
+def _of_one(name: str, value: Any, make: Callable[[str, str, ColumnType], Function]) -> Aggregated:
+    return Aggregated(name, (expression(value),), lambda inputs, output, kinds: make(inputs[0], output, kinds[0]))
+
+
+def _require_k(name: str, k: int) -> None:
+    if k < 1:
+        raise SettingError(f"{name}: k is {k}, but must be at least 1")

@@ -1,0 +1,117 @@
+"""An application: streams, tables and statements under one name, checked as a whole."""
+
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+from pipeline.declarations import TOPIC_NAME, check_names
+from pipeline.declare.generators import Generator, Rows
+from pipeline.declare.statements import AggregateStatement, Statement
+from pipeline.declare.steps import AsOfJoin, Lookup, Repartition, WindowJoin
+from pipeline.declare.streams import Stream, Table
+from pipeline.errors import SettingError
+from pipeline.topics import DEAD_LETTERS, LATE_RECORDS, Topic
+
+T = TypeVar("T")
+
+
+class Application:
+    """What runs under one name: `streams` are those that `to` gave, with all that they are made of.
+
+    `name` is the beginning of its group, its state and its own topics: never change it for a running application.
+    `data` are generators of example data for its sources, which `pipeline generate` runs.
+    Raises SettingError when two statements get into each other's way.
+    """
+
+    def __init__(self, name: str, *streams: Stream, data: Sequence[Generator | Rows] = ()) -> None:
+        where = f"application {name}"
+        if TOPIC_NAME.fullmatch(name) is None or len(name) > 100:
+            raise SettingError(f"{where}: its name must be 1 to 100 letters, digits, '.', '_' and '-'")
+        self.name = name
+        self.data = tuple(data)
+        for stream in streams:
+            if stream.steps or not stream.statements:
+                raise SettingError(f'{where}: {stream} is not written to a topic: end it with .to("TOPIC")')
+        self.statements: tuple[Statement, ...] = _once(s for stream in streams for s in stream.statements)
+        if not self.statements:
+            raise SettingError(f"{where}: there is no statement, but must be at least one")
+        self._check(where)
+        sources = {topic.name for topic in self.sources} | {table.topic.name for table in self.tables}
+        for made in self.data:
+            if made.topic.name not in sources:
+                raise SettingError(f"{where}: data are generated for {made.topic.name}, which no statement reads")
+
+    def _check(self, where: str) -> None:
+        written = [statement.output.name for statement in self.statements]
+        check_names(where, "output topic", [*written, DEAD_LETTERS.name, LATE_RECORDS.name])
+        repartitioned = _once(step for s in self._chains() for step in s.steps if isinstance(step, Repartition))
+        check_names(where, "repartition", (step.name for step in repartitioned))
+        for source in (*(source.name for source in self.sources), *(table.topic.name for table in self.tables)):
+            if source in written:
+                raise SettingError(f"{where}: topic {source} is a source and an output, but must be one of them only")
+        joins = _once(step for s in self._chains() for step in s.steps if isinstance(step, WindowJoin))
+        check_names(where, "join of two streams", (step.name for step in joins))
+        for topic in (*self.sources, *(table.topic for table in self.tables)):
+            same = {id(t.schema): t for t in self._declared() if t.name == topic.name}
+            if len({str(t.schema) + str(t.event_time) + t.kind for t in same.values()}) > 1:
+                raise SettingError(f"{where}: topic {topic.name} is declared twice, but differently")
+
+    def _chains(self) -> tuple[Stream, ...]:
+        """The streams of all statements, and those that they are joined with."""
+        found: list[Stream] = []
+        todo = [statement.stream for statement in self.statements]
+        while todo:
+            stream = todo.pop(0)
+            found.append(stream)
+            todo += [step.right for step in stream.steps if isinstance(step, WindowJoin)]
+        return _once(found)
+
+    def _declared(self) -> list[Topic]:
+        tables = [step.table.topic for s in self._chains() for step in s.steps if isinstance(step, Lookup | AsOfJoin)]
+        return [*(stream.topic for stream in self._chains()), *tables]
+
+    @property
+    def sources(self) -> tuple[Topic, ...]:
+        """Topics of streams that somebody else writes."""
+        written = {statement.output.name for statement in self.statements}
+        return _by_name(stream.topic for stream in self._chains() if stream.topic.name not in written)
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """Tables that streams are joined with, each once."""
+        found: dict[str, Table] = {}
+        for stream in self._chains():
+            for step in stream.steps:
+                if isinstance(step, Lookup | AsOfJoin):
+                    found.setdefault(step.table.topic.name, step.table)
+        return tuple(found.values())
+
+    @property
+    def outputs(self) -> tuple[Topic, ...]:
+        """The topics that it writes for others."""
+        return tuple(statement.output for statement in self.statements)
+
+    def internal(self, name: str) -> str:
+        """The name of a topic of its own."""
+        return f"{self.name}-{name}"
+
+    def __str__(self) -> str:
+        return f"application {self.name}"
+
+
+def aggregated(statements: Sequence[Statement]) -> tuple[AggregateStatement, ...]:
+    """Those that aggregate."""
+    return tuple(statement for statement in statements if isinstance(statement, AggregateStatement))
+
+
+def _once(values: Iterable[T]) -> tuple[T, ...]:
+    found: dict[int, T] = {}
+    for value in values:
+        found.setdefault(id(value), value)
+    return tuple(found.values())
+
+
+def _by_name(topics: Iterable[Topic]) -> tuple[Topic, ...]:
+    found: dict[str, Topic] = {}
+    for topic in topics:
+        found.setdefault(topic.name, topic)
+    return tuple(found.values())

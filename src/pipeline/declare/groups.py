@@ -1,0 +1,122 @@
+"""Aggregates over the groups of a stream, in windows or without.
+
+clicks.window(Tumbling(minutes(1))).group_by(c.source).aggregate(clicks=Count()).to("CLICKS_PER_MINUTE")
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pipeline.declarations import bound, check_output, output_topic
+from pipeline.declare.aggregates import Aggregated
+from pipeline.declare.compiled import Compiled, Scope, predicate
+from pipeline.declare.expressions import Column
+from pipeline.declare.statements import AggregateStatement
+from pipeline.declare.streams import Stream
+from pipeline.errors import SettingError
+from pipeline.tables.aggregate import Aggregate
+from pipeline.tables.several import Several
+from pipeline.tables.types import ColumnType
+from pipeline.tables.windows import Unwindowed, Window
+
+Named = tuple[tuple[str, Compiled], ...]
+
+
+class Grouped:
+    """Rows of a stream by groups and windows, with what is computed for each, as far as that has been said."""
+
+    def __init__(self, stream: Stream, window: Window | None = None) -> None:
+        self._stream = stream
+        self._window: Window = Unwindowed() if window is None else window
+        self._groups: Named | None = None
+        self._aggregates: dict[str, Aggregated] = {}
+        self._final = False
+        self._having: Any = None
+
+    def _with(self, **changed: Any) -> "Grouped":
+        made = object.__new__(Grouped)
+        made.__dict__ = self.__dict__ | changed
+        return made
+
+    def window(self, window: Window) -> "Grouped":
+        """Windows of event time: Tumbling, Hopping or Session."""
+        return self._with(_window=window)
+
+    def group_by(self, *columns: Any, **named: Any) -> "Grouped":
+        """Groups: columns, and name=expression for others; without any, all rows are one group."""
+        stream, chosen = self._stream, {}
+        for one in columns:
+            if not isinstance(one, Column):
+                raise SettingError(f"{stream}, group_by: {one} needs a name: write name={one}")
+            chosen[one.name_] = stream.compiled("group_by", one)
+        for name, given in named.items():
+            chosen[name] = stream.compiled(f"group_by, column {name}", given)
+        for name, made in chosen.items():
+            if made.kind is None or not made.kind.is_scalar:
+                kind = "null" if made.kind is None else made.kind.name
+                raise SettingError(
+                    f"{stream}, group_by: {name} is of type {kind}, but must be a scalar: it is the key of the result"
+                )
+        return self._with(_groups=tuple(chosen.items()))
+
+    def aggregate(self, **aggregates: Aggregated) -> "Grouped":
+        """What is computed for each group: columns of the result by their names."""
+        if not aggregates:
+            raise SettingError(f"{self._stream}, aggregate: there is no function, but must be at least one")
+        for name, one in aggregates.items():
+            if not isinstance(one, Aggregated):
+                raise SettingError(
+                    f"{self._stream}, aggregate: {name} is {one!r}, but must be an aggregate function such as Count()"
+                )
+        return self._with(_aggregates=aggregates)
+
+    def having(self, condition: Any) -> "Grouped":
+        """Only results for which this is true, of columns of the result; one that was and is no longer is retired."""
+        return self._with(_having=condition)
+
+    def final(self) -> "Grouped":
+        """One result a window, when it has closed: EMIT FINAL."""
+        return self._with(_final=True)
+
+    def to(self, topic: str) -> Stream:
+        """Write the results to a topic; gives the stream of its changes."""
+        stream, groups = self._stream, self._groups
+        where = f"{stream}, to {topic}"
+        if groups is None:
+            raise SettingError(f"{where}: there is no group_by, but must be one: group_by() makes all rows one group")
+        if not self._aggregates:
+            raise SettingError(f"{where}: there is no aggregate, but must be one")
+        computed, kinds, functions = dict(groups), {name: made.kind for name, made in groups}, []
+        for name, one in self._aggregates.items():
+            inputs = []
+            for number, argument in enumerate(one.arguments):
+                made = stream.compiled(f"aggregate {name}", argument)
+                column = made.text if made.is_column else f"{name}#{number}"
+                if column in computed and not made.is_column:
+                    raise SettingError(f"{where}: {column} is there twice")
+                inputs.append(column)
+                if made.kind is None:
+                    raise SettingError(f"{where}: {one} is of NULL, which has no type")
+                if column in dict(groups) and dict(groups)[column].text != made.text:
+                    raise SettingError(
+                        f"{where}: group {column} is named as a column that {one} reads: name it otherwise"
+                    )
+                computed[column], kinds[column] = made, made.kind
+            functions.append(one.bind(inputs, name, [kinds[column] for column in inputs]))
+        types: Scope = {name: kind for name, kind in kinds.items() if kind is not None}
+        names = tuple(name for name, _ in groups)
+        function = functions[0] if len(functions) == 1 else Several(tuple(functions))
+        aggregate = Aggregate(topic, names[0] if len(names) == 1 else names, function, topic, self._window, self._final)
+        aggregate = bound(where, aggregate, types)
+        output = output_topic(aggregate)
+        check_output(where, aggregate, output)
+        statement = AggregateStatement(stream, tuple(computed.items()), aggregate, output, None)
+        result = statement.result()
+        if self._having is None:
+            return result
+        having = result.compiled("having", self._having, predicate)
+        return AggregateStatement(stream, tuple(computed.items()), aggregate, output, having).result()
+
+
+def kinds_of(columns: Sequence[tuple[str, Compiled]]) -> dict[str, ColumnType | None]:
+    """The types of computed columns."""
+    return {name: made.kind for name, made in columns}

@@ -1,0 +1,93 @@
+"""Avro schemas of what is declared: those that are given, and those that follow from the columns of a result."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline import functions
+from pipeline.codecs import schema
+from pipeline.declarations import COLUMN_NAME
+from pipeline.declare.compiled import Scope
+from pipeline.errors import SettingError
+from pipeline.tables.types import ColumnType, column_type
+from pipeline.topics import Schema, Topic
+
+NAMESPACE = "pipeline"
+NAMED = ("record", "enum", "fixed", "error")
+
+
+def record_schema(name: str, given: Schema | Path) -> Schema:
+    """The Avro schema of a topic's rows from what is declared.
+
+    That is an Avro record, a file with one, or columns as {name: type}, in which a type is Avro's or, in capitals,
+    ksqlDB's; such columns may be null. Raises SettingError when it is none of these.
+    """
+    if isinstance(given, Path):
+        try:
+            return dict(json.loads(given.read_text("utf-8")))
+        except OSError as error:
+            raise SettingError(f"topic {name}: its schema {given} cannot be read: {error.strerror}") from None
+        except ValueError as error:
+            raise SettingError(f"topic {name}: its schema {given} is no JSON: {error}") from None
+    if isinstance(given, str) or "fields" in given or given.get("type") in NAMED:
+        return given
+    fields = [field(column, _type(f"topic {name}, column {column}", kind), name) for column, kind in given.items()]
+    return {"type": "record", "namespace": NAMESPACE, "name": avro_name(name), "fields": fields}
+
+
+def _type(where: str, given: Any) -> Any:
+    if not isinstance(given, str) or given != given.upper():
+        return given
+    try:
+        return functions.parse_type(given).avro
+    except functions.SignatureError as error:
+        raise SettingError(f"{where}: {error}") from None
+
+
+def result_schema(where: str, name: str, columns: Scope) -> Schema:
+    """The Avro schema of rows of these columns, each of which may be null; raises SettingError for a bad name."""
+    for column in columns:
+        if COLUMN_NAME.fullmatch(column) is None:
+            raise SettingError(
+                f"{where}: {column!r} is no name for a column, but must be letters, digits and _, with no digit first"
+            )
+    fields = [field(column, kind.avro, name) for column, kind in columns.items()]
+    return {"type": "record", "namespace": NAMESPACE, "name": avro_name(name), "fields": fields}
+
+
+def field(name: str, avro: Any, within: str) -> dict[str, Any]:
+    """An Avro field that may be null; types with names get names of their own, since a schema has each only once."""
+    made = renamed(avro, f"{avro_name(within)}_{name}")
+    branches = made if isinstance(made, list) else [made]
+    return {"name": name, "type": ["null", *(b for b in branches if b != "null")], "default": None}
+
+
+def renamed(avro: Any, name: str) -> Any:
+    """A type whose named types are called by where they stand."""
+    if isinstance(avro, list):
+        return [renamed(branch, f"{name}_{place}" if place else name) for place, branch in enumerate(avro)]
+    if not isinstance(avro, Mapping):
+        return avro
+    made = {key: value for key, value in avro.items() if not key.startswith("__")}
+    if made["type"] in NAMED:
+        made |= {"name": name}
+        made.pop("namespace", None)
+        made.pop("aliases", None)
+    if "fields" in made:
+        made["fields"] = [{**one, "type": renamed(one["type"], f"{name}_{one['name']}")} for one in made["fields"]]
+    for inner in ("items", "values"):
+        if inner in made:
+            made[inner] = renamed(made[inner], f"{name}_{inner}")
+    return made
+
+
+def avro_name(name: str) -> str:
+    """A topic's name as a name in Avro, which takes less than Kafka."""
+    return re.sub(r"^(?=[0-9])|[^A-Za-z0-9_]", "_", name)
+
+
+def record_type(topic: Topic) -> ColumnType:
+    """The type of a whole row of a topic."""
+    return column_type(schema(topic.schema or {}))

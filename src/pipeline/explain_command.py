@@ -1,0 +1,42 @@
+"""`pipeline apps` and `pipeline explain`."""
+
+import click
+
+from pipeline import settings as configuration
+from pipeline.errors import SettingError
+from pipeline.options import app_option
+
+
+@click.command("apps")
+def apps() -> None:
+    """List the applications that can be run here: the project's own, and those in the working folder."""
+    from pipeline.applications.loading import load, names
+
+    for name in names():
+        if name == configuration.FLASH_SALES:
+            click.echo(f"{name}: page views, users and sales, with database, Pinot and page")
+            continue
+        try:
+            application = load(name)
+        except SettingError as error:
+            click.echo(f"{name}: cannot be run: {error}")
+        else:
+            sources = ", ".join(topic.name for topic in application.sources)
+            outputs = ", ".join(topic.name for topic in application.outputs)
+            click.echo(f"{name}: from {sources} to {outputs}")
+
+
+@click.command("explain")
+@app_option
+@click.option("--drawing", is_flag=True, help="A drawing in Mermaid's language in place of the text.")
+def explain(drawing: bool) -> None:
+    """Show what an application becomes: topics, agents, steps, tables of state."""
+    from pipeline.applications.loading import load
+    from pipeline.plan.explain import drawn, explained
+    from pipeline.plan.plan import Plan
+
+    name = configuration.settings().app
+    if name == configuration.FLASH_SALES:
+        raise SettingError("application flash_sales is not declared yet, so there is no plan of it to explain")
+    plan = Plan(load(name))
+    click.echo(drawn(plan) if drawing else explained(plan))

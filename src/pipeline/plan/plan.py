@@ -1,0 +1,205 @@
+"""From an application's declarations to what runs: pure values, which the agents are made of and `explain` prints.
+
+Every topic that is read has one agent, whatever is made of it: its rows are decoded once, and run down a tree of steps
+whose branches share what they have in common. A step that needs rows elsewhere ends a branch: another topic's tree
+goes on with it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from pipeline.declarations import columns_of
+from pipeline.declare.application import Application
+from pipeline.declare.compiled import Scope
+from pipeline.declare.outputs import result_schema
+from pipeline.declare.statements import AggregateStatement, Statement, StreamStatement
+from pipeline.declare.steps import PSEUDO, Explode, Lookup, Repartition, Select, Step, Where, WindowJoin
+from pipeline.declare.streams import Stream, Table
+from pipeline.topics import DEAD_LETTERS, LATE_RECORDS, Kind, Topic
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """Rows at one place of a tree, and what becomes of them: written as they are, folded, fed to a join, or more steps.
+
+    `folds` are the aggregates over these rows by the name of their state; `feeds` are joins of which these rows are the
+    right side.
+    """
+
+    columns: Scope
+    writes: list[StreamStatement] = field(default_factory=list)
+    folds: dict[str, list[AggregateStatement]] = field(default_factory=dict)
+    feeds: list["Branch"] = field(default_factory=list)
+    branches: list["Branch"] = field(default_factory=list)
+
+    def reads(self) -> set[str]:
+        """The columns of these rows that anything after them reads."""
+        found: set[str] = set()
+        for statement in self.writes:
+            found |= set(statement.stream.columns)
+            found |= set(statement.key[0].inputs) if statement.key else set()
+        for statements in self.folds.values():
+            found |= {name for s in statements for _, made in s.computed for name in made.inputs}
+        if self.feeds:
+            found |= set(self.columns)
+        for branch in self.branches:
+            found |= branch.reads()
+        return found
+
+    def tree(self) -> Iterable["Node"]:
+        """It and all nodes below it whose rows lie in the same partition."""
+        yield self
+        for branch in self.branches:
+            if branch.topic is None:
+                yield from branch.node.tree()
+
+
+@dataclass(slots=True, eq=False)
+class Branch:
+    """A step, and the rows that it makes; `topic` is where they lie when it takes them elsewhere."""
+
+    step: Step
+    node: Node
+    topic: Topic | None = None
+
+    def reads(self) -> set[str]:
+        """The columns that the step and all after it read of the rows before it."""
+        after, step = self.node.reads(), self.step
+        match step:
+            case Where():
+                return after | set(step.condition.inputs)
+            case Select():
+                return {name for column, made in step.columns if column in after for name in made.inputs}
+            case Explode():
+                return after - {step.column} | set(step.array.inputs)
+            case Lookup():
+                return after - {step.name} | set(step.key.inputs)
+            case Repartition():
+                return after | set(step.key.inputs)
+            case WindowJoin():
+                return (after | set(step.left_columns)) - {step.name}
+        return after - {step.name}
+
+
+@dataclass(slots=True, eq=False)
+class Root:
+    """What the agent of one topic does: `origin` is set where rows come from another topic and say from where."""
+
+    topic: Topic
+    node: Node
+    is_internal: bool = False
+    written_here: bool = False
+
+
+class Plan:
+    """The trees of an application's topics, and every topic and table of state that it needs."""
+
+    def __init__(self, application: Application) -> None:
+        self.application = application
+        self.roots: dict[str, Root] = {}
+        self._written = {statement.output.name for statement in application.statements}
+        for statement in application.statements:
+            self._add(statement)
+        self._settle()
+
+    def _add(self, statement: Statement) -> None:
+        node = self._node(statement.stream)
+        if isinstance(statement, StreamStatement):
+            node.writes.append(statement)
+        else:
+            node.folds.setdefault(statement.state, []).append(statement)
+
+    def _node(self, stream: Stream) -> Node:
+        """The node of a stream's rows, made where it is not there yet."""
+        node = self._root(stream.topic).node
+        for step, columns in zip(stream.steps, stream.shapes, strict=True):
+            branch = next((known for known in node.branches if known.step is step), None)
+            if branch is None:
+                branch = self._branch(step, node, columns)
+            node = branch.node
+        return node
+
+    def _root(self, topic: Topic, columns: Scope | None = None) -> Root:
+        if topic.name not in self.roots:
+            known = columns if columns is not None else stream_columns(topic)
+            internal = columns is not None
+            self.roots[topic.name] = Root(topic, Node(known), internal, internal or topic.name in self._written)
+        return self.roots[topic.name]
+
+    def _branch(self, step: Step, node: Node, columns: Scope) -> Branch:
+        if isinstance(step, Repartition):
+            key = step.key.text if step.key.is_column else "key"
+            topic = Topic(self.application.internal(step.name), Kind.INTERNAL, key=key)
+            branch = Branch(step, self._root(topic, columns=columns).node, topic)
+        else:
+            branch = Branch(step, Node(columns))
+        node.branches.append(branch)
+        if isinstance(step, WindowJoin):
+            self._node(step.right).feeds.append(branch)
+        return branch
+
+    def _settle(self) -> None:
+        """Give each topic in between the schema of the columns that are read of its rows."""
+        for root in list(self.roots.values()):
+            for node in root.node.tree():
+                for branch in node.branches:
+                    if branch.topic is not None and branch.topic.schema is None:
+                        self._settle_topic(branch)
+
+    def _settle_topic(self, branch: Branch) -> None:
+        assert branch.topic is not None
+        used = branch.node.reads() - PSEUDO.keys()
+        columns = {name: kind for name, kind in branch.node.columns.items() if name in used}
+        columns = columns or dict(list(branch.node.columns.items())[:1])
+        name = branch.topic.name
+        schema = result_schema(f"topic {name}", name, columns)
+        topic = Topic(name, Kind.INTERNAL, key=branch.topic.key, schema=schema, config=FOREVER)
+        branch.topic = self.roots[name].topic = topic
+        branch.node.columns = columns
+
+    @property
+    def as_of_tables(self) -> tuple[Table, ...]:
+        """Tables whose versions are kept, partition by partition."""
+        return tuple(table for table in self.application.tables if not table.everywhere)
+
+    @property
+    def everywhere(self) -> tuple[Table, ...]:
+        """Tables that every worker holds whole."""
+        return tuple(table for table in self.application.tables if table.everywhere)
+
+    def partials(self, state: str) -> Topic:
+        """The topic that carries partials to where their group lies."""
+        return Topic(self.application.internal(f"{state}-partials"), Kind.INTERNAL, key="group")
+
+    def versions(self, table: Table) -> str:
+        """The name of what is kept of a table's rows."""
+        return f"{table.topic.name}_versions"
+
+    def join_state(self, step: WindowJoin) -> str:
+        """The name of what is kept of both sides of a join of two streams."""
+        return f"{step.name}_join"
+
+    def folds(self) -> Iterable[tuple[Root, Node, str, list[AggregateStatement]]]:
+        """Every group of aggregates over the same rows: the topic they come from, the rows, their state's name."""
+        for root in self.roots.values():
+            for node in root.node.tree():
+                for state, statements in node.folds.items():
+                    yield root, node, state, statements
+
+    def topics(self) -> tuple[Topic, ...]:
+        """Every topic that the application needs: sources, tables, outputs, its own, dead and late letters."""
+        application = self.application
+        tables = tuple(table.topic for table in application.tables)
+        own = tuple(root.topic for root in self.roots.values() if root.is_internal)
+        partials = tuple(self.partials(state) for _, _, state, _ in self.folds())
+        found = {t.name: t for t in (*application.sources, *tables, *application.outputs, *own, *partials)}
+        return (*found.values(), DEAD_LETTERS, LATE_RECORDS)
+
+
+FOREVER = {"retention.ms": "-1"}
+"""Rows carry event times, by which brokers would delete those of long ago before they are read: workers do it after."""
+
+
+def stream_columns(topic: Topic) -> Scope:
+    """The columns of a topic's rows."""
+    return columns_of(f"topic {topic.name}", topic)
