@@ -20,6 +20,7 @@ from pipeline.agents.aggregation import Fold, Merge
 from pipeline.agents.attach import attach
 from pipeline.agents.letters import DeadLetters, LateLetters
 from pipeline.agents.processor import Schemas
+from pipeline.avro_schemas import defined_once
 from pipeline.codecs import Encoder
 from pipeline.declarations import (
     TableJoin,
@@ -175,8 +176,10 @@ def close_idle_partitions(app: BatchApp, fold: Fold, limit_s: float) -> None:
 
 def output_topic(aggregate: Aggregate) -> Topic:
     """The topic of an aggregate's results, with the schema that follows from group, function and window."""
-    group = "string" if aggregate.group_type is None else aggregate.group_type.avro
-    columns: list[dict[str, Any]] = [{"name": aggregate.group_by, "type": group}, *aggregate.function.fields()]
+    names = aggregate.group_columns
+    groups = [kind.avro for kind in aggregate.group_types] or ["string"] * len(names)
+    columns: list[dict[str, Any]] = [{"name": n, "type": kind} for n, kind in zip(names, groups, strict=True)]
+    columns += defined_once(aggregate.function.fields(), "pipeline")
     if not isinstance(aggregate.window, Unwindowed):
         columns += [{"name": name, "type": kind} for name, kind in WINDOW_COLUMNS]
     columns += [{"name": name, "type": "long"} for name in ("event_time_ms", "version")]
@@ -184,4 +187,4 @@ def output_topic(aggregate: Aggregate) -> Topic:
         columns.append({"name": "retired", "type": "boolean"})
     name = re.sub(r"^(?=[0-9])|[^A-Za-z0-9_]", "_", aggregate.output)  # Avro takes less than Kafka
     schema = {"type": "record", "namespace": "pipeline", "name": name, "fields": columns}
-    return Topic(aggregate.output, Kind.OUTPUT, key=aggregate.group_by, schema=schema)
+    return Topic(aggregate.output, Kind.OUTPUT, key=",".join(names), schema=schema)

@@ -14,6 +14,7 @@ from pipeline.handover import Columns, Handover
 from pipeline.records import Outgoing, RecordBatch
 from pipeline.tables.aggregate import Aggregate, Row
 from pipeline.tables.fold import PartitionFold
+from pipeline.tables.groups import group_row
 from pipeline.tables.merge import PartitionMerge
 from pipeline.tables.partials import Folded, Joined, Partial, Rows, Sent, SessionPartial, Watermark
 from pipeline.tables.results import Result
@@ -93,7 +94,7 @@ class Fold(AvroProcessor):
         """Take what this process itself has written as it was, without reading it back; the columns that are used."""
         if self.topic.event_time is None or self.topic.event_time_format is not None or not self._has_origin:
             return  # what is handed over is taken as it is: event times have to be milliseconds
-        used = {name for a in self._aggregates for name in (a.group_by, a.function.column) if name is not None}
+        used = {name for a in self._aggregates for name in (*a.group_columns, *a.function.inputs)}
         keys = {key for key, _ in self._joined.values()}
         names = {self.topic.event_time, *ORIGIN, *keys, *used} - set(self._joined)
         encoder.handover = self._decode.handover = Handover(sorted(names))
@@ -203,10 +204,11 @@ class Merge:
             value = self._encoders[result.aggregate](row)
         except (ValueError, TypeError, ArithmeticError) as error:
             self.counts["bad"] += 1
+            group = ", ".join(aggregate.group_columns) or "all rows"
             return self._letters.letter(
                 batch,
                 len(batch) - 1,
-                f"the result of {aggregate.output} for {aggregate.group_by} {result.group!r} from {result.start_ms} ms "
+                f"the result of {aggregate.output} for {group} {result.group!r} from {result.start_ms} ms "
                 f"does not fit its schema and was not sent; it is when it fits again: {error}: {row}",
             )
         return Outgoing(aggregate.output, result.group.encode(), value, result.time_ms)
@@ -215,9 +217,7 @@ class Merge:
 def output_row(aggregate: Aggregate, result: Result) -> Row:
     """The columns of a result, as the output's schema has them."""
     state = aggregate.function.zero() if result.retired else result.state
-    kind = aggregate.group_type
-    group = result.group if kind is None else kind.group(result.group)
-    row: Row = {aggregate.group_by: group, **aggregate.function.columns(state)}
+    row: Row = {**group_row(aggregate, result.group), **aggregate.function.columns(state)}
     if not isinstance(aggregate.window, Unwindowed):
         row |= {
             "window_start": format_ms(result.start_ms),
