@@ -3,7 +3,7 @@
 fastavro's `expand_schema` does so for schemas that one trusts: it has no bound, and knows no schemas besides.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 PRIMITIVE = {"null", "boolean", "int", "long", "float", "double", "bytes", "string"}
@@ -90,6 +90,27 @@ class Expansion:
             if full in self._known:
                 return self._definition(*self._known[full])
         raise UnreadableSchema(f"its type {name!r} is not defined")
+
+
+def defined_once(fields: Sequence[Mapping[str, Any]], namespace: str) -> list[dict[str, Any]]:
+    """Fields of one record of this namespace: a named type that comes again, defined alike, is its name there."""
+    known: dict[str, Any] = {}
+    return [{**field, "type": _once(field["type"], namespace, known)} for field in fields]
+
+
+def _once(schema: Any, namespace: str, known: dict[str, Any]) -> Any:
+    if isinstance(schema, list):
+        return [_once(branch, namespace, known) for branch in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if schema["type"] in NAMED:
+        full, namespace = _full_name(schema, namespace)
+        if known.setdefault(full, schema) is not schema and known[full] == schema:
+            return full
+    found = {part: _once(schema[part], namespace, known) for part in ("type", "items", "values") if part in schema}
+    if "fields" in schema:
+        found["fields"] = [{**field, "type": _once(field["type"], namespace, known)} for field in schema["fields"]]
+    return {**schema, **found}
 
 
 def _full_name(schema: Mapping[str, Any], namespace: str) -> tuple[str, str]:

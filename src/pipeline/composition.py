@@ -141,7 +141,8 @@ class Composition:
         table = self._app.state_table(f"{state}_totals", partials, self._settings.partitions)
         encoders = {s.aggregate.name: self._encoders[s.output.name] for s in statements}
         aggregates = [statement.aggregate for statement in statements]
-        merge = Merge(partials, aggregates, table, self._settings.partitions, encoders, self._letters)
+        having = {s.aggregate.name: s.having for s in statements if s.having is not None}
+        merge = Merge(partials, aggregates, table, self._settings.partitions, encoders, self._letters, having)
         attach(self._app, merge, agent_name(f"{state}_merge"), self._letters)
         self._app.state_listeners.append(merge.reset)
 

@@ -5,17 +5,20 @@ right. What is right comes back bound to the types of the source's columns.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import fastavro
 from fastavro.schema import SchemaParseException, expand_schema
 
+from pipeline.avro_schemas import defined_once
 from pipeline.codecs import schema
 from pipeline.errors import SettingError
 from pipeline.event_times import event_time_format
-from pipeline.tables.aggregate import Aggregate
+from pipeline.tables.aggregate import Aggregate, Function
+from pipeline.tables.json_forms import same_type
+from pipeline.tables.several import parts_of
 from pipeline.tables.types import ColumnType, column_type
 from pipeline.tables.windows import Session, Unwindowed
 from pipeline.topics import Kind, Schema, Topic
@@ -139,29 +142,40 @@ def with_joined(where: str, source: Topic, columns: Columns, joins: Sequence[Tab
 def bound(where: str, aggregate: Aggregate, columns: Columns) -> Aggregate:
     """The aggregate with the types of its group and its values; raises SettingError when they cannot be aggregated."""
     where = f"{where}, aggregate {aggregate.name}"
-    group = _column(where, "group_by", aggregate.group_by, columns)
-    if not group.is_scalar:
-        raise SettingError(
-            f"{where}: group_by {aggregate.group_by} is of type {group.name}, but must be a scalar: it is the key of "
-            "the result"
-        )
-    function, values = aggregate.function, None
-    if function.column is not None:
-        name = type(function).__name__
-        values = _column(where, name, function.column, columns)
-        takes = getattr(function, "TAKES", None)
-        if takes is not None and values.family not in takes:
-            raise SettingError(
-                f"{where}: {name} is of column {function.column}, which is of type {values.name}, but must be of type "
-                f"{', '.join(takes)}"
-            )
-        _check_declared(where, aggregate, values)
-    plain = values is None or values.is_plain or not getattr(function, "TAKES_PLAIN", False)
+    groups = [_group(where, name, columns) for name in aggregate.group_columns]
+    values = [kind for function in parts_of(aggregate.function) for kind in _inputs(where, function, columns)]
     return replace(
         aggregate,
-        group_type=None if group.family == "string" else group,
-        value_type=None if plain else values,
+        group_types=() if all(group.family == "string" for group in groups) else tuple(groups),
+        value_types=() if all(kind is None for kind in values) else tuple(values),
     )
+
+
+def _group(where: str, name: str, columns: Columns) -> ColumnType:
+    """The type of one column of a group."""
+    group = _column(where, "group_by", name, columns)
+    if not group.is_scalar:
+        raise SettingError(
+            f"{where}: group_by {name} is of type {group.name}, but must be a scalar: it is the key of the result"
+        )
+    return group
+
+
+def _inputs(where: str, function: Function, columns: Columns) -> Iterator[ColumnType | None]:
+    """The type of each input of one function whose values have to be made plain for it; None where they have not."""
+    what, takes, free_from = type(function).__name__, getattr(function, "TAKES", None), len(function.inputs)
+    free_from = getattr(function, "FREE_FROM", free_from)
+    for place, name in enumerate(function.inputs):
+        values = _column(where, what, name, columns)
+        free = place >= free_from
+        if not free and takes is not None and values.family not in takes:
+            raise SettingError(
+                f"{where}: {what} is of column {name}, which is of type {values.name}, but must be of type "
+                f"{', '.join(takes)}"
+            )
+        _check_declared(where, function, place, values)
+        plain = free or values.is_plain or not getattr(function, "TAKES_PLAIN", False)
+        yield None if plain else values
 
 
 def check_output(where: str, aggregate: Aggregate, output: Topic) -> None:
@@ -182,29 +196,35 @@ def check_output(where: str, aggregate: Aggregate, output: Topic) -> None:
         raise SettingError(f"{where}: the fields of its function make no Avro schema: {error}") from None
 
 
-def output_topic(aggregate: Aggregate) -> Topic:
-    """The topic of an aggregate's results, with the schema that follows from group, function and window."""
-    group = "string" if aggregate.group_type is None else aggregate.group_type.avro
-    columns: list[dict[str, Any]] = [{"name": aggregate.group_by, "type": group}, *aggregate.function.fields()]
+def output_topic(aggregate: Aggregate, *, retires: bool = False) -> Topic:
+    """The topic of an aggregate's results, with the schema that follows from group, function and window.
+
+    With `retires`, any row may be taken back, not only those of sessions.
+    """
+    names = aggregate.group_columns
+    groups = [kind.avro for kind in aggregate.group_types] or ["string"] * len(names)
+    columns: list[dict[str, Any]] = [{"name": n, "type": kind} for n, kind in zip(names, groups, strict=True)]
+    columns += defined_once(aggregate.function.fields(), "pipeline")
     if not isinstance(aggregate.window, Unwindowed):
         columns += [{"name": name, "type": kind} for name, kind in WINDOW_COLUMNS]
     columns += [{"name": name, "type": "long"} for name in ("event_time_ms", "version")]
-    if isinstance(aggregate.window, Session):
+    if retires or isinstance(aggregate.window, Session):
         columns.append({"name": "retired", "type": "boolean"})
     name = re.sub(r"^(?=[0-9])|[^A-Za-z0-9_]", "_", aggregate.output)  # Avro takes less than Kafka
     schema = {"type": "record", "namespace": "pipeline", "name": name, "fields": columns}
-    return Topic(aggregate.output, Kind.OUTPUT, key=aggregate.group_by, schema=schema)
+    return Topic(aggregate.output, Kind.OUTPUT, key=",".join(names), schema=schema)
 
 
-def _check_declared(where: str, aggregate: Aggregate, values: ColumnType) -> None:
+def _check_declared(where: str, function: Function, place: int, values: ColumnType) -> None:
     """A function that says which type its column has must say the right one."""
-    declared: ColumnType | None = getattr(aggregate.function, "declared", None)
-    if declared is None or declared.avro == values.avro:
+    said: ColumnType | tuple[ColumnType, ...] | None = getattr(function, "declared", None)
+    declared = said[place] if isinstance(said, tuple) else said
+    if declared is None or same_type(declared.avro, values.avro):
         return
     if values.is_plain and declared.family in WIDER.get(values.family, ()):
         return
     raise SettingError(
-        f"{where}: {type(aggregate.function).__name__} says that column {aggregate.function.column} is of type "
+        f"{where}: {type(function).__name__} says that column {function.inputs[place]} is of type "
         f"{declared.name}, but it is of type {values.name}: type must be {values.avro!r}"
     )
 

@@ -399,7 +399,7 @@ def test_string_groups_and_the_outputs_of_the_application_are_as_they_were() -> 
 
     for part in aggregations(Settings()):
         for bound, given in zip(part.bound("t").aggregates, part.aggregates, strict=True):
-            assert (bound.group_type, bound.value_type) == (None, None)
+            assert (bound.group_types, bound.value_types) == ((), ())
             assert bound == given
             assert output_topic(bound) == output_topic(given)
 

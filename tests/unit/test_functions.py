@@ -75,12 +75,12 @@ doubles = st.lists(st.one_of(st.none(), st.floats(-1e290, 1e290)), max_size=12)
 
 def test_count_of_everything_counts_nulls_too_and_reads_no_column() -> None:
     assert result(Count("o"), None, 1, None) == 3
-    assert Count("o").column is None
+    assert Count("o").inputs == ()
 
 
 @pytest.mark.parametrize("function", [f for f in (*LONGS, *DOUBLES) if not isinstance(f, Count)])
 def test_nulls_are_skipped(function: Any) -> None:
-    assert function.column == "c"
+    assert function.inputs == ("c",)
     assert result(function, 2, None, 1) == result(function, 2, 1)
     assert result(function, None) == result(function)
 

@@ -9,12 +9,15 @@ from pipeline.agents.letters import DeadLetters, LateLetters
 from pipeline.agents.partials import load
 from pipeline.agents.processor import AvroProcessor, Schemas
 from pipeline.codecs import Encoder, fields
+from pipeline.declare.compiled import Compiled
 from pipeline.handover import Columns, Handover
 from pipeline.records import Outgoing, RecordBatch
-from pipeline.tables.aggregate import Aggregate, Row
+from pipeline.tables.aggregate import HAVING, Aggregate, Row
+from pipeline.tables.groups import group_row
 from pipeline.tables.merge import PartitionMerge
 from pipeline.tables.partials import Joined, Rows
 from pipeline.tables.results import Result
+from pipeline.tables.state import State
 from pipeline.tables.store import StateTable
 from pipeline.tables.windows import Session, Unwindowed
 from pipeline.timebase import format_ms
@@ -70,7 +73,7 @@ class Fold(AvroProcessor):
         """Take what this process itself has written as it was, without reading it back; the columns that are used."""
         if self.topic.event_time is None or self.topic.event_time_format is not None or not self._has_origin:
             return  # what is handed over is taken as it is: event times have to be milliseconds
-        used = {name for a in self._aggregates for name in (a.group_by, a.function.column) if name is not None}
+        used = {name for a in self._aggregates for name in (*a.group_columns, *a.function.inputs)}
         keys = {key for key, _ in self._joined.values()}
         names = {self.topic.event_time, *ORIGIN, *keys, *used} - set(self._joined)
         encoder.handover = self._decode.handover = Handover(sorted(names))
@@ -108,8 +111,10 @@ class Merge:
         partitions: int,
         encoders: Mapping[str, Encoder],
         letters: DeadLetters,
+        having: Mapping[str, Compiled] | None = None,
     ) -> None:
         self.topic = topic
+        self._having = having or {}
         self.counts: Counter[str] = Counter()
         self._aggregates = {aggregate.name: aggregate for aggregate in aggregates}
         self._table = table
@@ -135,8 +140,10 @@ class Merge:
         self.counts["consumed"] += len(batch)
         merge = self._merge(batch.partition)
         sent = (load(value) for value in batch.values if value is not None)
+        replayed = batch.offsets[0] <= merge.applied
         results = merge.merge(sent, batch.offsets[0], batch.offsets[-1])
-        return self._table.changes(merge.state, batch.partition) + [self._row(batch, result) for result in results]
+        rows = [row for result in results for row in self._rows(batch, result, merge.state, replayed)]
+        return self._table.changes(merge.state, batch.partition) + rows
 
     def _merge(self, partition: int) -> PartitionMerge:
         if partition not in self._merges:
@@ -144,18 +151,38 @@ class Merge:
             self._merges[partition] = PartitionMerge(self._aggregates.values(), self._partitions, state)
         return self._merges[partition]
 
-    def _row(self, batch: RecordBatch, result: Result) -> Outgoing:
-        """The row of a result; a dead letter where its schema cannot hold it. The group goes on, exact as it is."""
+    def _rows(self, batch: RecordBatch, result: Result, state: State, replayed: bool) -> list[Outgoing]:
+        """The row of a result; none where HAVING is not true, a retired one where it was true before.
+
+        What a replay finds retired may have been retired by what it repeats: it goes out again.
+        """
+        row = output_row(self._aggregates[result.aggregate], result)
+        having = self._having.get(result.aggregate)
+        if having is None:
+            return [self._row(batch, result, row)]
+        key = (HAVING, result.aggregate, result.group, result.start_ms)
+        passes, errors = having.column(lambda name: [row[name]], 1)
+        letters = [self._letters.letter(batch, len(batch) - 1, reason) for reason in errors.values()]
+        if passes[0] and not result.retired:
+            if state.get(key) is None:
+                state.put(key, [1])
+            return [*letters, self._row(batch, result, row | {"retired": False})]
+        shown = state.get(key) is not None
+        state.delete(key)
+        return [*letters, self._row(batch, result, row | {"retired": True})] if shown or replayed else letters
+
+    def _row(self, batch: RecordBatch, result: Result, row: Row) -> Outgoing:
+        """The record of a row; a dead letter where its schema cannot hold it. The group goes on, exact as it is."""
         aggregate = self._aggregates[result.aggregate]
-        row = output_row(aggregate, result)
         try:
             value = self._encoders[result.aggregate](row)
         except (ValueError, TypeError, ArithmeticError) as error:
             self.counts["bad"] += 1
+            group = ", ".join(aggregate.group_columns) or "all rows"
             return self._letters.letter(
                 batch,
                 len(batch) - 1,
-                f"the result of {aggregate.output} for {aggregate.group_by} {result.group!r} from {result.start_ms} ms "
+                f"the result of {aggregate.output} for {group} {result.group!r} from {result.start_ms} ms "
                 f"does not fit its schema and was not sent; it is when it fits again: {error}: {row}",
             )
         return Outgoing(aggregate.output, result.group.encode(), value, result.time_ms)
@@ -164,9 +191,7 @@ class Merge:
 def output_row(aggregate: Aggregate, result: Result) -> Row:
     """The columns of a result, as the output's schema has them."""
     state = aggregate.function.zero() if result.retired else result.state
-    kind = aggregate.group_type
-    group = result.group if kind is None else kind.group(result.group)
-    row: Row = {aggregate.group_by: group, **aggregate.function.columns(state)}
+    row: Row = {**group_row(aggregate, result.group), **aggregate.function.columns(state)}
     if not isinstance(aggregate.window, Unwindowed):
         row |= {
             "window_start": format_ms(result.start_ms),

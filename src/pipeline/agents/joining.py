@@ -38,7 +38,7 @@ class LookupRows:
         step = self._step
         values = block.value(step.key)
         keys = values if step.key_type.family == "string" else step.key_type.texts(values)
-        found = list(map(self._table.get, keys))  # type: ignore[arg-type]
+        found = list(map(self._table.get, keys))
         block = block.with_columns({step.name: lambda: found})
         return block.where([row is not None for row in found]) if step.kind is JoinKind.INNER else block
 

@@ -68,24 +68,73 @@ def Max(value: Any) -> Aggregated:
     return _of_one("MAX", value, lambda column, output, kind: operators.Max(column, output, kind.avro))
 
 
-def EarliestByOffset(value: Any) -> Aggregated:
-    """EARLIEST_BY_OFFSET(value): the first value that came."""
+def EarliestByOffset(value: Any, n: int | None = None, *, ignore_nulls: bool = True) -> Aggregated:
+    """EARLIEST_BY_OFFSET(value [, n]): the first value that came, or the first n of them, first one first."""
     return _of_one(
-        "EARLIEST_BY_OFFSET", value, lambda column, output, kind: operators.EarliestByOffset(column, output, kind.avro)
+        "EARLIEST_BY_OFFSET",
+        value,
+        lambda column, output, kind: operators.EarliestByOffset(column, output, kind.avro, n, ignore_nulls),
     )
 
 
-def LatestByOffset(value: Any) -> Aggregated:
-    """LATEST_BY_OFFSET(value): the last value that came."""
+def LatestByOffset(value: Any, n: int | None = None, *, ignore_nulls: bool = True) -> Aggregated:
+    """LATEST_BY_OFFSET(value [, n]): the last value that came, or the last n of them, last one last."""
     return _of_one(
-        "LATEST_BY_OFFSET", value, lambda column, output, kind: operators.LatestByOffset(column, output, kind.avro)
+        "LATEST_BY_OFFSET",
+        value,
+        lambda column, output, kind: operators.LatestByOffset(column, output, kind.avro, n, ignore_nulls),
     )
 
 
-def TopK(value: Any, k: int) -> Aggregated:
-    """TOPK(value, k): the k largest values, largest first."""
+def CollectList(value: Any, limit: int = operators.LIMIT) -> Aggregated:
+    """COLLECT_LIST(value): all values, nulls too, up to `limit`."""
+    return _of_one(
+        "COLLECT_LIST", value, lambda column, output, kind: operators.CollectList(column, output, kind.avro, limit)
+    )
+
+
+def CollectSet(value: Any, limit: int = operators.LIMIT) -> Aggregated:
+    """COLLECT_SET(value): the different values, null too, up to `limit`."""
+    return _of_one(
+        "COLLECT_SET", value, lambda column, output, kind: operators.CollectSet(column, output, kind.avro, limit)
+    )
+
+
+def Histogram(value: Any) -> Aggregated:
+    """HISTOGRAM(value): {text: how often it came}."""
+    return _of_one("HISTOGRAM", value, lambda column, output, kind: operators.Histogram(column, output))
+
+
+def SampleVariance(value: Any) -> Aggregated:
+    """STDDEV_SAMP(value), which in ksqlDB is the variance of the sample, without a root."""
+    return _of_one("STDDEV_SAMP", value, lambda column, output, kind: operators.SampleVariance(column, output))
+
+
+def StandardDeviation(value: Any) -> Aggregated:
+    """STDDEV_SAMPLE(value): the standard deviation of the sample."""
+    return _of_one("STDDEV_SAMPLE", value, lambda column, output, kind: operators.StandardDeviation(column, output))
+
+
+def Correlation(x: Any, y: Any) -> Aggregated:
+    """CORRELATION(x, y): Pearson's coefficient of the pairs in which both have a value."""
+    return Aggregated(
+        "CORRELATION",
+        (expression(x), expression(y)),
+        lambda inputs, output, kinds: operators.Correlation(inputs[0], inputs[1], output),
+    )
+
+
+def TopK(value: Any, k: int, **further: Any) -> Aggregated:
+    """TOPK(value, k): the k largest values, largest first; with further columns, records of them and the value."""
     _require_k("TOPK", k)
-    return _of_one("TOPK", value, lambda column, output, kind: operators.TopK(column, output, kind.avro, k))
+    if not further:
+        return _of_one("TOPK", value, lambda column, output, kind: operators.TopK(column, output, kind.avro, k))
+
+    def bind(inputs: Sequence[str], output: str, kinds: Sequence[ColumnType]) -> Function:
+        columns = tuple((name, kind.avro) for name, kind in zip(inputs[1:], kinds[1:], strict=True))
+        return operators.TopKRows(inputs[0], output, kinds[0].avro, k, columns)
+
+    return Aggregated("TOPK", (expression(value), *map(expression, further.values())), bind)
 
 
 def TopKDistinct(value: Any, k: int) -> Aggregated:

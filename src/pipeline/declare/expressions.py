@@ -121,7 +121,7 @@ class Expression:
 
     def between(self, low: Any, high: Any) -> "Expression":
         """Whether it is in [low, high], both ends inclusive: BETWEEN."""
-        return (self >= low) & (self <= high)
+        return Call("AND", (self >= low, self <= high))
 
     def like(self, pattern: str) -> "Expression":
         """Whether a text matches a pattern, in which % is any text and _ any letter: LIKE."""

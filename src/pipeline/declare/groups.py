@@ -3,12 +3,12 @@
 clicks.window(Tumbling(minutes(1))).group_by(c.source).aggregate(clicks=Count()).to("CLICKS_PER_MINUTE")
 """
 
-from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from pipeline.declarations import bound, check_output, output_topic
 from pipeline.declare.aggregates import Aggregated
-from pipeline.declare.compiled import Compiled, Scope, predicate
+from pipeline.declare.compiled import Compiled, predicate
 from pipeline.declare.expressions import Column
 from pipeline.declare.statements import AggregateStatement
 from pipeline.declare.streams import Stream
@@ -77,6 +77,25 @@ class Grouped:
         """One result a window, when it has closed: EMIT FINAL."""
         return self._with(_final=True)
 
+    def _input(
+        self,
+        where: str,
+        name: str,
+        one: Aggregated,
+        number: int,
+        computed: dict[str, Compiled],
+        types: dict[str, ColumnType],
+    ) -> str:
+        """The name of the column that an argument of a function reads, which is added to those that are computed."""
+        made = self._stream.compiled(f"aggregate {name}", one.arguments[number])
+        column = made.text if made.is_column else f"{name}#{number}"
+        if made.kind is None:
+            raise SettingError(f"{where}: {one} is of NULL, which has no type")
+        if column in computed and computed[column].text != made.text:
+            raise SettingError(f"{where}: group {column} is named as a column that {one} reads: name it otherwise")
+        computed[column], types[column] = made, made.kind
+        return column
+
     def to(self, topic: str) -> Stream:
         """Write the results to a topic; gives the stream of its changes."""
         stream, groups = self._stream, self._groups
@@ -85,38 +104,20 @@ class Grouped:
             raise SettingError(f"{where}: there is no group_by, but must be one: group_by() makes all rows one group")
         if not self._aggregates:
             raise SettingError(f"{where}: there is no aggregate, but must be one")
-        computed, kinds, functions = dict(groups), {name: made.kind for name, made in groups}, []
+        computed: dict[str, Compiled] = dict(groups)
+        types = {name: made.kind for name, made in groups if made.kind is not None}
+        functions = []
         for name, one in self._aggregates.items():
-            inputs = []
-            for number, argument in enumerate(one.arguments):
-                made = stream.compiled(f"aggregate {name}", argument)
-                column = made.text if made.is_column else f"{name}#{number}"
-                if column in computed and not made.is_column:
-                    raise SettingError(f"{where}: {column} is there twice")
-                inputs.append(column)
-                if made.kind is None:
-                    raise SettingError(f"{where}: {one} is of NULL, which has no type")
-                if column in dict(groups) and dict(groups)[column].text != made.text:
-                    raise SettingError(
-                        f"{where}: group {column} is named as a column that {one} reads: name it otherwise"
-                    )
-                computed[column], kinds[column] = made, made.kind
-            functions.append(one.bind(inputs, name, [kinds[column] for column in inputs]))
-        types: Scope = {name: kind for name, kind in kinds.items() if kind is not None}
+            inputs = [self._input(where, name, one, number, computed, types) for number in range(len(one.arguments))]
+            functions.append(one.bind(inputs, name, [types[column] for column in inputs]))
         names = tuple(name for name, _ in groups)
         function = functions[0] if len(functions) == 1 else Several(tuple(functions))
-        aggregate = Aggregate(topic, names[0] if len(names) == 1 else names, function, topic, self._window, self._final)
+        aggregate = Aggregate(topic, names, function, topic, self._window, self._final)
         aggregate = bound(where, aggregate, types)
-        output = output_topic(aggregate)
+        output = output_topic(aggregate, retires=self._having is not None)
         check_output(where, aggregate, output)
         statement = AggregateStatement(stream, tuple(computed.items()), aggregate, output, None)
-        result = statement.result()
         if self._having is None:
-            return result
-        having = result.compiled("having", self._having, predicate)
-        return AggregateStatement(stream, tuple(computed.items()), aggregate, output, having).result()
-
-
-def kinds_of(columns: Sequence[tuple[str, Compiled]]) -> dict[str, ColumnType | None]:
-    """The types of computed columns."""
-    return {name: made.kind for name, made in columns}
+            return statement.result()
+        having = statement.result().compiled("having", self._having, predicate)
+        return replace(statement, having=having).result()

@@ -154,6 +154,12 @@ def shown(value: Any, kind: ColumnType) -> Any:
         return value
     if kind.family == "array":
         return [shown(item, column_type(kind.avro["items"])) for item in value]
+    if kind.family == "map":
+        return {key: shown(item, column_type(kind.avro["values"])) for key, item in value.items()}
+    if kind.family == "record":
+        return {field["name"]: shown(value[field["name"]], column_type(field["type"])) for field in kind.avro["fields"]}
+    if isinstance(value, float) and not math.isfinite(value):
+        return {math.inf: "Infinity", -math.inf: "-Infinity"}.get(value, "NaN")
     if kind.family == "bytes":
         return b64encode(value).decode()
     return value if kind.is_plain else kind.plain([value])[0]

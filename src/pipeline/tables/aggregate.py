@@ -1,8 +1,8 @@
 """What an aggregation is: its function, what it groups by, its window and its output.
 
-A function's state is a plain JSON value (int, float, str, list), so that it goes to a changelog as it is. `merge` is
-associative and commutative: partials of several source partitions give one total in any order. The functions
-themselves are in `functions.py`.
+A function's state is a plain JSON value (int, float, str, list, dict), so that it goes to a changelog as it is.
+`merge` is associative and commutative: partials of several source partitions give one total in any order. The
+functions themselves are in `functions.py`; `several.py` makes one of several.
 """
 
 from collections.abc import Sequence
@@ -16,20 +16,25 @@ from pipeline.tables.windows import Unwindowed, Window
 Row = dict[str, Any]
 Field = dict[str, Any]
 
-RESERVED = ("", "marker", "row")
+HAVING = "having"
+"""What keys of results begin with that passed HAVING: (HAVING, aggregate, group, window's start) -> [1]."""
+RESERVED = ("", "marker", "row", HAVING)
 """What keys of states begin with beside the names of aggregates."""
 
 
 class Function(Protocol):
-    """An aggregate function. `column` names the source column, or None where the row itself counts.
+    """An aggregate function. `inputs` name the source columns that are folded in; none where the row itself counts.
 
-    Two attributes of its class, both optional, say what it takes: `TAKES` names the families of types (see types.py;
-    without it any column is taken), and where `TAKES_PLAIN` is true, it is given their plain forms.
+    A value is what the row has in the one input, or the tuple of what it has in several; None without an input.
+
+    Attributes of its class, all optional, say what it takes: `TAKES` names the families of types (see types.py;
+    without it any column is taken), and where `TAKES_PLAIN` is true, it is given their plain forms. From the input
+    at the place `FREE_FROM` on any column is taken as it is. `declared` has the types that it says its inputs have.
     """
 
     @property
-    def column(self) -> str | None:
-        """The column of the source row that is folded in."""
+    def inputs(self) -> tuple[str, ...]:
+        """The columns of the source row that are folded in."""
 
     def zero(self) -> Any:
         """The state before any row."""
@@ -50,10 +55,20 @@ class Function(Protocol):
         """The Avro fields of the result's columns, in their order: {"name": ..., "type": ...}."""
 
 
+class _OfColumn(Protocol):
+    @property
+    def column(self) -> str: ...
+
+
 class OneByOne:
-    """What functions have that know no quicker way for many values."""
+    """What functions of one `column` have that know no quicker way for many values."""
 
     __slots__ = ()
+
+    @property
+    def inputs(self: _OfColumn) -> tuple[str, ...]:
+        """The one column."""
+        return (self.column,)
 
     def add_many(self: Function, state: Any, values: Sequence[Any], offsets: Sequence[int]) -> Any:
         """Each in turn."""
@@ -73,24 +88,34 @@ class Subtracting(Function, Protocol):
 class Aggregate:
     """`SELECT group_by, FUNCTION FROM source WINDOW ... GROUP BY group_by` INTO the topic `output`.
 
-    `name` is the key of its state in the changelog: never change it for a running application. With `final`, a
-    result goes out once, when its window has closed (EMIT FINAL); otherwise with every change (EMIT CHANGES). With
-    `final`, a window whose grace was not given has none.
+    `name` is the key of its state in the changelog: never change it for a running application. `group_by` is a column,
+    several of them, or (), which puts all rows into one group. With `final`, a result goes out once, when its window
+    has closed (EMIT FINAL); otherwise with every change (EMIT CHANGES). With `final`, a window whose grace was not
+    given has none.
 
-    `group_type` and `value_type` are set by the topology, from the source's schema: the type of groups that are not
-    strings, and that of values which have to be made plain before they are folded in. None: they are taken as they are.
+    `group_types` and `value_types` are set by the topology, from the source's schema: the types of the group's columns
+    (empty when all are strings), and of each input that has to be made plain before it is folded in (None, or all
+    empty: it is taken as it is).
     """
 
     name: str
-    group_by: str
+    group_by: str | tuple[str, ...]
     function: Function
     output: str
     window: Window
     final: bool = False
-    group_type: ColumnType | None = None
-    value_type: ColumnType | None = None
+    group_types: tuple[ColumnType, ...] = ()
+    value_types: tuple[ColumnType | None, ...] = ()
+
+    @property
+    def group_columns(self) -> tuple[str, ...]:
+        """The columns that make the group."""
+        return (self.group_by,) if isinstance(self.group_by, str) else self.group_by
 
     def __post_init__(self) -> None:
+        if not isinstance(self.group_by, str):
+            columns = tuple(self.group_by)
+            object.__setattr__(self, "group_by", columns[0] if len(columns) == 1 else columns)
         if self.name in RESERVED:
             raise SettingError(f"an aggregate's name is {self.name!r}, but must be another: states use this one")
         if not self.final:

@@ -1,4 +1,4 @@
-"""Values chosen out of all: the smallest, the largest, the first, the last, the k largest.
+"""Values chosen out of all: the smallest, the largest, the k largest.
 
 The column's Avro type is declared, since the result has it, too. What is folded in are plain forms (see types.py):
 the topology makes them of the column's values.
@@ -21,8 +21,8 @@ def is_value(value: Scalar | None) -> bool:
     return value is not None and (not isinstance(value, float) or isfinite(value))
 
 
-def _checked_type(function: object, avro: Any) -> ColumnType:
-    """The declared type; raises SettingError unless its values can be compared."""
+def checked_type(function: object, avro: Any) -> ColumnType:
+    """The type that a function declares; raises SettingError unless its values can be compared."""
     try:
         found = column_type(avro)
     except (KeyError, TypeError, AttributeError):
@@ -37,7 +37,7 @@ def _checked_type(function: object, avro: Any) -> ColumnType:
 
 @dataclass(frozen=True, slots=True)
 class _Choice(OneByOne, ABC):
-    """One value out of all, null when there is none. State: null or what it was chosen by, the value last."""
+    """One value out of all, null when there is none. State: null or [value]."""
 
     TAKES: ClassVar = tuple(sorted(SCALARS))
     TAKES_PLAIN: ClassVar = True
@@ -48,11 +48,7 @@ class _Choice(OneByOne, ABC):
     declared: ColumnType = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "declared", _checked_type(self, self.type))
-
-    @abstractmethod
-    def _entry(self, value: Scalar, offset: int) -> list[Scalar]:
-        """The state of one value."""
+        object.__setattr__(self, "declared", checked_type(self, self.type))
 
     @abstractmethod
     def _choose(self, left: list[Scalar], right: list[Scalar]) -> list[Scalar]:
@@ -64,7 +60,7 @@ class _Choice(OneByOne, ABC):
 
     def add(self, state: list[Scalar] | None, value: Scalar | None, offset: int) -> list[Scalar] | None:
         """The choice out of one value more; null changes nothing."""
-        return self.merge(state, self._entry(value, offset)) if value is not None and is_value(value) else state
+        return self.merge(state, [value]) if value is not None and is_value(value) else state
 
     def merge(self, left: list[Scalar] | None, right: list[Scalar] | None) -> list[Scalar] | None:
         """The choice out of both."""
@@ -74,7 +70,7 @@ class _Choice(OneByOne, ABC):
 
     def columns(self, state: list[Scalar] | None) -> Row:
         """{output: value or null}."""
-        return {self.output: None if state is None else self.declared.value(state[-1])}
+        return {self.output: None if state is None else self.declared.value(state[0])}
 
     def fields(self) -> list[Field]:
         """One column of the declared type, or null."""
@@ -86,9 +82,6 @@ class Min(_Choice):
 
     __slots__ = ()
 
-    def _entry(self, value: Scalar, offset: int) -> list[Scalar]:
-        return [value]
-
     def _choose(self, left: list[Scalar], right: list[Scalar]) -> list[Scalar]:
         return min(left, right)
 
@@ -97,40 +90,6 @@ class Max(_Choice):
     """MAX(column), null when there is no value. State: null or [value]."""
 
     __slots__ = ()
-
-    def _entry(self, value: Scalar, offset: int) -> list[Scalar]:
-        return [value]
-
-    def _choose(self, left: list[Scalar], right: list[Scalar]) -> list[Scalar]:
-        return max(left, right)
-
-
-class EarliestByOffset(_Choice):
-    """EARLIEST_BY_OFFSET(column): the first value that is not null. State: null or [offset, value].
-
-    Offsets of different source partitions have no order, in ksqlDB either: here the smaller offset wins, and of equal
-    ones the smaller value, so that the same inputs always give the same winner.
-    """
-
-    __slots__ = ()
-
-    def _entry(self, value: Scalar, offset: int) -> list[Scalar]:
-        return [offset, value]
-
-    def _choose(self, left: list[Scalar], right: list[Scalar]) -> list[Scalar]:
-        return min(left, right)
-
-
-class LatestByOffset(_Choice):
-    """LATEST_BY_OFFSET(column): the last value that is not null. State: null or [offset, value].
-
-    Across source partitions the larger offset wins, and of equal ones the larger value: see EarliestByOffset.
-    """
-
-    __slots__ = ()
-
-    def _entry(self, value: Scalar, offset: int) -> list[Scalar]:
-        return [offset, value]
 
     def _choose(self, left: list[Scalar], right: list[Scalar]) -> list[Scalar]:
         return max(left, right)
@@ -150,7 +109,7 @@ class TopK(OneByOne):
     declared: ColumnType = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "declared", _checked_type(self, self.type))
+        object.__setattr__(self, "declared", checked_type(self, self.type))
         if self.k < 1:
             raise SettingError(f"{type(self).__name__}: k is {self.k}, but must be at least 1")
 

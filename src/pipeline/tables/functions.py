@@ -1,41 +1,45 @@
-"""The aggregate functions of ksqlDB: counts; sums and choices are here too, under one name for callers.
+"""The aggregate functions of ksqlDB: counts; all others are here too, under one name for callers.
 
-Nulls are skipped by all of them except COUNT(*); so are NaN and the infinities, which JSON does not know.
+Nulls are skipped by all of them except COUNT(*), COLLECT_LIST, COLLECT_SET and, where it is asked for, the first and
+last by offset; so are NaN and the infinities, which JSON does not know, except where any type is kept as it is.
 """
 
-from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
 
 from pipeline.tables.aggregate import Field, OneByOne, Row
-from pipeline.tables.choices import (
-    EarliestByOffset,
-    LatestByOffset,
-    Max,
-    Min,
-    Scalar,
-    TopK,
-    TopKDistinct,
-    is_value,
-)
+from pipeline.tables.by_offset import EarliestByOffset, LatestByOffset
+from pipeline.tables.choices import Max, Min, Scalar, TopK, TopKDistinct, is_value
+from pipeline.tables.collected import LIMIT, CollectList, CollectSet, Histogram
+from pipeline.tables.distinct import CountDistinct
+from pipeline.tables.moments import Correlation, SampleVariance, StandardDeviation
+from pipeline.tables.several import Several
 from pipeline.tables.sums import Average, SumDecimal, SumDouble, SumLong
-from pipeline.tables.types import SCALARS
+from pipeline.tables.top_rows import TopKRows
 
 __all__ = [
+    "LIMIT",
     "Average",
+    "CollectList",
+    "CollectSet",
+    "Correlation",
     "Count",
     "CountDistinct",
     "CountValues",
     "EarliestByOffset",
+    "Histogram",
     "LatestByOffset",
     "Max",
     "Min",
+    "SampleVariance",
+    "Several",
+    "StandardDeviation",
     "SumDecimal",
     "SumDouble",
     "SumLong",
     "TopK",
     "TopKDistinct",
+    "TopKRows",
 ]
 
 
@@ -46,9 +50,9 @@ class Count:
     output: str
 
     @property
-    def column(self) -> None:
+    def inputs(self) -> tuple[str, ...]:
         """No column: the row itself counts."""
-        return
+        return ()
 
     def zero(self) -> int:
         """Nothing counted."""
@@ -105,42 +109,6 @@ class CountValues(OneByOne):
     def columns(self, state: int) -> Row:
         """{output: count}."""
         return {self.output: state}
-
-    def fields(self) -> list[Field]:
-        """One long."""
-        return [{"name": self.output, "type": "long"}]
-
-
-@dataclass(frozen=True, slots=True)
-class CountDistinct(OneByOne):
-    """COUNT_DISTINCT(column), exact. State: the distinct values' plain forms, sorted."""
-
-    TAKES: ClassVar = tuple(sorted(SCALARS))
-    TAKES_PLAIN: ClassVar = True
-
-    column: str
-    output: str
-
-    def zero(self) -> list[Any]:
-        """No value."""
-        return []
-
-    def add(self, state: list[Any], value: Scalar | None, offset: int) -> list[Any]:
-        """One more value; null and known ones change nothing."""
-        if not is_value(value):
-            return state
-        place = bisect_left(state, value)
-        if place < len(state) and state[place] == value:
-            return state
-        return [*state[:place], value, *state[place:]]
-
-    def merge(self, left: list[Any], right: list[Any]) -> list[Any]:
-        """The values of both."""
-        return sorted({*left, *right})
-
-    def columns(self, state: list[Any]) -> Row:
-        """{output: how many}."""
-        return {self.output: len(state)}
 
     def fields(self) -> list[Field]:
         """One long."""

@@ -11,8 +11,11 @@ from typing import Any, cast
 
 from pipeline.errors import SettingError
 from pipeline.tables.aggregate import Aggregate, Row, Subtracting
+from pipeline.tables.grouping import value_of
+from pipeline.tables.groups import group_of
 from pipeline.tables.joins import KeyedRows
 from pipeline.tables.partials import Folded, Partial
+from pipeline.tables.several import parts_of
 from pipeline.tables.state import State
 from pipeline.tables.windows import Unwindowed
 
@@ -29,9 +32,10 @@ class GroupedTable:
     def __init__(self, aggregate: Aggregate, partition: int, state: State) -> None:
         if not isinstance(aggregate.window, Unwindowed):
             raise SettingError(f"aggregate {aggregate.name}: a table is aggregated without a window, but it has one")
-        if not hasattr(aggregate.function, "subtract"):
-            kind = type(aggregate.function).__name__
-            raise SettingError(f"aggregate {aggregate.name}: function is {kind}, but must be one that can subtract")
+        for function in parts_of(aggregate.function):
+            if not hasattr(function, "subtract"):
+                kind = type(function).__name__
+                raise SettingError(f"aggregate {aggregate.name}: function is {kind}, but must be one that can subtract")
         self.state = state
         self._aggregate = aggregate
         self._function = cast(Subtracting, aggregate.function)
@@ -67,12 +71,10 @@ class GroupedTable:
 
     def _contribution(self, record: Row | None, offset: int) -> tuple[str | None, Any]:
         """A row's group and what it adds to it; both null when it is in none."""
-        if record is None or record[self._aggregate.group_by] is None:
+        group = None if record is None else group_of(self._aggregate, record)
+        if record is None or group is None:
             return None, None
-        group, kind = record[self._aggregate.group_by], self._aggregate.group_type
-        column = self._function.column
-        added = self._function.add(self._function.zero(), None if column is None else record[column], offset)
-        return (group if kind is None else kind.text(group)), added
+        return group, self._function.add(self._function.zero(), value_of(self._aggregate, record), offset)
 
 
 class _Batch:

@@ -8,26 +8,43 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.tables.aggregate import Aggregate
+from pipeline.tables.aggregate import Aggregate, Row
+from pipeline.tables.groups import groups_of
 from pipeline.tables.partials import Rows
+from pipeline.tables.types import ColumnType
 from pipeline.tables.windows import TimeWindow, Unwindowed
 
 FEW = 8
 """Fewer rows than these are folded one by one."""
 
 
-def groups_of(aggregate: Aggregate, rows: Rows) -> Sequence[Any]:
-    """The rows' groups as states and keys have them: texts, null where a row has none."""
-    kind = aggregate.group_type
-    return rows.column(aggregate.group_by) if kind is None else rows.converted(aggregate.group_by, kind.texts)
-
-
 def values_of(aggregate: Aggregate, rows: Rows) -> Sequence[Any]:
-    """The values that the function folds in; empty where the row itself counts."""
-    column, kind = aggregate.function.column, aggregate.value_type
-    if column is None:
+    """The values that the function folds in: tuples where it has several inputs, empty where the row itself counts."""
+    inputs = aggregate.function.inputs
+    if not inputs:
         return ()
-    return rows.column(column) if kind is None else rows.converted(column, kind.plain)
+    columns = [_input(rows, name, kind) for name, kind in zip(inputs, _types(aggregate), strict=True)]
+    return columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
+
+
+def value_of(aggregate: Aggregate, record: Row) -> Any:
+    """The value of one row."""
+    inputs = aggregate.function.inputs
+    if not inputs:
+        return None
+    found = [
+        record[name] if kind is None else kind.plain([record[name]])[0]
+        for name, kind in zip(inputs, _types(aggregate), strict=True)
+    ]
+    return found[0] if len(found) == 1 else tuple(found)
+
+
+def _types(aggregate: Aggregate) -> Sequence[ColumnType | None]:
+    return aggregate.value_types or [None] * len(aggregate.function.inputs)
+
+
+def _input(rows: Rows, name: str, kind: ColumnType | None) -> Sequence[Any]:
+    return rows.column(name) if kind is None else rows.converted(name, kind.plain)
 
 
 @dataclass(slots=True)

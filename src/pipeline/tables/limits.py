@@ -33,14 +33,24 @@ def misfit(row: Row, fields: Sequence[Field]) -> str | None:
 
 
 def _misfit(value: Any, kind: Any) -> str | None:
+    if value is None:
+        return None
     if isinstance(kind, list):
-        kind = next((branch for branch in kind if branch != "null"), "null")
+        branches = [branch for branch in kind if branch != "null"]
+        if len(branches) != 1:
+            return None  # of several branches the writer takes one that fits, or refuses
+        kind = branches[0]
     if isinstance(kind, Mapping):
         if kind["type"] == "array":
             return next((r for item in value if (r := _misfit(item, kind["items"])) is not None), None)
+        if kind["type"] == "map":
+            return next((r for item in value.values() if (r := _misfit(item, kind["values"])) is not None), None)
+        if kind["type"] == "record":
+            parts = ((value.get(field["name"]), field["type"]) for field in kind["fields"])
+            return next((reason for part, of in parts if (reason := _misfit(part, of)) is not None), None)
         if kind.get("logicalType") == "decimal":
             return _decimal(value, kind["precision"], kind.get("scale", 0))
-        kind = kind["type"]
+        return _misfit(value, kind["type"])
     if kind in RANGES and type(value) is int:
         lowest, highest = RANGES[kind]
         return None if lowest <= value <= highest else f"its type {kind} holds {lowest} to {highest}"

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any
 
-from pipeline.tables.aggregate import Aggregate
+from pipeline.tables.aggregate import HAVING, Aggregate
 from pipeline.tables.closing import Closing, FirstClosing
 from pipeline.tables.merged_sessions import Bounds, MergedSessions
 from pipeline.tables.partials import Partial, Sent, SessionPartial, Watermark
@@ -42,6 +42,11 @@ class PartitionMerge:
         }
         for name, (reached_ms, known) in watermarks.items():
             self._merges[name].resume(reached_ms, dict(known))
+
+    @property
+    def applied(self) -> int:
+        """The offset up to which everything has been merged."""
+        return self._applied
 
     def merge(self, batch: Iterable[Sent], first_offset: int, last_offset: int) -> list[Result]:
         """Take a batch of partials, of these offsets of their topic, in.
@@ -157,6 +162,7 @@ class WindowMerge(_Merge):
         """Drop what earlier batches have closed."""
         for group, start in self._closed:
             self._state.delete((self._aggregate.name, group, start))
+            self._state.delete((HAVING, self._aggregate.name, group, start))
         self._closed = []
 
     def _total(self, group: str, start: int, entries: list[list[Any]]) -> Result:
@@ -237,6 +243,8 @@ class SessionMerge(_Merge):
     def drop_closed(self) -> None:
         """Drop what earlier batches have closed."""
         for group, closed in self._closed.items():
+            for first_ms, _ in closed:
+                self._state.delete((HAVING, self._aggregate.name, group, first_ms))
             left = self._sessions(group).drop(closed)
             if left is None:
                 self._state.delete((self._aggregate.name, group))

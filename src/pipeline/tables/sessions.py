@@ -10,7 +10,8 @@ from typing import Any
 
 from pipeline.tables.aggregate import Aggregate
 from pipeline.tables.closing import FirstClosing
-from pipeline.tables.grouping import FEW, Grouped, groups_of
+from pipeline.tables.grouping import FEW, Grouped
+from pipeline.tables.groups import groups_of
 from pipeline.tables.partials import Folded, Late, Progress, Rows, SessionPartial
 from pipeline.tables.state import State
 from pipeline.tables.windows import Session

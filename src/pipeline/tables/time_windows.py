@@ -4,7 +4,8 @@ from typing import Any
 
 from pipeline.tables.aggregate import Aggregate
 from pipeline.tables.closing import Closing
-from pipeline.tables.grouping import FEW, Grouped, groups_of, places_by_window
+from pipeline.tables.grouping import FEW, Grouped, places_by_window
+from pipeline.tables.groups import groups_of
 from pipeline.tables.partials import Folded, Late, Partial, Progress, Rows
 from pipeline.tables.state import State
 from pipeline.tables.windows import TimeWindow, Unwindowed
