@@ -45,9 +45,10 @@ class Application:
         check_names(where, "output topic", [*written, DEAD_LETTERS.name, LATE_RECORDS.name])
         repartitioned = _once(step for s in self._chains() for step in s.steps if isinstance(step, Repartition))
         check_names(where, "repartition", (step.name for step in repartitioned))
-        for source in (*(source.name for source in self.sources), *(table.topic.name for table in self.tables)):
-            if source in written:
-                raise SettingError(f"{where}: topic {source} is a source and an output, but must be one of them only")
+        outputs = [statement.output for statement in self.statements]
+        for topic in self._declared():
+            if topic.name in written and not any(topic is output for output in outputs):
+                raise SettingError(f"{where}: topic {topic.name} is a source and an output, but must be one of them only")
         joins = _once(step for s in self._chains() for step in s.steps if isinstance(step, WindowJoin))
         check_names(where, "join of two streams", (step.name for step in joins))
         for topic in (*self.sources, *(table.topic for table in self.tables)):

@@ -285,11 +285,12 @@ class _Writer:
         prepared = list(codes)
         if left is not None and right is not None:
             try:
-                converts = functions.comparable(left, right)
+                ordered = given.name_ not in ("=", "<>", "IS DISTINCT FROM")
+                converts = functions.comparable(left, right, ordered=ordered)
             except functions.SignatureError as error:
                 raise ExpressionError(f"{given} compares {left.name} with {right.name}: {error}") from None
             for place, convert in enumerate(converts):
-                if convert is not None:
+                if convert is not functions.unchanged:
                     prepared[place] = self._strict(f"{self._constant(convert)}({{0}})", [codes[place]])
         if given.name_ == "IS DISTINCT FROM":
             return f"({prepared[0]} != {prepared[1]})"

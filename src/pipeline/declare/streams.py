@@ -259,9 +259,10 @@ class Stream:
         wanted = self.key if on is None else expression(on)
         named = wanted.name_ if isinstance(wanted, Column) else wanted
         if self.key is None or not isinstance(named, str) or named != self.key:
+            by, key = ("its key", "...") if on is None else (on, on)
             raise SettingError(
-                f"{where}: rows lie by {self.key or 'no column'}, but {other} is joined by {on or 'its key'}: call "
-                f"repartition(name, key={on or '...'}) first"
+                f"{where}: rows lie by {self.key or 'no column'}, but {other} is joined by {by}: call "
+                f"repartition(name, key={key}) first"
             )
         if self.columns[self.key].family != family:
             raise SettingError(

@@ -1,4 +1,4 @@
-"""The application in one process: real agents, operators and wire format; no broker, no registry, one partition."""
+"""The application in one process: real agents, operators and wire format; no broker, no registry."""
 
 import asyncio
 from collections import deque
@@ -19,6 +19,7 @@ from pipeline.topology import Topology
 from pipeline.transport.app import BatchApp
 from pipeline.transport.consumer import BatchConsumer
 from pipeline.transport.group import Member
+from pipeline.transport.outbox import partition_for
 
 Compose = Callable[[Settings, BatchApp, "PackagedSchemas", Mapping[str, Encoder]], None]
 
@@ -41,14 +42,16 @@ class PackagedSchemas:
 
 
 class LocalBroker:
-    """Topics of one partition in memory. What agents send to is appended and, in order, given to who consumes it."""
+    """Topics in memory. What agents send to is appended and, in order, given to who consumes it."""
 
     commits_offsets = True
     is_open = False
     commits = 0
 
-    def __init__(self) -> None:
+    def __init__(self, partitions: int) -> None:
         self.topics: dict[str, list[Outgoing]] = {}
+        self._partitions = partitions
+        self._ends: dict[tuple[str, int], int] = {}
         self._pending: deque[tuple[int, Outgoing]] = deque()
 
     async def send(self, records: Iterable[Outgoing]) -> None:
@@ -70,10 +73,14 @@ class LocalBroker:
         """Nothing is ever open."""
 
     def append(self, record: Outgoing) -> None:
-        """Append one record to its topic."""
-        topic = self.topics.setdefault(record.topic, [])
-        self._pending.append((len(topic), record))
-        topic.append(record)
+        """Append one record to its topic, in the partition that it names or that its key belongs to."""
+        if record.partition is None:
+            record = record._replace(partition=partition_for(record.key or b"", self._partitions))
+        self.topics.setdefault(record.topic, []).append(record)
+        assert record.partition is not None
+        place = (record.topic, record.partition)
+        offset = self._ends[place] = self._ends.get(place, -1) + 1
+        self._pending.append((offset, record))
 
     def next_record(self) -> tuple[int, Outgoing] | None:
         """The oldest record that has not been given out yet, with its offset."""
@@ -83,11 +90,11 @@ class LocalBroker:
 class LocalApplication:
     """Feeds records one by one through the agents, and shows what lies in each topic."""
 
-    def __init__(self, settings: Settings, topics: Iterable[Topic], build: Compose) -> None:
-        self.settings = settings.model_copy(update={"partitions": 1})
+    def __init__(self, settings: Settings, topics: Iterable[Topic], build: Compose, partitions: int = 1) -> None:
+        self.settings = settings.model_copy(update={"partitions": partitions})
         self.topics = {topic.name: topic for topic in topics}
         self.schemas = PackagedSchemas(self.topics.values())
-        self.broker = LocalBroker()
+        self.broker = LocalBroker(partitions)
         self._build = build
         self._agents: dict[str, Any] = {}
         self._references: set[str] = set()
@@ -121,18 +128,19 @@ class LocalApplication:
 
     async def feed_batch(self, batch: RecordBatch) -> None:
         """Give an agent a batch as it would come from a broker, and let everything that follows from it happen."""
-        await self._agents[batch.topic].put(batch, partition=0)
+        await self._agents[batch.topic].put(batch, partition=batch.partition)
         await self.settled()
 
     async def settled(self) -> None:
         """Give what has been sent to whoever consumes it, until nothing is left."""
         while (pending := self.broker.next_record()) is not None:
             offset, record = pending
-            batch = RecordBatch(record.topic, 0, [offset], [record.timestamp_ms], [record.key], [record.value])
+            partition = record.partition or 0
+            batch = RecordBatch(record.topic, partition, [offset], [record.timestamp_ms], [record.key], [record.value])
             if self.app.references is not None and record.topic in self._references:
                 await self.app.references.take(batch)
             elif record.topic in self._agents:
-                await self._agents[record.topic].put(batch, partition=0)
+                await self._agents[record.topic].put(batch, partition=partition)
 
     def schema_of(self, topic: str) -> Schema:
         """A topic's value schema; raises CaseError when there is no such topic."""
@@ -167,6 +175,6 @@ def flash_sales_application(settings: Settings) -> LocalApplication:
     return local_application(settings, runnable(FLASH_SALES))
 
 
-def local_application(settings: Settings, application: Runnable) -> LocalApplication:
+def local_application(settings: Settings, application: Runnable, partitions: int = 1) -> LocalApplication:
     """An application, not yet running."""
-    return LocalApplication(settings, application.topics, application.compose)
+    return LocalApplication(settings, application.topics, application.compose, partitions)

@@ -217,7 +217,8 @@ def _name(avro: Any) -> str:
     if isinstance(avro, str):
         return avro
     if isinstance(avro, list):
-        return f"union of {', '.join(map(_name, avro))}"
+        branches = [branch for branch in avro if branch != "null"]
+        return _name(branches[0]) if len(branches) == 1 else f"union of {', '.join(map(_name, avro))}"
     if avro["type"] == "array":
         return f"array of {_name(avro['items'])}"
     if avro["type"] == "map":

@@ -1,0 +1,170 @@
+"""Declarations: what cannot work is one sentence that says where, what and what would be right."""
+
+from collections.abc import Callable
+
+import pytest
+
+from pipeline import (
+    INNER,
+    OUTER,
+    Application,
+    Count,
+    Generator,
+    Hopping,
+    Rows,
+    Session,
+    Stream,
+    Sum,
+    Table,
+    TopK,
+    Tumbling,
+    c,
+    case,
+    cast,
+    f,
+    minutes,
+    one_of,
+    seconds,
+)
+from pipeline.declare.streams import Stream as StreamType
+from pipeline.errors import SettingError
+
+COLUMNS = {
+    "id": "STRING",
+    "price": "BIGINT",
+    "paid": "BOOLEAN",
+    "tags": "ARRAY<STRING>",
+    "at": "TIMESTAMP",
+    "when": "STRING",
+}
+
+
+def orders() -> StreamType:
+    return Stream("orders", COLUMNS, key="id")
+
+
+def products(**changed: object) -> Table:
+    return Table("products", {"id": "STRING", "name": "STRING"}, key="id", **changed)  # type: ignore[arg-type]
+
+
+def counted(stream: StreamType, topic: str = "COUNTS") -> StreamType:
+    return stream.group_by(c.id).aggregate(n=Count()).to(topic)
+
+
+WRONG: list[tuple[str, Callable[[], object], str]] = [
+    ("a column that is not there", lambda: orders().where(c.prize > 0), "there is no column prize"),
+    ("a type that has no order", lambda: orders().where(c.tags > 1), "tags > 1 compares array of string with int"),
+    ("a condition that is none", lambda: orders().where(c.price + 1), "is of type long, but must be boolean"),
+    ("arithmetic of texts", lambda: orders().select(x=c.id * 2), "column x: id * 2 is of string and int"),
+    ("a column without a name", lambda: orders().select(c.price + 1), "price + 1 needs a name: write name="),
+    ("a name that is there", lambda: orders().select(c.id, id=c.price), "there is a column id already"),
+    ("nothing selected", lambda: orders().select(), "there is no column, but must be at least one"),
+    ("null without a type", lambda: orders().select(x=None), "NULL has no type"),
+    ("a field of no record", lambda: orders().select(x=c.price.euros), "must be a record"),
+    ("a function that is not there", lambda: orders().select(x=f.ukase(c.id)), "UKASE(id): is no function, but UCASE and LCASE are"),
+    ("a function of another type", lambda: orders().select(x=f.ucase(c.price)), "UCASE"),
+    ("a type that is none", lambda: orders().select(x=cast(c.id, "TEXT")), "TEXT"),
+    ("branches of two types", lambda: orders().select(x=case((c.paid, 1), otherwise="no")), "is of type string"),
+    ("and, not &", lambda: orders().where(c.paid and c.price > 1), "use &, | and ~"),
+    ("exploded, but no array", lambda: orders().explode(c.price, "x"), "is of type long, but must be an array"),
+    ("exploded into a column that is there", lambda: orders().explode(c.tags, "id"), "there is a column id already"),
+    ("a key that is no column", lambda: Stream("s", COLUMNS, key="nr"), "key is 'nr', but must be one of the columns"),
+    ("a key that is no scalar", lambda: Stream("s", COLUMNS, key="tags"), "but must be a scalar"),
+    (
+        "a time that is no column",
+        lambda: Stream("s", COLUMNS, key="id", time="date"),
+        "event_time of topic s is 'date'",
+    ),
+    ("a time that is a text", lambda: Stream("s", COLUMNS, key="id", time="when"), "event_time_format must say how"),
+    (
+        "a time format that is none",
+        lambda: Stream("s", COLUMNS, key="id", time="when", time_format="yyyy-QQ"),
+        "has QQ, but must be made of",
+    ),
+    ("a name that Kafka does not take", lambda: orders().to("all orders"), "'all orders' is no name for a topic"),
+    ("a join without within", lambda: orders().join("p", Stream("p", COLUMNS, key="id")), "within is missing"),
+    (
+        "a join of rows that lie elsewhere",
+        lambda: orders().join("product", products(), on=c.when),
+        "rows lie by id, but products is joined by when: call repartition",
+    ),
+    (
+        "a lookup of another type",
+        lambda: orders().join("product", products(everywhere=True), on=c.price),
+        "price is of type long, but must be string as id, the key of products",
+    ),
+    ("a lookup without on", lambda: orders().join("p", products(everywhere=True)), "on is missing"),
+    ("a table that triggers", lambda: orders().join("p", products(), kind=OUTER), "must be 'inner' or 'left'"),
+    ("within of a table", lambda: orders().join("p", products(), within=1), "are for joins of two streams"),
+    ("a join into a column that is there", lambda: orders().join("price", products()), "a column price already"),
+    ("a group that is no scalar", lambda: orders().group_by(c.tags), "tags is of type array of string"),
+    ("no group_by", lambda: orders().window(Tumbling(1)).aggregate(n=Count()).to("T"), "there is no group_by"),
+    ("no aggregate", lambda: orders().group_by(c.id).to("T"), "there is no aggregate"),
+    ("no function", lambda: orders().group_by(c.id).aggregate(n=3), "must be an aggregate function"),
+    ("a sum of texts", lambda: orders().group_by(c.id).aggregate(n=Sum(c.when)).to("T"), "which is of type string"),
+    ("top 0", lambda: orders().group_by(c.id).aggregate(n=TopK(c.price, 0)), "k is 0, but must be at least 1"),
+    (
+        "a name of the result twice",
+        lambda: orders().group_by(c.id).aggregate(id=Count()).to("T"),
+        "column id is there twice",
+    ),
+    (
+        "having of a column that is not in the result",
+        lambda: orders().group_by(c.id).aggregate(n=Count()).having(c.price > 1).to("T"),
+        "there is no column price",
+    ),
+    ("final without a window", lambda: orders().group_by(c.id).aggregate(n=Count()).final().to("T"), "need a window"),
+    ("an advance above the size", lambda: Hopping(minutes(1), minutes(2)), "must not exceed size_ms"),
+    ("a gap of 0", lambda: Session(0), "gap_ms is 0"),
+    ("a part of a millisecond", lambda: seconds(0.0001), "but must be whole milliseconds"),
+    ("a stream that is not written", lambda: Application("a", orders().where(c.paid)), "is not written to a topic"),
+    ("nothing at all", lambda: Application("a"), "there is no statement"),
+    (
+        "two writers of one topic",
+        lambda: Application("a", counted(orders()), counted(orders().where(c.paid))),
+        "output topic COUNTS is there twice",
+    ),
+    ("a topic that is read and written", lambda: Application("a", counted(orders(), "orders")), "is a source and an"),
+    (
+        "one topic, two schemas",
+        lambda: Application("a", counted(orders()), counted(Stream("orders", {"id": "STRING"}, key="id"), "OTHER")),
+        "topic orders is declared twice, but differently",
+    ),
+    ("a name that is none", lambda: Application("my app", counted(orders())), "its name must be 1 to 100 letters"),
+    ("data for no column", lambda: Generator(orders(), nr=1), "there is no column nr"),
+    ("data at no rate", lambda: Generator(orders(), per_s=0), "per_s is 0, but must be above 0"),
+    ("rows of no column", lambda: Rows(products(), [{"nr": 1}]), "there is no column nr"),
+    ("one of nothing", lambda: one_of(), "there are 0 values"),
+]
+
+
+@pytest.mark.parametrize(("build", "sentence"), [w[1:] for w in WRONG], ids=[w[0] for w in WRONG])
+def test_what_cannot_work_is_refused_in_one_sentence(build: Callable[[], object], sentence: str) -> None:
+    with pytest.raises(SettingError) as refused:
+        build()
+    assert sentence in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_there_are_at_least_thirty_of_them() -> None:
+    assert len(WRONG) >= 30
+
+
+def test_expressions_print_as_sql() -> None:
+    assert str((c.price * 2 > 10) & ~c.paid) == "((price * 2) > 10) AND NOT paid"
+    assert str(c.id.is_null() | c.when.is_in("a", "b'c")) == "id IS NULL OR when IN ('a', 'b''c')"
+    assert str(c.product.name) == "product->name"
+    assert str(case((c.paid, "yes"), otherwise=None)) == "CASE WHEN paid THEN 'yes' ELSE NULL END"
+    assert str(cast(c.price, "DOUBLE")) == "CAST(price AS DOUBLE)"
+
+
+def test_steps_keep_the_key_where_it_is_selected() -> None:
+    assert orders().select(nr=c.id).key == "nr"
+    assert orders().select(c.price).key is None
+    assert orders().repartition("by-when", key=c.when).key == "when"
+
+
+def test_an_inner_join_is_one_column_more() -> None:
+    joined = orders().join("product", products(), kind=INNER)
+    assert list(joined.columns) == [*COLUMNS, "product"]
+    assert joined.select(name=c.product.name).columns["name"].family == "string"
