@@ -61,7 +61,11 @@ WRONG: list[tuple[str, Callable[[], object], str]] = [
     ("nothing selected", lambda: orders().select(), "there is no column, but must be at least one"),
     ("null without a type", lambda: orders().select(x=None), "NULL has no type"),
     ("a field of no record", lambda: orders().select(x=c.price.euros), "must be a record"),
-    ("a function that is not there", lambda: orders().select(x=f.ukase(c.id)), "UKASE(id): is no function, but UCASE and LCASE are"),
+    (
+        "a function that is not there",
+        lambda: orders().select(x=f.ukase(c.id)),
+        "UKASE(id): is no function, but UCASE and LCASE are",
+    ),
     ("a function of another type", lambda: orders().select(x=f.ucase(c.price)), "UCASE"),
     ("a type that is none", lambda: orders().select(x=cast(c.id, "TEXT")), "TEXT"),
     ("branches of two types", lambda: orders().select(x=case((c.paid, 1), otherwise="no")), "is of type string"),

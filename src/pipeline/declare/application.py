@@ -48,7 +48,9 @@ class Application:
         outputs = [statement.output for statement in self.statements]
         for topic in self._declared():
             if topic.name in written and not any(topic is output for output in outputs):
-                raise SettingError(f"{where}: topic {topic.name} is a source and an output, but must be one of them only")
+                raise SettingError(
+                    f"{where}: topic {topic.name} is a source and an output, but must be one of them only"
+                )
         joins = _once(step for s in self._chains() for step in s.steps if isinstance(step, WindowJoin))
         check_names(where, "join of two streams", (step.name for step in joins))
         for topic in (*self.sources, *(table.topic for table in self.tables)):

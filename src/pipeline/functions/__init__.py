@@ -29,7 +29,7 @@ from pipeline.functions.kinds import (
     sql_name,
     value_of,
 )
-from pipeline.functions.operators import arithmetic, comparable, negation
+from pipeline.functions.operators import arithmetic, comparable, negation, unchanged
 from pipeline.functions.type_names import parse_type
 
 __all__ = [
@@ -66,5 +66,6 @@ __all__ = [
     "parse_type",
     "record_of",
     "sql_name",
+    "unchanged",
     "value_of",
 ]

@@ -140,7 +140,7 @@ def comparable(left: ColumnType | None, right: ColumnType | None, *, ordered: bo
         return _times(kinds)
     same = len(both) == 1
     if same and (kinds[0] in ("TIME", "BYTES", "UUID") or (kinds[0] in UNORDERED and not ordered)):
-        return _same, _same
+        return unchanged, unchanged
     reason = f"takes no order of {kinds[0]}" if same else "takes two that can be compared"
     raise SignatureError(f"{reason}, but was given {sql_names((left, right))}")
 
@@ -148,7 +148,7 @@ def comparable(left: ColumnType | None, right: ColumnType | None, *, ordered: bo
 UNORDERED = ("BOOLEAN", "ARRAY", "MAP", "STRUCT")
 
 
-def _same(value: Any) -> Any:
+def unchanged(value: Any) -> Any:
     return value
 
 
@@ -166,13 +166,13 @@ def _numbers(left: ColumnType, right: ColumnType) -> tuple[Convert, Convert]:
         return _decimal_of, _decimal_of
     if "DOUBLE" in kinds:
         return float, float
-    return _same, _same
+    return unchanged, unchanged
 
 
 def _times(kinds: tuple[str, str]) -> tuple[Convert, Convert]:
     both = set(kinds)
     if both == {"STRING"}:
-        return _same, _same
+        return unchanged, unchanged
     wanted = "TIMESTAMP" if "TIMESTAMP" in both else "DATE" if "DATE" in both else "TIME"
     read: dict[tuple[str, str], Convert] = {
         ("STRING", "TIMESTAMP"): read_timestamp,
@@ -181,7 +181,7 @@ def _times(kinds: tuple[str, str]) -> tuple[Convert, Convert]:
         ("TIMESTAMP", "TIMESTAMP"): moment,
         ("DATE", "TIMESTAMP"): _midnight,
     }
-    first, second = (read.get((of, wanted), _same) for of in kinds)
+    first, second = (read.get((of, wanted), unchanged) for of in kinds)
     return first, second
 
 
