@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from pipeline.declare.application import Application
     from pipeline.declare.expressions import c, case, cast, f
     from pipeline.declare.generators import Generator, Rows, now, numbers, one_of, texts
-    from pipeline.declare.streams import INNER, LEFT, OUTER, RIGHT, Stream, Table
+    from pipeline.declare.streams import INNER, LEFT, OUTER, RIGHT, Stream
+    from pipeline.declare.tables import Table
     from pipeline.declare.times import days, hours, minutes, seconds
     from pipeline.tables.windows import Hopping, Session, Tumbling
 
@@ -61,7 +62,8 @@ _PLACES = {
     "declare.application": ("Application",),
     "declare.expressions": ("c", "case", "cast", "f"),
     "declare.generators": ("Generator", "Rows", "now", "numbers", "one_of", "texts"),
-    "declare.streams": ("INNER", "LEFT", "OUTER", "RIGHT", "Stream", "Table"),
+    "declare.streams": ("INNER", "LEFT", "OUTER", "RIGHT", "Stream"),
+    "declare.tables": ("Table",),
     "declare.times": ("days", "hours", "minutes", "seconds"),
     "tables.windows": ("Hopping", "Session", "Tumbling"),
 }

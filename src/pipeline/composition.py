@@ -4,23 +4,93 @@ from collections.abc import Mapping, Sequence
 
 from pipeline.agents.aggregation import Merge
 from pipeline.agents.attach import attach
+from pipeline.agents.changes import ROW, FoldTable, Go, JoinTables, KeepTable
 from pipeline.agents.folding import Folding
-from pipeline.agents.joining import AsOfRows, LookupRows, Next, StreamWindow, TableKeeper, TableVersions
+from pipeline.agents.joining import AsOfRows, LookupRows, Next, StreamWindow, TableVersions
 from pipeline.agents.letters import DeadLetters, LateLetters
 from pipeline.agents.processor import Schemas
 from pipeline.agents.references import ReferenceLoader
+from pipeline.agents.tables import TableProcessor
 from pipeline.agents.tree import Stateful, TopicProcessor, explode, select, sequence, then, where
 from pipeline.agents.writing import Rekey, Write
 from pipeline.codecs import Encoder
 from pipeline.declare.statements import AggregateStatement
-from pipeline.declare.steps import Explode, Lookup, Repartition, Select, Where, WindowJoin
+from pipeline.declare.steps import AsOfJoin, Explode, Lookup, Repartition, Select, TableTableJoin, Where, WindowJoin
 from pipeline.plan.plan import Branch, Node, Plan, Root
 from pipeline.settings import Settings
 from pipeline.tables.joins import Side
 from pipeline.tables.store import ReferenceTable
+from pipeline.tables.types import column_type
 from pipeline.topics import DEAD_LETTERS, LATE_RECORDS, Topic
 from pipeline.transport.app import BatchApp
 from pipeline.transport.references import References
+
+STRING = column_type("string")
+
+
+class TableTrees:
+    """The trees of tables: what is done with their changes."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        settings: Settings,
+        app: BatchApp,
+        encoders: Mapping[str, Encoder],
+        letters: DeadLetters,
+    ) -> None:
+        self._plan = plan
+        self._partitions = settings.partitions
+        self._app = app
+        self._encoders = encoders
+        self._letters = letters
+        self._joins: dict[int, JoinTables] = {}
+
+    def tree(self, root: Root) -> tuple[Go, list[Stateful]]:
+        """What is done with the changes of a table, and everything in it that keeps state."""
+        stateful: list[Stateful] = []
+        return self._node(root, root.node, stateful), stateful
+
+    def _node(self, root: Root, node: Node, stateful: list[Stateful]) -> Go:
+        parts: list[Go] = []
+        for kept in node.keeps:
+            table = self._app.state_table(self._plan.shown(kept), root.topic, self._partitions)
+            key = kept.stream.columns.get(kept.output.key, STRING)
+            keep = KeepTable(kept, table, self._encoders[kept.output.name], self._letters, key)
+            stateful.append(keep)
+            parts.append(keep)
+        for state, statements in node.folds.items():
+            table = self._app.state_table(f"{state}_partials", root.topic, self._partitions)
+            columns = {name: made for statement in statements for name, made in statement.computed}
+            fold = FoldTable([s.aggregate for s in statements], columns, self._plan.partials(state), table)
+            stateful.append(fold)
+            parts.append(fold)
+        parts += [self._fed(root, feed, Side.RIGHT, stateful) for feed in node.feeds]
+        for branch in node.branches:
+            parts.append(self._branch(root, branch, stateful))
+        return lambda changes: [record for part in parts for record in part(changes)]
+
+    def _branch(self, root: Root, branch: Branch, stateful: list[Stateful]) -> Go:
+        step = branch.step
+        if isinstance(step, TableTableJoin):
+            return self._fed(root, branch, Side.LEFT, stateful)
+        go_on = self._node(root, branch.node, stateful)
+        assert isinstance(step, Where | Select), f"{step} is no step of a table"
+        run = where(step) if isinstance(step, Where) else select(step, keep=(ROW,))
+        return lambda changes: go_on(changes.then(run))
+
+    def _fed(self, root: Root, branch: Branch, side: Side, stateful: list[Stateful]) -> Go:
+        """Changes into a join of two tables, which has one state for both."""
+        found = self._joins.get(id(branch))
+        if found is None:
+            assert isinstance(branch.step, TableTableJoin)
+            table = self._app.state_table(self._plan.join_state(branch.step), root.topic, self._partitions)
+            behind: list[Stateful] = []
+            found = JoinTables(branch.step, table, self._node(root, branch.node, behind), behind)
+            self._joins[id(branch)] = found
+        join = found
+        stateful += [join, *join.behind]
+        return lambda changes: join.take(side, changes)
 
 
 class Composition:
@@ -43,15 +113,22 @@ class Composition:
     def compose(self) -> None:
         """Attach every agent and table."""
         self._follow_tables()
-        processors = {
-            name: TopicProcessor(root.topic, _names(root), self._registry, self._letters, is_internal=root.is_internal)
-            for name, root in self._plan.roots.items()
-        }
+        processors = {name: self._processor(root) for name, root in self._plan.roots.items()}
         for name, root in self._plan.roots.items():
-            stateful: list[Stateful] = []
-            processors[name].runs(self._node(root, root.node, processors[name], stateful), stateful)
-            if root.written_here and not root.is_internal and name in self._encoders:
-                processors[name].take_over_from(self._encoders[name])
+            if isinstance(found := processors[name], TopicProcessor):
+                stateful: list[Stateful] = []
+                found.runs(self._node(root, root.node, found, stateful), stateful)
+                if root.written_here and not root.is_internal:
+                    found.take_over_from(self._encoders[name])
+        tables = TableTrees(self._plan, self._settings, self._app, self._encoders, self._letters)
+        for name, root in self._plan.roots.items():
+            if isinstance(found := processors[name], TableProcessor):
+                found.runs(*tables.tree(root))
+        alone = [table for table in self._plan.as_of_tables if table.topic.name not in processors]
+        for table in alone:
+            keeper = TableProcessor(table, (), self._registry, self._letters, self._versions[table.topic.name])
+            keeper.runs(None, ())
+            processors[table.topic.name] = keeper
         for name, processor in processors.items():
             attach(self._app, processor, agent_name(name), self._letters)
             self._app.state_listeners.append(processor.reset)
@@ -70,10 +147,13 @@ class Composition:
             self._app.references = References(tables, self._settings.partitions, loader, reader, wait_s)
         for table in self._plan.as_of_tables:
             state = self._app.state_table(self._plan.versions(table), table.topic, self._settings.partitions)
-            versions = self._versions[table.topic.name] = TableVersions(table, state, self._settings.join_history_ms)
-            keeper = TableKeeper(table, self._registry, self._letters, versions)
-            attach(self._app, keeper, agent_name(table.topic.name), self._letters)
-            self._app.state_listeners.append(keeper.reset)
+            self._versions[table.topic.name] = TableVersions(table, state, self._settings.join_history_ms)
+
+    def _processor(self, root: Root) -> TopicProcessor | TableProcessor:
+        names, registry, letters = _names(root), self._registry, self._letters
+        if root.table is None:
+            return TopicProcessor(root.topic, names, registry, letters, is_internal=root.is_internal)
+        return TableProcessor(root.table, names, registry, letters, self._versions.get(root.topic.name))
 
     def _node(self, root: Root, node: Node, processor: TopicProcessor, stateful: list[Stateful]) -> Next:
         """What is done with the rows of a node; what keeps state is added to `stateful`."""
@@ -107,6 +187,7 @@ class Composition:
             case Lookup():
                 assert self._app.references is not None
                 return then(LookupRows(step, self._app.references.rows(step.table.topic.name)), go_on)
+        assert isinstance(step, AsOfJoin), f"{step} is no step of a stream"
         table = step.table.topic.name
         known = self._app.tables_of_streams.get(root.topic.name, ())
         self._app.tables_of_streams[root.topic.name] = tuple(dict.fromkeys((*known, table)))

@@ -4,13 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pipeline.agents.blocks import Block, Make
-from pipeline.agents.letters import DeadLetters, LateLetters
-from pipeline.agents.processor import AvroProcessor, Schemas
-from pipeline.codecs import Record, key_text
+from pipeline.agents.letters import LateLetters
 from pipeline.declare.steps import AsOfJoin, Lookup, WindowJoin
-from pipeline.declare.streams import Table
-from pipeline.errors import BadRecord
-from pipeline.records import Outgoing, RecordBatch
+from pipeline.declare.tables import Table
+from pipeline.records import Outgoing
 from pipeline.tables.forms import RowForm
 from pipeline.tables.joins import Joined, JoinedRow, JoinKind, KeyedRows, Side
 from pipeline.tables.lookup import Lookup as Rows
@@ -86,40 +83,6 @@ class AsOfRows:
         found = [None if row is None else form.row(row) for row in rows]
         block = block.with_columns({self._step.name: lambda: found})
         return block.where([row is not None for row in found]) if self._step.kind is JoinKind.INNER else block
-
-
-class TableKeeper(AvroProcessor):
-    """Keeps the versions of a table's rows, for the streams that are joined with it."""
-
-    def __init__(self, declared: Table, registry: Schemas, letters: DeadLetters, versions: TableVersions) -> None:
-        super().__init__(declared.topic, registry, letters, table=True)
-        self._versions = versions
-        self.tables = [versions.table]
-
-    def reset(self) -> None:
-        """Partitions have come or gone: read all rows afresh."""
-        self._versions.reset()
-
-    def forget(self, partition: int) -> None:
-        """Read the partition's rows afresh."""
-        self._versions.forget(partition)
-
-    def process(self, batch: RecordBatch) -> list[Outgoing]:
-        """Changelog records; a dead letter for each bad record."""
-        out: list[Outgoing] = []
-        versions = self._versions.of(batch.partition)
-        versions.drop_old()
-        for place, row in zip(*self.decoded(batch, out), strict=True):
-            try:
-                self._take(versions, batch, place, row)
-            except BadRecord as error:
-                out.append(self.dead_letter(batch, place, error))
-        return self._versions.table.changes(self._versions.table.state_of(batch.partition), batch.partition) + out
-
-    def _take(self, versions: Versions, batch: RecordBatch, place: int, row: Record | None) -> None:
-        key, offset, time_ms = key_text(batch.keys[place]), batch.offsets[place], batch.timestamps[place]
-        self.counts["behind_stream"] += time_ms <= versions.stream_time_ms
-        versions.put(key, offset, time_ms, [None if row is None else self._versions.form.plain(row)])
 
 
 class StreamWindow:

@@ -141,14 +141,13 @@ def where(step: Where) -> Callable[[Block], Block]:
     return lambda block: block.where(block.value(step.condition))
 
 
-def select(step: Select) -> Callable[[Block], Block]:
-    """Other columns, each made when it is asked for."""
+def select(step: Select, keep: Sequence[str] = ()) -> Callable[[Block], Block]:
+    """Other columns, each made when it is asked for; those to `keep` stay."""
 
     def run(block: Block) -> Block:
-        return block.with_columns(
-            {name: (lambda made=made: block.value(made)) for name, made in step.columns},  # type: ignore[misc]
-            only=True,
-        )
+        makes = {name: (lambda made=made: block.value(made)) for name, made in step.columns}
+        makes |= {name: (lambda name=name: block.column(name)) for name in keep}
+        return block.with_columns(makes, only=True)
 
     return run
 
@@ -163,11 +162,3 @@ def explode(step: Explode) -> Callable[[Block], Block]:
         return block.at(rows, {step.column: lambda: elements}).exploded()
 
     return run
-
-
-def counts_of(parts: Mapping[str, "TopicProcessor"]) -> dict[str, Counter[str]]:
-    """What has become of the records of each topic."""
-    return {name: part.counts for name, part in parts.items()}
-
-
-__all__ = ["BadRecord", "Stateful", "TopicProcessor"]

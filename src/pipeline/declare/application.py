@@ -5,9 +5,10 @@ from typing import TypeVar
 
 from pipeline.declarations import TOPIC_NAME, check_names
 from pipeline.declare.generators import Generator, Rows
+from pipeline.declare.relations import Relation
 from pipeline.declare.statements import AggregateStatement, Statement
-from pipeline.declare.steps import AsOfJoin, Lookup, Repartition, WindowJoin
-from pipeline.declare.streams import Stream, Table
+from pipeline.declare.steps import AsOfJoin, Lookup, Repartition, TableTableJoin, WindowJoin
+from pipeline.declare.tables import Table
 from pipeline.errors import SettingError
 from pipeline.topics import DEAD_LETTERS, LATE_RECORDS, Topic
 
@@ -15,23 +16,23 @@ T = TypeVar("T")
 
 
 class Application:
-    """What runs under one name: `streams` are those that `to` gave, with all that they are made of.
+    """What runs under one name: `results` are what `to` gave, with all that they are made of.
 
     `name` is the beginning of its group, its state and its own topics: never change it for a running application.
     `data` are generators of example data for its sources, which `pipeline generate` runs.
     Raises SettingError when two statements get into each other's way.
     """
 
-    def __init__(self, name: str, *streams: Stream, data: Sequence[Generator | Rows] = ()) -> None:
+    def __init__(self, name: str, *results: Relation, data: Sequence[Generator | Rows] = ()) -> None:
         where = f"application {name}"
         if TOPIC_NAME.fullmatch(name) is None or len(name) > 100:
             raise SettingError(f"{where}: its name must be 1 to 100 letters, digits, '.', '_' and '-'")
         self.name = name
         self.data = tuple(data)
-        for stream in streams:
-            if stream.steps or not stream.statements:
-                raise SettingError(f'{where}: {stream} is not written to a topic: end it with .to("TOPIC")')
-        self.statements: tuple[Statement, ...] = _once(s for stream in streams for s in stream.statements)
+        for result in results:
+            if result.steps or not result.statements:
+                raise SettingError(f'{where}: {result} is not written to a topic: end it with .to("TOPIC")')
+        self.statements: tuple[Statement, ...] = _once(s for result in results for s in result.statements)
         if not self.statements:
             raise SettingError(f"{where}: there is no statement, but must be at least one")
         self._check(where)
@@ -51,21 +52,21 @@ class Application:
                 raise SettingError(
                     f"{where}: topic {topic.name} is a source and an output, but must be one of them only"
                 )
-        joins = _once(step for s in self._chains() for step in s.steps if isinstance(step, WindowJoin))
-        check_names(where, "join of two streams", (step.name for step in joins))
+        joins = _once(s for chain in self._chains() for s in chain.steps if isinstance(s, WindowJoin | TableTableJoin))
+        check_names(where, "join", (step.name for step in joins))
         for topic in (*self.sources, *(table.topic for table in self.tables)):
             same = {id(t.schema): t for t in self._declared() if t.name == topic.name}
             if len({str(t.schema) + str(t.event_time) + t.kind for t in same.values()}) > 1:
                 raise SettingError(f"{where}: topic {topic.name} is declared twice, but differently")
 
-    def _chains(self) -> tuple[Stream, ...]:
-        """The streams of all statements, and those that they are joined with."""
-        found: list[Stream] = []
-        todo = [statement.stream for statement in self.statements]
+    def _chains(self) -> tuple[Relation, ...]:
+        """The streams and tables of all statements, and those of the same kind that they are joined with."""
+        found: list[Relation] = []
+        todo: list[Relation] = [statement.stream for statement in self.statements]
         while todo:
             stream = todo.pop(0)
             found.append(stream)
-            todo += [step.right for step in stream.steps if isinstance(step, WindowJoin)]
+            todo += [step.right for step in stream.steps if isinstance(step, WindowJoin | TableTableJoin)]
         return _once(found)
 
     def _declared(self) -> list[Topic]:
@@ -74,9 +75,9 @@ class Application:
 
     @property
     def sources(self) -> tuple[Topic, ...]:
-        """Topics of streams that somebody else writes."""
+        """Topics of streams, and of tables that are more than joined with, which somebody else writes."""
         written = {statement.output.name for statement in self.statements}
-        return _by_name(stream.topic for stream in self._chains() if stream.topic.name not in written)
+        return _by_name(chain.topic for chain in self._chains() if chain.topic.name not in written)
 
     @property
     def tables(self) -> tuple[Table, ...]:

@@ -14,7 +14,8 @@ from random import Random
 from typing import Any
 
 from pipeline.declare.compiled import Scope
-from pipeline.declare.streams import Stream, Table
+from pipeline.declare.streams import Stream
+from pipeline.declare.tables import Table
 from pipeline.errors import SettingError
 from pipeline.tables.types import ColumnType, column_type
 from pipeline.topics import Topic

@@ -11,7 +11,9 @@ from pipeline.declare.aggregates import Aggregated
 from pipeline.declare.compiled import Compiled, predicate
 from pipeline.declare.expressions import Column
 from pipeline.declare.statements import AggregateStatement
+from pipeline.declare.steps import TableTableJoin, WindowJoin
 from pipeline.declare.streams import Stream
+from pipeline.declare.tables import Table
 from pipeline.errors import SettingError
 from pipeline.tables.aggregate import Aggregate
 from pipeline.tables.several import Several
@@ -24,7 +26,7 @@ Named = tuple[tuple[str, Compiled], ...]
 class Grouped:
     """Rows of a stream by groups and windows, with what is computed for each, as far as that has been said."""
 
-    def __init__(self, stream: Stream, window: Window | None = None) -> None:
+    def __init__(self, stream: Stream | Table, window: Window | None = None) -> None:
         self._stream = stream
         self._window: Window = Unwindowed() if window is None else window
         self._groups: Named | None = None
@@ -39,11 +41,18 @@ class Grouped:
 
     def window(self, window: Window) -> "Grouped":
         """Windows of event time: Tumbling, Hopping or Session."""
+        if isinstance(self._stream, Table):
+            raise SettingError(f"{self._stream}, window: a table is aggregated without a window")
         return self._with(_window=window)
 
     def group_by(self, *columns: Any, **named: Any) -> "Grouped":
         """Groups: columns, and name=expression for others; without any, all rows are one group."""
-        stream, chosen = self._stream, {}
+        stream = self._stream
+        chosen: dict[str, Compiled] = {}
+        if any(isinstance(step, WindowJoin | TableTableJoin) for step in stream.steps):
+            raise SettingError(
+                f"{stream}, group_by: joined rows are grouped from a topic: call .to(...) first"
+            )
         for one in columns:
             if not isinstance(one, Column):
                 raise SettingError(f"{stream}, group_by: {one} needs a name: write name={one}")

@@ -91,3 +91,10 @@ def avro_name(name: str) -> str:
 def record_type(topic: Topic) -> ColumnType:
     """The type of a whole row of a topic."""
     return column_type(schema(topic.schema or {}))
+
+
+def record_type_of(name: str, columns: Scope) -> Any:
+    """The type of a record of these columns."""
+    return column_type(
+        {"type": "record", "name": name, "fields": [{"name": n, "type": ["null", k.avro]} for n, k in columns.items()]}
+    )

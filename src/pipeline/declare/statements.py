@@ -4,12 +4,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.declarations import check_topic_name, columns_of
-from pipeline.declare.compiled import Compiled
+from pipeline.declare.compiled import Compiled, Scope
 from pipeline.declare.outputs import result_schema
+from pipeline.declare.steps import Where
 from pipeline.declare.streams import Stream
+from pipeline.declare.tables import Table
 from pipeline.errors import SettingError
 from pipeline.tables.aggregate import Aggregate
-from pipeline.tables.types import ColumnType
+from pipeline.tables.types import ColumnType, column_type
 from pipeline.topics import Kind, Topic
 
 
@@ -27,13 +29,33 @@ class StreamStatement:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class TableStatement:
+    """`CREATE TABLE output AS SELECT ... FROM table`; a row that is not there any more is retired."""
+
+    stream: Table
+    output: Topic
+
+    @property
+    def filters(self) -> bool:
+        """Whether a row that is there may not qualify, so that what was shown has to be known."""
+        return any(isinstance(step, Where) for step in self.stream.steps)
+
+    @property
+    def state(self) -> str:
+        """The name of what is kept for it."""
+        return self.output.name
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class AggregateStatement:
     """`CREATE TABLE output AS SELECT group, FUNCTION FROM stream WINDOW ... GROUP BY group [HAVING ...]`.
+
+    `stream` may be a table: then a row that changes leaves its group and enters another.
 
     `computed` are the columns that are grouped by and folded in, by the names under which the aggregate knows them.
     """
 
-    stream: Stream
+    stream: Stream | Table
     computed: tuple[tuple[str, Compiled], ...]
     aggregate: Aggregate
     output: Topic
@@ -49,7 +71,7 @@ class AggregateStatement:
         return _stream_of(self)
 
 
-Statement = StreamStatement | AggregateStatement
+Statement = StreamStatement | TableStatement | AggregateStatement
 
 
 def written(stream: Stream, name: str, key: Any) -> Stream:
@@ -66,15 +88,31 @@ def written(stream: Stream, name: str, key: Any) -> Stream:
     return statement.result()
 
 
-def _stream_of(statement: Statement) -> Stream:
-    stream, output = statement.stream, statement.output
+KEPT_WITH_ROWS: Scope = {
+    "event_time_ms": column_type("long"),
+    "version": column_type("long"),
+    "retired": column_type("boolean"),
+}
+"""What rows of tables have beside their columns: when they changed, what never falls, whether they are gone."""
+
+
+def table_written(table: Table, name: str) -> Table:
+    """The table of a topic that the rows of another are written to; see `Table.to`."""
+    where = f"{table}, to {name}"
+    check_topic_name(where, name)
+    if table.everywhere:
+        raise SettingError(f"{where}: {table} is held everywhere, but must lie in partitions to be written")
+    for column in KEPT_WITH_ROWS:
+        if column in table.columns:
+            raise SettingError(f"{where}: there is a column {column}, but rows of tables get one: select another name")
+    columns = {**table.columns, **KEPT_WITH_ROWS}
+    output = Topic(name, Kind.OUTPUT, key=table.key or "", schema=result_schema(where, name, columns))
+    statement = TableStatement(table, output)
+    return Table.of(output, columns, table.key or "", (*table.statements, statement))
+
+
+def _stream_of(statement: StreamStatement | AggregateStatement) -> Stream:
+    source, output = statement.stream, statement.output
     columns = columns_of(f"topic {output.name}", output)
-    return stream._with(
-        topic=output,
-        columns=columns,
-        key=output.key if output.key in columns else None,
-        steps=(),
-        shapes=(),
-        statements=(*stream.statements, statement),
-        state=None,
-    )
+    key = output.key if output.key in columns else None
+    return Stream.of(output, columns, key, (*source.statements, statement))

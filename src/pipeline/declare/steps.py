@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 from pipeline.declare.compiled import Compiled, Scope
 from pipeline.tables.joins import JoinKind
 from pipeline.tables.stream_join import StreamJoin
+from pipeline.tables.table_join import TableJoin
 from pipeline.tables.types import ColumnType, column_type
 
 if TYPE_CHECKING:
-    from pipeline.declare.streams import Stream, Table
+    from pipeline.declare.streams import Stream
+    from pipeline.declare.tables import Table
 
 ROWTIME, ROWPARTITION, ROWOFFSET = "ROWTIME", "ROWPARTITION", "ROWOFFSET"
 PSEUDO: Scope = {
@@ -108,4 +110,21 @@ class WindowJoin:
         return f"{self.join.kind.upper()} JOIN {self.right.name} {self.name} WITHIN ({before} ms, {after} ms){grace}"
 
 
-Step = Where | Select | Explode | Lookup | AsOfJoin | Repartition | WindowJoin
+@dataclass(frozen=True, slots=True)
+class TableTableJoin:
+    """Rows of another table with the same key; theirs in a column. Either side triggers."""
+
+    join: TableJoin
+    right: "Table"
+    left_columns: Scope
+
+    @property
+    def name(self) -> str:
+        """The column of the right row."""
+        return self.join.name
+
+    def __str__(self) -> str:
+        return f"{self.join.kind.upper()} JOIN {self.right.name} {self.name} (two tables)"
+
+
+Step = Where | Select | Explode | Lookup | AsOfJoin | Repartition | WindowJoin | TableTableJoin

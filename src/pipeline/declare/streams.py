@@ -1,4 +1,4 @@
-"""Streams and tables, and what is made of them: each method gives a new value and checks it at once.
+"""Streams, and what is made of them: each method gives a new value and checks it at once.
 
     clicks = Stream("clicks", CLICK, key="user", time="at")
     sources = Table("sources", SOURCE, key="source", everywhere=True)
@@ -11,24 +11,15 @@
 What cannot work is a SettingError in one sentence that names the stream, the step and the column.
 """
 
-from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from pipeline.declarations import check_event_time, check_topic_name, column_types, columns_of
-from pipeline.declare.compiled import Compiled, ExpressionError, Scope, compiled, predicate
-from pipeline.declare.expressions import Column, Expression, expression
-from pipeline.declare.outputs import record_schema, record_type
-from pipeline.declare.steps import (
-    PSEUDO,
-    AsOfJoin,
-    Explode,
-    Lookup,
-    Repartition,
-    Select,
-    Step,
-    Where,
-    WindowJoin,
-)
+from pipeline.declarations import check_event_time, check_topic_name, columns_of
+from pipeline.declare.compiled import Scope
+from pipeline.declare.expressions import Column, expression
+from pipeline.declare.outputs import record_schema, record_type, record_type_of
+from pipeline.declare.relations import Relation, require_key, require_new
+from pipeline.declare.steps import AsOfJoin, Explode, Lookup, Repartition, WindowJoin
+from pipeline.declare.tables import Table
 from pipeline.errors import SettingError
 from pipeline.tables.joins import JoinKind
 from pipeline.tables.stream_join import StreamJoin
@@ -44,34 +35,7 @@ if TYPE_CHECKING:
 INNER, LEFT, RIGHT, OUTER = JoinKind.INNER, JoinKind.LEFT, JoinKind.RIGHT, JoinKind.OUTER
 
 
-class Table:
-    """A topic as a table: the latest row of each key; a record without a value removes its key.
-
-    `schema` is the Avro schema of a row, or its columns as {name: Avro type}. `key` names the column that is the
-    record's key. A stream is joined with the row that was valid at its own row's time, partition by partition. With
-    `everywhere`, every worker holds the whole table, and a stream is joined with it by any column, with the row that is
-    known at that moment: for small tables that change rarely.
-    """
-
-    def __init__(self, name: str, schema: Schema, *, key: str, everywhere: bool = False) -> None:
-        where = f"table {name}"
-        check_topic_name(where, name)
-        kind = Kind.REFERENCE if everywhere else Kind.EVENT
-        self.topic = Topic(name, kind, key=key, schema=record_schema(name, schema), retention_ms=None)
-        self.columns: Scope = columns_of(where, self.topic)
-        self.everywhere = everywhere
-        _require_key(where, key, self.columns)
-
-    @property
-    def key(self) -> str:
-        """The column that is the record's key."""
-        return self.topic.key
-
-    def __str__(self) -> str:
-        return f"table {self.topic.name}"
-
-
-class Stream:
+class Stream(Relation):
     """A topic as a stream of rows, and the steps that are done to them so far.
 
     `schema` is the Avro schema of a row, or its columns as {name: Avro type}. `key` names the column that is the
@@ -79,6 +43,8 @@ class Stream:
     in `time_format`; without it the record's own time is the event's. `retention_ms` is for how long the topic keeps
     records, None: for ever.
     """
+
+    kind = "stream"
 
     def __init__(
         self,
@@ -104,71 +70,17 @@ class Stream:
             config=config,
         )
         columns = columns_of(where, self.topic)
-        _require_key(where, key, columns)
+        require_key(where, key, columns)
         check_event_time(where, self.topic, columns)
         self.columns: Scope = columns
         self.key: str | None = key
-        self.steps: tuple[Step, ...] = ()
-        self.shapes: tuple[Scope, ...] = ()  # the columns after each step
-        self.statements: tuple[Statement, ...] = ()
-        self.state: str | None = None
 
-    @property
-    def name(self) -> str:
-        """The topic that its rows come from."""
-        return self.topic.name
-
-    def __str__(self) -> str:
-        return f"stream {self.name}"
-
-    def _with(self, **changed: Any) -> "Stream":
-        made = object.__new__(Stream)
-        made.__dict__ = self.__dict__ | changed
+    @classmethod
+    def of(cls, topic: Topic, columns: Scope, key: str | None, statements: "tuple[Statement, ...]") -> "Stream":
+        """The stream of a topic that the application writes itself."""
+        made = object.__new__(cls)
+        made.topic, made.columns, made.key, made.statements = topic, columns, key, statements
         return made
-
-    def _then(self, step: Step, columns: Scope | None = None, **changed: Any) -> "Stream":
-        columns = self.columns if columns is None else columns
-        return self._with(steps=(*self.steps, step), shapes=(*self.shapes, columns), columns=columns, **changed)
-
-    @property
-    def scope(self) -> Scope:
-        """The types of what expressions may name here."""
-        return {**PSEUDO, **self.columns}
-
-    def compiled(self, what: str, given: Any, make: Callable[[Expression, Scope], Compiled] = compiled) -> Compiled:
-        """An expression over the rows as they are here; raises SettingError that says where it stands."""
-        try:
-            return make(expression(given), self.scope)
-        except ExpressionError as error:
-            raise SettingError(f"{self}, {what}: {error}") from None
-
-    def where(self, condition: Any) -> "Stream":
-        """Only the rows for which the condition is true: neither false nor null."""
-        return self._then(Where(self.compiled("where", condition, predicate)))
-
-    def select(self, *same: Any, **columns: Any) -> "Stream":
-        """Rows of these columns only: columns as they are, and name=expression for others, in this order."""
-        chosen: dict[str, Any] = {}
-        for one in same:
-            if not isinstance(one, Column):
-                raise SettingError(f"{self}, select: {one} needs a name: write name={one}")
-            _require_new(f"{self}, select", one.name_, chosen)
-            chosen[one.name_] = one
-        for name, given in columns.items():
-            _require_new(f"{self}, select", name, chosen)
-            chosen[name] = given
-        if not chosen:
-            raise SettingError(f"{self}, select: there is no column, but must be at least one")
-        made = tuple((name, self.compiled(f"select, column {name}", given)) for name, given in chosen.items())
-        types = {}
-        for name, one in made:
-            if one.kind is None:
-                raise SettingError(f"{self}, select, column {name}: NULL has no type: write cast(None, 'STRING')")
-            types[name] = one.kind
-        key = next(
-            (name for name, given in chosen.items() if isinstance(given, Column) and given.name_ == self.key), None
-        )
-        return self._then(Select(made), types, key=key)
 
     def explode(self, array: Any, column: str) -> "Stream":
         """A row for each element of an array, in its order, with the element in the new `column`."""
@@ -176,7 +88,7 @@ class Stream:
         if made.kind is None or made.kind.family != "array":
             kind = "null" if made.kind is None else made.kind.name
             raise SettingError(f"{self}, explode: {made.text} is of type {kind}, but must be an array")
-        _require_new(f"{self}, explode", column, self.columns)
+        require_new(f"{self}, explode", column, self.columns)
         return self._then(Explode(made, column), {**self.columns, column: column_type(made.kind.avro["items"])})
 
     def repartition(self, name: str, key: Any) -> "Stream":
@@ -185,6 +97,8 @@ class Stream:
         `name` is that of the topic in between, which is the application's own: never change it for a running one.
         """
         check_topic_name(f"{self}, repartition", name)
+        if any(isinstance(step, WindowJoin) for step in self.steps):
+            raise SettingError(f"{self}, repartition {name}: write the joined rows with .to(topic, key=...) instead")
         made = self.compiled("repartition", key)
         if made.kind is None or not made.kind.is_scalar:
             kind = "null" if made.kind is None else made.kind.name
@@ -209,7 +123,7 @@ class Stream:
         lie apart, in milliseconds or as a pair (before, after), both ends inclusive.
         """
         where = f"{self}, join {name}"
-        _require_new(where, name, self.columns)
+        require_new(where, name, self.columns)
         if isinstance(other, Stream):
             return self._join_stream(where, name, other, on, kind, within, grace)
         if within is not None or grace is not None:
@@ -223,7 +137,7 @@ class Stream:
             if on is None:
                 raise SettingError(f"{where}: on is missing, but must say which column is {other.topic.name}'s key")
             made = self.compiled(f"join {name}", on)
-            wanted = other.columns[other.key]
+            wanted = other.columns[other.key or ""]
             if made.kind is None or made.kind.family != wanted.family:
                 own = "null" if made.kind is None else made.kind.name
                 raise SettingError(
@@ -231,7 +145,7 @@ class Stream:
                     f"{other.topic.name}"
                 )
             return self._then(Lookup(name, other, made, made.kind, kind), columns)
-        self._require_keyed(where, on, other.topic.name, other.columns[other.key].family)
+        self._require_keyed(where, on, other.topic.name, other.columns[other.key or ""].family)
         return self._then(AsOfJoin(name, other, kind), columns)
 
     def _join_stream(
@@ -248,7 +162,7 @@ class Stream:
             raise SettingError(f"{where}: within is missing, but must say how far the rows' times may lie apart, in ms")
         if other.key is None:
             raise SettingError(f"{where}: {other} has lost its key: call repartition on it first")
-        self._require_keyed(where, on, other.name, other.columns[other.key].family)
+        self._require_keyed(where, on, other.name, other.columns[other.key or ""].family)
         if self.name == other.name and not any(isinstance(step, Repartition) for step in (*self.steps, *other.steps)):
             raise SettingError(f"{where}: a stream cannot be joined with itself: write one side to a topic first")
         step = WindowJoin(StreamJoin(name, within, grace, kind), other, self.columns)
@@ -268,14 +182,6 @@ class Stream:
             raise SettingError(
                 f"{where}: key {self.key} is of type {self.columns[self.key].name}, but that of {other} is {family}"
             )
-
-    def named(self, state: str) -> "Stream":
-        """A name for what is kept for the aggregates over these rows, which they share: never change it.
-
-        Aggregates over equal rows with one name are folded together, and their partials lie in one topic.
-        """
-        check_topic_name(f"{self}, named", state)
-        return self._with(state=state)
 
     def window(self, window: Window) -> "Grouped":
         """Windows of event time for the aggregates to come: Tumbling, Hopping or Session."""
@@ -298,26 +204,8 @@ class Stream:
 
         return written(self, topic, key)
 
-
-def record_type_of(name: str, columns: Scope) -> Any:
-    """The type of a record of these columns."""
-    return column_type(
-        {"type": "record", "name": name, "fields": [{"name": n, "type": ["null", k.avro]} for n, k in columns.items()]}
-    )
-
-
-def _require_key(where: str, key: str, columns: Mapping[str, Any]) -> None:
-    if key not in columns:
-        raise SettingError(f"{where}: key is {key!r}, but must be one of the columns {', '.join(columns)}")
-    if not columns[key].is_scalar:
-        raise SettingError(f"{where}: key {key} is of type {columns[key].name}, but must be a scalar")
-
-
-def _require_new(where: str, name: str, columns: Mapping[str, Any]) -> None:
-    if name in columns:
-        raise SettingError(f"{where}: there is a column {name} already, but must be another name")
-    if name in PSEUDO:
-        raise SettingError(f"{where}: {name} is a column that every row has, but must be another name")
-
-
-__all__ = ["INNER", "LEFT", "OUTER", "RIGHT", "Stream", "Table", "column_types"]
+    def table(self) -> Table:
+        """The same topic as a table: of what an aggregate wrote, the latest row of each group."""
+        if self.steps or self.key is None:
+            raise SettingError(f"{self}, table: only what was written to a topic under a key is a table")
+        return Table.of(self.topic, self.columns, self.key, self.statements)

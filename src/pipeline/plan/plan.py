@@ -12,9 +12,11 @@ from pipeline.declarations import columns_of
 from pipeline.declare.application import Application
 from pipeline.declare.compiled import Scope
 from pipeline.declare.outputs import result_schema
-from pipeline.declare.statements import AggregateStatement, Statement, StreamStatement
-from pipeline.declare.steps import PSEUDO, Explode, Lookup, Repartition, Select, Step, Where, WindowJoin
-from pipeline.declare.streams import Stream, Table
+from pipeline.declare.relations import Relation
+from pipeline.declare.statements import AggregateStatement, Statement, StreamStatement, TableStatement
+from pipeline.declare.steps import PSEUDO, Explode, Lookup, Repartition, Select, Step, TableTableJoin, Where, WindowJoin
+from pipeline.declare.tables import Table
+from pipeline.errors import SettingError
 from pipeline.topics import DEAD_LETTERS, LATE_RECORDS, Kind, Topic
 
 
@@ -23,11 +25,12 @@ class Node:
     """Rows at one place of a tree, and what becomes of them: written as they are, folded, fed to a join, or more steps.
 
     `folds` are the aggregates over these rows by the name of their state; `feeds` are joins of which these rows are the
-    right side.
+    right side; `keeps` are tables' rows that are written.
     """
 
     columns: Scope
     writes: list[StreamStatement] = field(default_factory=list)
+    keeps: list[TableStatement] = field(default_factory=list)
     folds: dict[str, list[AggregateStatement]] = field(default_factory=dict)
     feeds: list["Branch"] = field(default_factory=list)
     branches: list["Branch"] = field(default_factory=list)
@@ -38,6 +41,8 @@ class Node:
         for statement in self.writes:
             found |= set(statement.stream.columns)
             found |= set(statement.key[0].inputs) if statement.key else set()
+        for kept in self.keeps:
+            found |= set(kept.stream.columns)
         for statements in self.folds.values():
             found |= {name for s in statements for _, made in s.computed for name in made.inputs}
         if self.feeds:
@@ -76,19 +81,23 @@ class Branch:
                 return after - {step.name} | set(step.key.inputs)
             case Repartition():
                 return after | set(step.key.inputs)
-            case WindowJoin():
+            case WindowJoin() | TableTableJoin():
                 return (after | set(step.left_columns)) - {step.name}
         return after - {step.name}
 
 
 @dataclass(slots=True, eq=False)
 class Root:
-    """What the agent of one topic does: `origin` is set where rows come from another topic and say from where."""
+    """What the agent of one topic does. `table` is set where its rows are those of one.
+
+    Where `is_internal`, rows come from another topic and say from where.
+    """
 
     topic: Topic
     node: Node
     is_internal: bool = False
     written_here: bool = False
+    table: Table | None = None
 
 
 class Plan:
@@ -101,23 +110,39 @@ class Plan:
         for statement in application.statements:
             self._add(statement)
         self._settle()
+        for table in self.as_of_tables:
+            if table.topic.name in self.roots:
+                self._root_of(table)
 
     def _add(self, statement: Statement) -> None:
         node = self._node(statement.stream)
         if isinstance(statement, StreamStatement):
             node.writes.append(statement)
+        elif isinstance(statement, TableStatement):
+            node.keeps.append(statement)
         else:
             node.folds.setdefault(statement.state, []).append(statement)
 
-    def _node(self, stream: Stream) -> Node:
+    def _node(self, stream: Relation) -> Node:
         """The node of a stream's rows, made where it is not there yet."""
-        node = self._root(stream.topic).node
+        node = self._root_of(stream).node
         for step, columns in zip(stream.steps, stream.shapes, strict=True):
             branch = next((known for known in node.branches if known.step is step), None)
             if branch is None:
                 branch = self._branch(step, node, columns)
             node = branch.node
         return node
+
+    def _root_of(self, stream: Relation) -> Root:
+        table = stream if isinstance(stream, Table) else None
+        known = self.roots.get(stream.name)
+        if known is not None and (known.table is None) != (table is None):
+            raise SettingError(
+                f"{self.application}: topic {stream.name} is read as a stream and as a table, but must be one of both"
+            )
+        root = self._root(stream.topic)
+        root.table = root.table or table
+        return root
 
     def _root(self, topic: Topic, columns: Scope | None = None) -> Root:
         if topic.name not in self.roots:
@@ -134,7 +159,7 @@ class Plan:
         else:
             branch = Branch(step, Node(columns))
         node.branches.append(branch)
-        if isinstance(step, WindowJoin):
+        if isinstance(step, WindowJoin | TableTableJoin):
             self._node(step.right).feeds.append(branch)
         return branch
 
@@ -159,7 +184,7 @@ class Plan:
 
     @property
     def as_of_tables(self) -> tuple[Table, ...]:
-        """Tables whose versions are kept, partition by partition."""
+        """Tables that streams are joined with as of their times, whose versions are kept partition by partition."""
         return tuple(table for table in self.application.tables if not table.everywhere)
 
     @property
@@ -175,9 +200,13 @@ class Plan:
         """The name of what is kept of a table's rows."""
         return f"{table.topic.name}_versions"
 
-    def join_state(self, step: WindowJoin) -> str:
-        """The name of what is kept of both sides of a join of two streams."""
+    def join_state(self, step: WindowJoin | TableTableJoin) -> str:
+        """The name of what is kept of both sides of a join of two streams, or two tables."""
         return f"{step.name}_join"
+
+    def shown(self, statement: TableStatement) -> str:
+        """The name of what is kept of a table's rows that were written."""
+        return f"{statement.state}_shown"
 
     def folds(self) -> Iterable[tuple[Root, Node, str, list[AggregateStatement]]]:
         """Every group of aggregates over the same rows: the topic they come from, the rows, their state's name."""

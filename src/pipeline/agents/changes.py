@@ -1,0 +1,227 @@
+"""Rows of tables on their way: each record changes the row of its key, and steps may leave no row of it.
+
+The rows that are there go down the tree as those of streams do. Which keys have no row, or none that qualifies, is known
+from all the records that came with them: `Changes` has both.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from pipeline.agents.blocks import Block
+from pipeline.agents.joining import texts
+from pipeline.agents.letters import DeadLetters
+from pipeline.agents.partials import dump
+from pipeline.agents.tree import Stateful
+from pipeline.codecs import Encoder
+from pipeline.declare.compiled import Compiled
+from pipeline.declare.statements import KEPT_WITH_ROWS, TableStatement
+from pipeline.declare.steps import TableTableJoin
+from pipeline.records import Outgoing
+from pipeline.tables.aggregate import Aggregate
+from pipeline.tables.forms import RowForm
+from pipeline.tables.grouped_table import GroupedTable
+from pipeline.tables.joins import JoinedRow, KeyedRows, Side
+from pipeline.tables.store import StateTable
+from pipeline.tables.table_join import PartitionTableJoin
+from pipeline.tables.types import ColumnType
+from pipeline.timebase import now_ms
+from pipeline.topics import Topic
+
+ROW = "#row"
+"""The column with a row's place among the changes that it belongs to."""
+
+
+class Changes:
+    """Records of a table: `rows` are those that have a row, with its place among all in the column ROW.
+
+    `versions` never fall for a key.
+    """
+
+    def __init__(
+        self,
+        keys: Sequence[bytes | None],
+        offsets: Sequence[int],
+        times_ms: Sequence[int],
+        versions: Sequence[int],
+        rows: Block,
+    ) -> None:
+        self.keys = keys
+        self.offsets = offsets
+        self.times_ms = times_ms
+        self.versions = versions
+        self.rows = rows
+
+    def then(self, step: Callable[[Block], Block]) -> "Changes":
+        """The same records after a step, which may leave fewer rows."""
+        return Changes(self.keys, self.offsets, self.times_ms, self.versions, step(self.rows))
+
+    def records(self, columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any] | None]:
+        """For each record its row of these columns of the rows, or null."""
+        found: list[dict[str, Any] | None] = [None] * len(self.keys)
+        names = tuple(columns)
+        for place, values in zip(self.rows.column(ROW), zip(*columns.values(), strict=True), strict=True):
+            found[place] = dict(zip(names, values, strict=True))
+        return found
+
+    def keyed(self, records: Sequence[dict[str, Any] | None]) -> KeyedRows:
+        """As operators take them."""
+        return KeyedRows(self.offsets, self.times_ms, texts(self.keys), records)
+
+
+Go = Callable[[Changes], list[Outgoing]]
+
+
+class KeepTable:
+    """Rows into the topic of a table; one that was written and is there no more goes out once more, as retired."""
+
+    def __init__(
+        self, statement: TableStatement, table: StateTable, encoder: Encoder, letters: DeadLetters, key: ColumnType
+    ) -> None:
+        self._statement = statement
+        self.table = table
+        self._encode = encoder
+        self._letters = letters
+        self._key = key
+        self._columns = tuple(statement.stream.columns)
+
+    def reset(self) -> None:
+        """What is kept is in the table."""
+
+    def forget(self, partition: int) -> None:
+        """What is kept is in the table."""
+
+    def __call__(self, changes: Changes) -> list[Outgoing]:
+        """One record for each row, and for each that is retired.
+
+        State: (key,) -> [version, whether it is retired], of the latest change that was written. A retirement that
+        comes again is sent again; one of a row that was never written is not sent at all.
+        """
+        out: list[Outgoing] = []
+        batch, state = changes.rows.batch, self.table.state_of(changes.rows.batch.partition)
+        records = changes.records({name: changes.rows.column(name) for name in self._columns})
+        for place, record in enumerate(records):
+            key, version = changes.keys[place], changes.versions[place]
+            if key is None:
+                continue
+            text = key.decode("utf-8", "surrogateescape")
+            known = state.get((text,))
+            if record is None and (known is None or (known[1] and version > known[0])):
+                continue
+            row = record or self._gone(text)
+            kept = (changes.times_ms[place], version, record is None)
+            try:
+                value = self._encode(row | dict(zip(KEPT_WITH_ROWS, kept, strict=True)))
+            except (ValueError, TypeError, ArithmeticError) as error:
+                reason = f"what becomes of it does not fit the schema of {self._statement.output.name}: {error}"
+                out.append(self._letters.letter(batch, min(place, len(batch) - 1), reason))
+                continue
+            state.put((text,), [version, record is None])
+            out.append(Outgoing(self._statement.output.name, key, value, kept[0], batch.partition))
+        return self.table.changes(state, batch.partition) + out
+
+    def _gone(self, text: str) -> dict[str, Any]:
+        """A row of which only the key is left."""
+        row: dict[str, Any] = dict.fromkeys(self._columns)
+        if self._statement.output.key in row:
+            row[self._statement.output.key] = self._key.group(text)
+        return row
+
+
+class FoldTable:
+    """First stage of aggregates over a table: a row that changes leaves its group and enters another."""
+
+    def __init__(
+        self,
+        aggregates: Sequence[Aggregate],
+        columns: Mapping[str, Compiled],
+        partials: Topic,
+        table: StateTable,
+    ) -> None:
+        self._aggregates = aggregates
+        self._columns = columns
+        self._partials = partials
+        self.table = table
+        self._folds: dict[int, list[GroupedTable]] = {}
+
+    def reset(self) -> None:
+        """Partitions have come or gone: read everything afresh."""
+        self._folds.clear()
+
+    def forget(self, partition: int) -> None:
+        """Read the partition afresh."""
+        self._folds.pop(partition, None)
+
+    def __call__(self, changes: Changes) -> list[Outgoing]:
+        """Changelog records, then a partial for each group that a record leaves or enters."""
+        partition = changes.rows.batch.partition
+        state = self.table.state_of(partition)
+        if partition not in self._folds:
+            self._folds[partition] = [GroupedTable(one, partition, state) for one in self._aggregates]
+        rows = changes.keyed(
+            changes.records({name: changes.rows.value(made) for name, made in self._columns.items()})
+            if self._columns
+            else self._bare(changes)
+        )
+        partials = [partial for fold in self._folds[partition] for partial in fold.fold(rows).partials]
+        sent = [Outgoing(self._partials.name, p.group.encode(), dump(p), now_ms()) for p in partials]
+        return self.table.changes(state, partition) + sent
+
+    @staticmethod
+    def _bare(changes: Changes) -> list[dict[str, Any] | None]:
+        found: list[dict[str, Any] | None] = [None] * len(changes.keys)
+        for place in changes.rows.column(ROW):
+            found[place] = {}
+        return found
+
+
+class JoinTables:
+    """A join of two tables: changes of either side go in, those of the joined rows come out and go on.
+
+    `behind` is what keeps state after it.
+    """
+
+    def __init__(self, step: TableTableJoin, table: StateTable, go_on: Go, behind: Sequence[Stateful]) -> None:
+        self.behind = behind
+        self._step = step
+        self.table = table
+        self._go_on = go_on
+        self._columns = (step.left_columns, step.right.columns)
+        self._forms = tuple(RowForm(columns) for columns in self._columns)
+        self._joins: dict[int, PartitionTableJoin] = {}
+
+    def reset(self) -> None:
+        """Partitions have come or gone: read everything afresh."""
+        self._joins.clear()
+
+    def forget(self, partition: int) -> None:
+        """Read the partition afresh."""
+        self._joins.pop(partition, None)
+
+    def take(self, side: Side, changes: Changes) -> list[Outgoing]:
+        """Changelog records, then what becomes of the joined rows."""
+        partition = changes.rows.batch.partition
+        state = self.table.state_of(partition)
+        if partition not in self._joins:
+            self._joins[partition] = PartitionTableJoin(self._step.join, state)
+        form, names = self._forms[side], self._columns[side]
+        records = changes.records({name: changes.rows.column(name) for name in names})
+        plain = [None if record is None else form.plain(record) for record in records]
+        joined = self._joins[partition].take(side, changes.keyed(plain))
+        out = self.table.changes(state, partition)
+        return out + (self._go_on(self._changes(changes.rows, joined.rows)) if joined.rows else [])
+
+    def _changes(self, block: Block, rows: Sequence[JoinedRow]) -> Changes:
+        keys = [None if row.key is None else row.key.encode("utf-8", "surrogateescape") for row in rows]
+        versions, times_ms = [row.version for row in rows], [row.time_ms for row in rows]
+        there = [place for place, row in enumerate(rows) if not row.retired]
+        left, right = self._forms
+        lefts = [None if (row := rows[place].left) is None else left.row(row) for place in there]
+        rights = [None if (row := rows[place].right) is None else right.row(row) for place in there]
+        columns: dict[str, Sequence[Any]] = {
+            name: [None if row is None else row[name] for row in lefts] for name in self._columns[Side.LEFT]
+        }
+        columns |= {self._step.name: rights, ROW: there}
+        last = len(block.batch) - 1
+        made = Block.of_columns(block.batch, [last] * len(there), [times_ms[place] for place in there], columns)
+        made.errors = block.errors
+        return Changes(keys, versions, times_ms, versions, made.keyed([keys[place] for place in there]))

@@ -1,0 +1,111 @@
+"""What the agent of a table's topic does: keeps the versions of its rows, and runs its changes down the tree."""
+
+from collections.abc import Sequence
+
+from pipeline.agents.blocks import Block
+from pipeline.agents.changes import ROW, Changes, Go
+from pipeline.agents.joining import TableVersions
+from pipeline.agents.letters import DeadLetters
+from pipeline.agents.processor import AvroProcessor, Schemas
+from pipeline.agents.tree import Stateful
+from pipeline.codecs import Record, key_text
+from pipeline.declare.tables import Table
+from pipeline.errors import BadRecord
+from pipeline.records import Outgoing, RecordBatch
+from pipeline.tables.versions import Versions
+
+RETIRED = "retired"
+
+
+class TableProcessor(AvroProcessor):
+    """Each record is the latest row of its key; without a value, or retired, the key has no row.
+
+    `versions` is set where streams are joined with the table, `names` are the columns that its tree reads.
+    """
+
+    def __init__(
+        self,
+        declared: Table,
+        names: Sequence[str],
+        registry: Schemas,
+        letters: DeadLetters,
+        versions: TableVersions | None,
+    ) -> None:
+        super().__init__(declared.topic, registry, letters, table=True)
+        self._names = tuple(names)
+        self._versions = versions
+        self._retires = bool(declared.statements) and RETIRED in declared.columns
+        self._go: Go | None = None
+        self._stateful: Sequence[Stateful] = ()
+
+    def runs(self, go: Go | None, stateful: Sequence[Stateful]) -> None:
+        """Set what is done with the changes."""
+        self._go = go
+        self._stateful = [*stateful, *([] if self._versions is None else [self._versions])]
+        self.tables = [part.table for part in self._stateful]
+
+    def reset(self) -> None:
+        """Partitions have come or gone: read everything afresh."""
+        for part in self._stateful:
+            part.reset()
+
+    def forget(self, partition: int) -> None:
+        """Read the partition afresh."""
+        for part in self._stateful:
+            part.forget(partition)
+
+    def process(self, batch: RecordBatch) -> list[Outgoing]:
+        """Everything that the batch brings forth; a dead letter for each bad record."""
+        out: list[Outgoing] = []
+        places, rows = self.decoded(batch, out)
+        places, rows = self._good(batch, places, rows, out)
+        if self._versions is not None:
+            out = self._kept(self._versions, batch, places, rows) + out
+        if self._go is not None and places:
+            changes = self._changes(batch, places, rows)
+            out += self._go(changes)
+            for place, reason in changes.rows.errors:
+                self.counts["errors"] += 1
+                out.append(self._letters.letter(batch, place, reason))
+        return out
+
+    def _good(
+        self, batch: RecordBatch, places: Sequence[int], rows: Sequence[Record | None], out: list[Outgoing]
+    ) -> tuple[list[int], list[Record | None]]:
+        """The records whose keys are texts; rows that are retired are null."""
+        good: list[int] = []
+        found: list[Record | None] = []
+        for place, row in zip(places, rows, strict=True):
+            try:
+                key_text(batch.keys[place])
+            except BadRecord as error:
+                out.append(self.dead_letter(batch, place, error))
+                continue
+            good.append(place)
+            found.append(None if row is not None and self._retires and row[RETIRED] else row)
+        return good, found
+
+    def _kept(
+        self, kept: TableVersions, batch: RecordBatch, places: Sequence[int], rows: Sequence[Record | None]
+    ) -> list[Outgoing]:
+        versions: Versions = kept.of(batch.partition)
+        versions.drop_old()
+        for place, row in zip(places, rows, strict=True):
+            time_ms = batch.timestamps[place]
+            self.counts["behind_stream"] += time_ms <= versions.stream_time_ms
+            plain = None if row is None else kept.form.plain(row)
+            versions.put(key_text(batch.keys[place]), batch.offsets[place], time_ms, [plain])
+        return kept.table.changes(kept.table.state_of(batch.partition), batch.partition)
+
+    def _changes(self, batch: RecordBatch, places: Sequence[int], rows: Sequence[Record | None]) -> Changes:
+        there = [number for number, row in enumerate(rows) if row is not None]
+        times_ms = [batch.timestamps[place] for place in places]
+        block = Block.of_records(
+            batch,
+            [places[number] for number in there],
+            [times_ms[number] for number in there],
+            [row for row in rows if row is not None],
+            self._names,
+        ).with_columns({ROW: lambda: there})
+        offsets = [batch.offsets[place] for place in places]
+        return Changes([batch.keys[place] for place in places], offsets, times_ms, offsets, block)

@@ -1,0 +1,111 @@
+"""What streams and tables have in common: a topic, and the steps that are done to its rows so far."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+from pipeline.declarations import check_topic_name
+from pipeline.declare.compiled import Compiled, ExpressionError, Scope, compiled, predicate
+from pipeline.declare.expressions import Column, Expression, expression
+from pipeline.declare.steps import PSEUDO, Select, Step, Where
+from pipeline.errors import SettingError
+from pipeline.topics import Topic
+
+if TYPE_CHECKING:
+    from pipeline.declare.statements import Statement
+
+
+class Relation:
+    """Rows of a topic, and what is done to them. `columns` are those that they have after all steps, `key` the one that
+    is the record's key (None: it is not among them), `statements` what has to run so that the topic has rows.
+    """
+
+    kind: str
+    topic: Topic
+    columns: Scope
+    key: str | None
+    steps: tuple[Step, ...] = ()
+    shapes: tuple[Scope, ...] = ()
+    """The columns after each step."""
+    statements: "tuple[Statement, ...]" = ()
+    state: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The topic that its rows come from."""
+        return self.topic.name
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+    def _with(self, **changed: Any) -> Self:
+        made = object.__new__(type(self))
+        made.__dict__ = self.__dict__ | changed
+        return made
+
+    def _then(self, step: Step, columns: Scope | None = None, **changed: Any) -> Self:
+        columns = self.columns if columns is None else columns
+        return self._with(steps=(*self.steps, step), shapes=(*self.shapes, columns), columns=columns, **changed)
+
+    @property
+    def scope(self) -> Scope:
+        """The types of what expressions may name here."""
+        return {**PSEUDO, **self.columns}
+
+    def compiled(self, what: str, given: Any, make: Callable[[Expression, Scope], Compiled] = compiled) -> Compiled:
+        """An expression over the rows as they are here; raises SettingError that says where it stands."""
+        try:
+            return make(expression(given), self.scope)
+        except ExpressionError as error:
+            raise SettingError(f"{self}, {what}: {error}") from None
+
+    def where(self, condition: Any) -> Self:
+        """Only the rows for which the condition is true: neither false nor null."""
+        return self._then(Where(self.compiled("where", condition, predicate)))
+
+    def select(self, *same: Any, **columns: Any) -> Self:
+        """Rows of these columns only: columns as they are, and name=expression for others, in this order."""
+        chosen: dict[str, Any] = {}
+        for one in same:
+            if not isinstance(one, Column):
+                raise SettingError(f"{self}, select: {one} needs a name: write name={one}")
+            require_new(f"{self}, select", one.name_, chosen)
+            chosen[one.name_] = one
+        for name, given in columns.items():
+            require_new(f"{self}, select", name, chosen)
+            chosen[name] = given
+        if not chosen:
+            raise SettingError(f"{self}, select: there is no column, but must be at least one")
+        made = tuple((name, self.compiled(f"select, column {name}", given)) for name, given in chosen.items())
+        types = {}
+        for name, one in made:
+            if one.kind is None:
+                raise SettingError(f"{self}, select, column {name}: NULL has no type: write cast(None, 'STRING')")
+            types[name] = one.kind
+        key = next(
+            (name for name, given in chosen.items() if isinstance(given, Column) and given.name_ == self.key), None
+        )
+        return self._then(Select(made), types, key=key)
+
+    def named(self, state: str) -> Self:
+        """A name for what is kept for the aggregates over these rows, which they share: never change it.
+
+        Aggregates over equal rows with one name are folded together, and their partials lie in one topic.
+        """
+        check_topic_name(f"{self}, named", state)
+        return self._with(state=state)
+
+
+def require_key(where: str, key: str, columns: Mapping[str, Any]) -> None:
+    """Raise SettingError unless a key is one of the columns, and a scalar."""
+    if key not in columns:
+        raise SettingError(f"{where}: key is {key!r}, but must be one of the columns {', '.join(columns)}")
+    if not columns[key].is_scalar:
+        raise SettingError(f"{where}: key {key} is of type {columns[key].name}, but must be a scalar")
+
+
+def require_new(where: str, name: str, columns: Mapping[str, Any]) -> None:
+    """Raise SettingError when a column has the name already."""
+    if name in columns:
+        raise SettingError(f"{where}: there is a column {name} already, but must be another name")
+    if name in PSEUDO:
+        raise SettingError(f"{where}: {name} is a column that every row has, but must be another name")
