@@ -85,7 +85,7 @@ def create_app(settings: Settings) -> BatchApp:
     app.outbox = outbox(settings)
     app.stall_timeout_s = settings.stall_timeout_s
     app.standby = Standby(app) if settings.standby else None
-    found = runnable(settings.app)
+    found = runnable(settings)
     encoders = {topic.name: Encoder(topic.schema) for topic in found.topics if topic.schema is not None}
     app.prepare = partial(_prepare, registry, found.topics, encoders)
     found.compose(settings, app, registry, encoders)

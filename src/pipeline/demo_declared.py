@@ -42,7 +42,7 @@ class DeclaredDemo:
         self._stack = stack
         self._console = console
         self.settings = stack.settings
-        self.application = load(self.settings.app)
+        self.application = load(self.settings.app, self.settings.app_dir)
         self._programs = programs(self.settings, self.application, workers, rate)
         self._rows = {topic.name: NewestRows(topic) for topic in (*self.application.outputs, DEAD_LETTERS)}
 

@@ -12,12 +12,13 @@ def apps() -> None:
     """List the applications that can be run here: the project's own, and those in the working folder."""
     from pipeline.applications.loading import load, names
 
-    for name in names():
+    folder = configuration.settings().app_dir
+    for name in names(folder):
         if name == configuration.FLASH_SALES:
             click.echo(f"{name}: page views, users and sales, with database, Pinot and page")
             continue
         try:
-            application = load(name)
+            application = load(name, folder)
         except SettingError as error:
             click.echo(f"{name}: cannot be run: {error}")
         else:
@@ -35,8 +36,8 @@ def explain(drawing: bool) -> None:
     from pipeline.plan.explain import drawn, explained
     from pipeline.plan.plan import Plan
 
-    name = configuration.settings().app
-    if name == configuration.FLASH_SALES:
+    settings = configuration.settings()
+    if settings.app == configuration.FLASH_SALES:
         raise SettingError("application flash_sales is not declared yet, so there is no plan of it to explain")
-    plan = Plan(load(name))
+    plan = Plan(load(settings.app, settings.app_dir))
     click.echo(drawn(plan) if drawing else explained(plan))

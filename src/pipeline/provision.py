@@ -76,7 +76,7 @@ def _topics(settings: Settings) -> Sequence[Topic]:
     """Every topic of the application."""
     from pipeline.applications.loading import runnable
 
-    return topics.ALL if settings.app == FLASH_SALES else runnable(settings.app).topics
+    return topics.ALL if settings.app == FLASH_SALES else runnable(settings).topics
 
 
 async def provision_topics(settings: Settings, wanted: Iterable[Topic] = topics.ALL) -> str:

@@ -92,6 +92,10 @@ class Settings(PageSettings):
     app: str = Field(
         FLASH_SALES, pattern=r"^[A-Za-z0-9._]+$", description="The application: one of `pipeline apps`, or a module."
     )
+    app_dir: Path = Field(
+        default_factory=Path.cwd,
+        description="Folder that the module of the application is imported from; the working folder unless set.",
+    )
     app_id: str = Field(
         "pipeline",
         pattern=r"^[A-Za-z0-9._-]+$",

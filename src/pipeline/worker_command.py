@@ -61,7 +61,7 @@ async def require_topics(settings: Settings) -> None:
     from pipeline.applications.loading import runnable
     from pipeline.tables.copartition import Partitioning, check_copartitioned, check_partitions
 
-    application = runnable(settings.app)
+    application = runnable(settings)
     known = await admin.describe_topics(settings)
     missing = [topic.name for topic in application.topics if topic.name not in known]
     if missing:

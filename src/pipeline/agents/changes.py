@@ -1,7 +1,7 @@
 """Rows of tables on their way: each record changes the row of its key, and steps may leave no row of it.
 
-The rows that are there go down the tree as those of streams do. Which keys have no row, or none that qualifies, is known
-from all the records that came with them: `Changes` has both.
+The rows that are there go down the tree as those of streams do. Which keys have no row, or none that qualifies, is
+known from all the records that came with them: `Changes` has both.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,6 @@
 """What one agent does with its topic: decode once, run down the tree of steps, one branch after the other."""
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from pipeline.agents.blocks import Block
@@ -10,7 +9,6 @@ from pipeline.agents.processor import AvroProcessor, Schemas
 from pipeline.agents.writing import HEADER
 from pipeline.codecs import Encoder
 from pipeline.declare.steps import Explode, Select, Where
-from pipeline.errors import BadRecord
 from pipeline.handover import Handover
 from pipeline.records import Outgoing, RecordBatch
 from pipeline.tables.store import StateTable

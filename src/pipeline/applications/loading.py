@@ -40,9 +40,9 @@ class Runnable:
     application: Application | None = None
 
 
-def runnable(name: str) -> Runnable:
-    """The application of a name; raises SettingError when there is none, or it cannot work."""
-    return _flash_sales() if name == FLASH_SALES else declared(load(name))
+def runnable(settings: Settings) -> Runnable:
+    """The application that is set; raises SettingError when there is none, or it cannot work."""
+    return _flash_sales() if settings.app == FLASH_SALES else declared(load(settings.app, settings.app_dir))
 
 
 def declared(application: Application) -> Runnable:
@@ -67,12 +67,11 @@ def _flash_sales() -> Runnable:
     return Runnable(FLASH_SALES, topics.ALL, kept, joined, compose)
 
 
-def names() -> tuple[str, ...]:
-    """The applications that come with the project, and those in the working folder, by their names."""
+def names(folder: Path) -> tuple[str, ...]:
+    """The applications that come with the project, and those in a folder, by their names."""
     own = [path.name for path in Path(__file__).parent.iterdir() if (path / "__init__.py").exists()]
-    here = [
-        _name(path) for path in (*Path().glob("*.py"), *Path().glob("*/__init__.py")) if "APPLICATION" in _text(path)
-    ]
+    files = (*folder.glob("*.py"), *folder.glob("*/__init__.py"))
+    here = [_name(path) for path in files if "APPLICATION =" in _text(path)]
     return tuple(sorted({*own, *here}))
 
 
@@ -84,14 +83,14 @@ def _text(path: Path) -> str:
     return path.read_text("utf-8", errors="replace")
 
 
-def load(name: str) -> Application:
-    """The APPLICATION of a module, one of the project's own or any that can be imported from the working folder.
+def load(name: str, folder: Path) -> Application:
+    """The APPLICATION of a module, one of the project's own or any that can be imported from a folder.
 
     Raises SettingError, in a sentence, when there is none or it cannot be built.
     """
-    sys.path.insert(0, "")
+    sys.path.insert(0, str(folder))
     try:
-        module = _module(name)
+        module = _module(name, folder)
         found = getattr(import_module(module), "APPLICATION", None)
     except SettingError as error:
         raise SettingError(f"application {name}: {error}") from None
@@ -99,7 +98,7 @@ def load(name: str) -> Application:
         place = _place(error)
         raise SettingError(f"application {name} cannot be loaded: {type(error).__name__}: {error}{place}") from None
     finally:
-        sys.path.remove("")
+        sys.path.remove(str(folder))
     if not isinstance(found, Application):
         raise SettingError(
             f"application {name}: module {module} has no APPLICATION, but must have one: Application(...)"
@@ -107,7 +106,7 @@ def load(name: str) -> Application:
     return found
 
 
-def _module(name: str) -> str:
+def _module(name: str, folder: Path) -> str:
     for module in (f"{OWN}.{name}", name):
         try:
             if find_spec(module) is not None:
@@ -115,8 +114,8 @@ def _module(name: str) -> str:
         except (ModuleNotFoundError, ValueError):
             continue
     raise SettingError(
-        f"there is no such module in {Path().resolve()} or among the installed packages; those that are known are "
-        f"{', '.join(names())}"
+        f"there is no such module in {folder} or among the installed packages; those that are known are "
+        f"{', '.join(names(folder))}"
     )
 
 

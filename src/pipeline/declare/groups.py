@@ -50,9 +50,7 @@ class Grouped:
         stream = self._stream
         chosen: dict[str, Compiled] = {}
         if any(isinstance(step, WindowJoin | TableTableJoin) for step in stream.steps):
-            raise SettingError(
-                f"{stream}, group_by: joined rows are grouped from a topic: call .to(...) first"
-            )
+            raise SettingError(f"{stream}, group_by: joined rows are grouped from a topic: call .to(...) first")
         for one in columns:
             if not isinstance(one, Column):
                 raise SettingError(f"{stream}, group_by: {one} needs a name: write name={one}")

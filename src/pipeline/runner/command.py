@@ -34,7 +34,7 @@ def test_runner(inputs: Path, outputs: Path, module: str | None) -> None:
 
     case = load(inputs, outputs)
     if module is None:
-        application = local_application(settings(), runnable(settings().app))
+        application = local_application(settings(), runnable(settings()))
     else:
         application = topology_application(settings(), load_topology(module))
     with _quiet("pipeline", "faust", "mode"):

@@ -172,7 +172,7 @@ def topology_application(settings: Settings, topology: Topology) -> LocalApplica
 
 def flash_sales_application(settings: Settings) -> LocalApplication:
     """The flash-sales application, not yet running."""
-    return local_application(settings, runnable(FLASH_SALES))
+    return local_application(settings, runnable(settings.model_copy(update={"app": FLASH_SALES})))
 
 
 def local_application(settings: Settings, application: Runnable, partitions: int = 1) -> LocalApplication:

@@ -84,7 +84,7 @@ async def generate_declared(settings: Settings, factor: float, count: int | None
     from pipeline.sources.declared import generate
 
     seed = settings.seed if seed is None else seed
-    return await generate(settings, load(settings.app), factor=factor, seed=seed, count=count)
+    return await generate(settings, load(settings.app, settings.app_dir), factor=factor, seed=seed, count=count)
 
 
 async def run_generators(
