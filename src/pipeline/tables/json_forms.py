@@ -169,12 +169,12 @@ def _is_of(avro: Any, value: Any) -> bool:
     if isinstance(value, datetime):
         return "timestamp" in kind.family and (value.tzinfo is None) == kind.family.startswith("local")
     if kind.family == "int":
-        return -(1 << 31) <= value < 1 << 31
+        return bool(-(1 << 31) <= value < 1 << 31)
     if not isinstance(avro, Mapping):
         return True
     match avro["type"]:
         case "enum":
-            return value in avro["symbols"]
+            return bool(value in avro["symbols"])
         case "fixed":
             return kind.family == "decimal" or len(value) == int(avro["size"])
         case "record":
