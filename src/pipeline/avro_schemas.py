@@ -105,8 +105,9 @@ def _once(schema: Any, namespace: str, known: dict[str, Any]) -> Any:
         return schema
     if schema["type"] in NAMED:
         full, namespace = _full_name(schema, namespace)
-        if known.setdefault(full, schema) is not schema and known[full] == schema:
+        if known.get(full) == schema:
             return full
+        known.setdefault(full, schema)
     found = {part: _once(schema[part], namespace, known) for part in ("type", "items", "values") if part in schema}
     if "fields" in schema:
         found["fields"] = [{**field, "type": _once(field["type"], namespace, known)} for field in schema["fields"]]

@@ -98,6 +98,13 @@ def test_a_topology_of_ones_own(case: str) -> None:
     assert (result.exit_code, result.output) == (0, ">>> Test passed!\n")
 
 
+def test_several_functions_over_several_columns_and_over_all_rows() -> None:
+    files = [str(FOLDER / "user_groups" / f"{kind}.json") for kind in ("input", "output")]
+    arguments = ["--topology", "pipeline.examples.user_groups", "--input", files[0], "--output", files[1]]
+    result = CliRunner().invoke(main, ["test-runner", *arguments])
+    assert (result.exit_code, result.output) == (0, ">>> Test passed!\n")
+
+
 @pytest.mark.parametrize("module", ["pipeline.examples", "no_such_module"])
 def test_a_module_without_topology_is_refused(module: str) -> None:
     files = [str(FOLDER / "users_per_region" / f"{kind}.json") for kind in ("input", "output")]

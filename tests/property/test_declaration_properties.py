@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from declared import COLUMNS, COMPOUND, SCALARS, VALUES, topic
+from declared import COLUMNS, COMPOUND, OTHERS, SCALARS, VALUES, topic
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -27,7 +27,7 @@ from pipeline.topology import Aggregation, Topology
 
 SENTENCE = re.compile(
     r"topology \S+(, aggregation \S+(, (aggregate|topic) \S*(, output \S+)?)?)?: .+ must .+"
-    r"|(Min|Max|\w+ByOffset|TopK\w*): type is .+ must be .+",
+    r"|(Min|Max|\w+ByOffset|TopK\w*|Collect\w+): type is .+ must be .+|Several: .+ must be .+",
     re.DOTALL,
 )
 TEXT = {"event_time": "s", "event_time_format": "yyyy-MM-dd"}
@@ -35,14 +35,6 @@ SCALAR_FAMILIES = f.CountDistinct.TAKES
 SUMMED = {"l": st.integers(-(1 << 55), 1 << 55), "dec": st.decimals(-9999, 9999, places=2)}
 SUMMED["fdec"] = st.decimals(-(10**14), 10**14, places=3)
 """Values of which fifty can be summed: what a sum's column cannot hold has tests of its own."""
-OTHERS: dict[str, st.SearchStrategy[Any]] = {
-    "list": st.lists(st.text(max_size=3), max_size=3),
-    "dict": st.dictionaries(st.text(max_size=3), st.integers(-5, 5), max_size=3),
-    "rec": st.fixed_dictionaries({"a": st.text(max_size=3)}),
-    "either": st.one_of(st.text(max_size=3), st.integers(-5, 5)),
-    "d": st.floats(),
-    "f": st.floats(width=32),
-}
 DRAWN = {**VALUES, **OTHERS, **SUMMED}
 
 names = st.sampled_from([*COLUMNS, "missing"])
@@ -60,9 +52,19 @@ def makers(name: str, output: str, kind: Any) -> dict[Any, tuple[Any, ...]]:
         **dict.fromkeys(
             [f.CountValues, f.CountDistinct, f.SumLong, f.SumDouble, f.SumDecimal, f.Average], (name, output)
         ),
-        **dict.fromkeys([f.Min, f.Max, f.EarliestByOffset, f.LatestByOffset], (name, output, kind)),
+        **dict.fromkeys([f.Histogram, f.SampleVariance, f.StandardDeviation], (name, output)),
+        **dict.fromkeys(
+            [f.Min, f.Max, f.EarliestByOffset, f.LatestByOffset, f.CollectList, f.CollectSet], (name, output, kind)
+        ),
         **dict.fromkeys([f.TopK, f.TopKDistinct], (name, output, kind, 2)),
+        f.Correlation: (name, name, output),
+        f.TopKRows: (name, output, kind, 2, ((name, kind), ("s", "string"))),
     }
+
+
+def paired(function: Callable[..., Any], *parts: Any) -> Any:
+    """The function, beside a count and the first values of a column."""
+    return f.Several((f.Count("rows"), function(*parts), f.EarliestByOffset("s", "first", "string", 2, False)))
 
 
 @st.composite
@@ -92,11 +94,13 @@ def anything(draw: st.DrawFn) -> tuple[Topic, list[Making]]:
         name, output = draw(names), draw(st.sampled_from(["o", "O2", "s", "version", "n-n"]))
         kind = draw(st.one_of(types, st.just(COLUMNS.get(name))))
         function, parts = draw(st.sampled_from(list(makers(name, output, kind).items())))
+        if draw(st.booleans()):
+            function, parts = paired, (function, *parts)
         making.append(
             partial(
                 _aggregate,
                 draw(st.sampled_from("abc")),
-                draw(names),
+                draw(st.one_of(names, st.lists(names, max_size=2).map(tuple))),
                 partial(function, *parts),
                 f"OUT{draw(st.integers(0, 4))}",
                 draw(windows),
@@ -120,14 +124,16 @@ def sensible(draw: st.DrawFn) -> tuple[Topic, list[Making]]:
             if made is f.Count or column_type(COLUMNS[name]).family in getattr(made, "TAKES", SCALAR_FAMILIES)
         }
         function, parts = draw(st.sampled_from(list(fitting.items())))
-        group = draw(st.sampled_from(columns))
+        if draw(st.booleans()):
+            function, parts = paired, (function, *parts)
+        group = draw(st.one_of(st.sampled_from(columns), st.lists(st.sampled_from(columns), max_size=2, unique=True)))
         making.append(
             partial(_aggregate, f"a{number}", group, partial(function, *parts), f"OUT{number}", draw(windows))
         )
     return source, making
 
 
-def _aggregate(name: str, group: str, make: Callable[[], Any], output: str, window: Any) -> Aggregate:
+def _aggregate(name: str, group: Any, make: Callable[[], Any], output: str, window: Any) -> Aggregate:
     return Aggregate(name, group, make(), output, window)
 
 
@@ -243,7 +249,7 @@ def _runs(topology: Topology, aggregates: list[Aggregate], rows: list[Record]) -
     results, letters = asyncio.run(run(topology, source, rows))
     if source.event_time is None:
         assert letters == 0
-        assert results > 0 or all(row[a.group_by] is None for row in rows for a in aggregates)
+        assert results > 0 or all(None in [row[n] for n in a.group_columns] for row in rows for a in aggregates)
 
 
 def test_all_columns_are_drawn() -> None:

@@ -78,6 +78,15 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "x": st.binary(min_size=4, max_size=4),
 }
 """Values of each scalar column, all of them."""
+OTHERS: dict[str, st.SearchStrategy[Any]] = {
+    "list": st.lists(st.text(max_size=3), max_size=3),
+    "dict": st.dictionaries(st.text(max_size=3), st.integers(-5, 5), max_size=3),
+    "rec": st.fixed_dictionaries({"a": st.text(max_size=3)}),
+    "either": st.one_of(st.text(max_size=3), st.integers(-5, 5)),
+    "d": st.floats(),
+    "f": st.floats(width=32),
+}
+"""Values of the others, and doubles that JSON has not."""
 
 
 def topic(columns: Mapping[str, Any] = COLUMNS, **settings: Any) -> Topic:
@@ -112,6 +121,6 @@ async def results(aggregate: Aggregate, *records: Record, source: Topic | None =
     assert out["pipeline-dead-letters"] == []
     names = [field["name"] for field in aggregate.function.fields()]
     return [
-        (row["key"], row["value"][aggregate.group_by], *(row["value"][name] for name in names))
+        (row["key"], *(row["value"][name] for name in aggregate.group_columns), *(row["value"][name] for name in names))
         for row in out[aggregate.output]
     ]

@@ -292,3 +292,28 @@ def test_a_state_is_never_changed_in_place() -> None:
         function.add(state, 2, 2)
         function.merge(state, fold(function, [7], 9))
         assert json.dumps(state) == before
+
+
+@pytest.mark.parametrize(
+    ("function", "state"),
+    [
+        (Count("o"), 4),
+        (CountValues("c", "o"), 3),
+        (CountDistinct("c", "o"), [3, 5]),
+        (SumLong("c", "o"), 11),
+        (SumDecimal("c", "o"), 11),
+        (SumDouble("c", "o"), [11.0]),
+        (Average("c", "o"), [3, 11.0]),
+        (Min("c", "o", "long"), [3]),
+        (Max("c", "o", "long"), [5]),
+        (EarliestByOffset("c", "o", "long"), [0, 5]),
+        (LatestByOffset("c", "o", "long"), [3, 3]),
+        (TopK("c", "o", "long", 2), [5, 3]),
+        (TopKDistinct("c", "o", "long", 3), [5, 3]),
+    ],
+)
+def test_states_stay_what_changelogs_hold(function: Any, state: Any) -> None:
+    """Running applications have these states in their changelogs: a form of theirs must not change."""
+    values = [5, 3, None, 3]
+    assert json.dumps(fold(function, values)) == json.dumps(state)
+    assert json.dumps(function.add_many(function.zero(), values, range(4))) == json.dumps(state)

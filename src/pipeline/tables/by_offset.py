@@ -6,7 +6,7 @@ give the same winner.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -49,20 +49,32 @@ class _ByOffset(OneByOne, ABC):
     def _kept(self, entries: Sequence[Entry], count: int) -> list[Entry]:
         """So many of entries that are in the order of their offsets."""
 
+    @abstractmethod
+    def _from_its_end(self, values: Sequence[Any], offsets: Sequence[int]) -> Iterable[tuple[Any, int]]:
+        """Values with their offsets, from the end whose values are kept."""
+
     def zero(self) -> Any:
         """No value."""
         return None if self.n is None else []
 
     def add(self, state: Any, value: Any, offset: int) -> Any:
         """One more value; null changes nothing, unless it is kept."""
-        if not is_value(value):
-            if self.ignore_nulls:
-                return state
-            value = None
-        elif not self.declared.is_scalar:
-            value = self._form.to(value)
-        entry = [offset, value]
+        if self.ignore_nulls and not is_value(value):
+            return state
+        entry = self._entry(value, offset)
         return self.merge(state, entry if self.n is None else [entry])
+
+    def add_many(self, state: Any, values: Sequence[Any], offsets: Sequence[int]) -> Any:
+        """All of them: what lies between is not looked at."""
+        count, fresh = self.n or 1, []
+        for value, offset in self._from_its_end(values, offsets):
+            if not self.ignore_nulls or is_value(value):
+                fresh.append(self._entry(value, offset))
+                if len(fresh) == count:
+                    break
+        if not fresh:
+            return state
+        return self.merge(state, fresh[0] if self.n is None else fresh)
 
     def merge(self, left: Any, right: Any) -> Any:
         """The values that both have in the end."""
@@ -70,7 +82,9 @@ class _ByOffset(OneByOne, ABC):
             return self._kept(sorted([*left, *right], key=self._rank), self.n)
         if left is None or right is None:
             return right if left is None else left
-        return self._kept(sorted([left, right], key=self._rank), 1)[0]
+        if left[0] == right[0]:
+            return self._kept(sorted([left, right], key=self._rank), 1)[0]
+        return self._kept([left, right] if left[0] < right[0] else [right, left], 1)[0]
 
     def columns(self, state: Any) -> Row:
         """{output: value or null}; with `n` {output: array}."""
@@ -84,6 +98,11 @@ class _ByOffset(OneByOne, ABC):
             return [{"name": self.output, "type": nullable(self.declared.avro), "default": None}]
         items = self.declared.avro if self.ignore_nulls else nullable(self.declared.avro)
         return [{"name": self.output, "type": {"type": "array", "items": items}}]
+
+    def _entry(self, value: Any, offset: int) -> Entry:
+        if not is_value(value):
+            return [offset, None]
+        return [offset, value if self.declared.is_scalar else self._form.to(value)]
 
     def _rank(self, entry: Entry) -> tuple[Any, ...]:
         offset, value = entry
@@ -103,6 +122,9 @@ class EarliestByOffset(_ByOffset):
     def _kept(self, entries: Sequence[Entry], count: int) -> list[Entry]:
         return list(entries[:count])
 
+    def _from_its_end(self, values: Sequence[Any], offsets: Sequence[int]) -> Iterable[tuple[Any, int]]:
+        return zip(values, offsets, strict=True)
+
 
 class LatestByOffset(_ByOffset):
     """LATEST_BY_OFFSET(column [, n] [, ignoreNulls]): the last value, or the `n` last, the earliest of them first."""
@@ -111,3 +133,6 @@ class LatestByOffset(_ByOffset):
 
     def _kept(self, entries: Sequence[Entry], count: int) -> list[Entry]:
         return list(entries[-count:])
+
+    def _from_its_end(self, values: Sequence[Any], offsets: Sequence[int]) -> Iterable[tuple[Any, int]]:
+        return zip(reversed(values), reversed(offsets), strict=True)
