@@ -38,7 +38,7 @@ class Part:
     """A piece of a pattern: how it is written, and the regular expression and field that it is read by.
 
     `field` is None for a piece that tells nothing. `of_day` tells dates from times: True for what a time of a day has,
-    False for what a date has, None for zones and signs.
+    False for what a date has, None for zones.
     """
 
     write: Write
