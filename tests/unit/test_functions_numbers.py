@@ -10,7 +10,7 @@ from scalar_cases import FAILS, Case, listed, run
 from pipeline.functions import find, parse_type, sql_name
 
 LEAST_INT, LEAST_LONG = -(1 << 31), -(1 << 63)
-D, I, L, B = ("DOUBLE",), ("INT",), ("BIGINT",), ("DECIMAL(2, 1)",)
+DOUBLE, INT, LONG, DEC = ("DOUBLE",), ("INT",), ("BIGINT",), ("DECIMAL(2, 1)",)
 LARGE = Decimal("12345678987654321.2345678987654321")
 OF_LARGE = ("DECIMAL(33, 16)",)
 OF_LARGE_2 = ("DECIMAL(33, 16)", "INT")
@@ -18,40 +18,40 @@ OF_LARGE_2 = ("DECIMAL(33, 16)", "INT")
 
 def of_one(*cases: tuple[Any, float]) -> list[Case]:
     """Cases of a function of one DOUBLE, and null."""
-    return [*(((value,), result) for value, result in cases), ((None,), None, D)]
+    return [*(((value,), result) for value, result in cases), ((None,), None, DOUBLE)]
 
 
 CASES: dict[str, list[Case]] = {
     "ABS": [
         ((-1,), 1),
-        ((-2,), 2, L),
+        ((-2,), 2, LONG),
         ((-3.1,), 3.1),
         ((Decimal("-3.2"),), Decimal("3.2")),
-        ((None,), None, I),
+        ((None,), None, INT),
         ((LEAST_INT,), FAILS),
         ((LEAST_LONG,), FAILS),
-        ((LEAST_INT,), -LEAST_INT, L),
+        ((LEAST_INT,), -LEAST_INT, LONG),
     ],
     "CEIL": [
         ((1.1,), 2.0),
         ((-1.7,), -1.0),
         ((-0.5,), -0.0),
         ((7,), 7),
-        ((7,), 7, L),
+        ((7,), 7, LONG),
         ((Decimal("1.1"),), Decimal("2.0")),
-        ((Decimal("9.5"),), FAILS, B),
+        ((Decimal("9.5"),), FAILS, DEC),
         ((math.inf,), math.inf),
         ((math.nan,), math.nan),
-        ((None,), None, D),
+        ((None,), None, DOUBLE),
     ],
     "FLOOR": [
         ((1.7,), 1.0),
         ((-1.1,), -2.0),
         ((-1,), -1),
         ((Decimal("-1.1"),), Decimal("-2.0")),
-        ((Decimal("-9.5"),), FAILS, B),
+        ((Decimal("-9.5"),), FAILS, DEC),
         ((1e300,), 1e300),
-        ((None,), None, B),
+        ((None,), None, DEC),
     ],
     "ROUND": [
         *(
@@ -61,7 +61,7 @@ CASES: dict[str, list[Case]] = {
         ((0.49999999999999994,), 0),
         ((-0.5,), 0),
         ((3,), 3),
-        ((3,), 3, L),
+        ((3,), 3, LONG),
         ((1e19,), FAILS),
         ((math.nan,), FAILS),
         ((math.inf, 2), FAILS),
@@ -84,7 +84,7 @@ CASES: dict[str, list[Case]] = {
         ((LARGE, -2), Decimal("12345678987654300.0000000000000000"), OF_LARGE_2),
         ((Decimal("-1.5"),), Decimal("-1")),
         ((Decimal("9.5"),), FAILS),
-        ((None,), None, D),
+        ((None,), None, DOUBLE),
         ((None, 1), None, ("DOUBLE", "INT")),
         ((1.5, None), None, ("DOUBLE", "INT")),
     ],
@@ -98,9 +98,9 @@ CASES: dict[str, list[Case]] = {
         ((-12345.678, -2), -12300.0),
         ((Decimal("1.29"), 1), Decimal("1.20"), ("DECIMAL(3, 2)", "INT")),
         ((Decimal("1.29"),), Decimal("1"), ("DECIMAL(3, 2)",)),
-        ((None,), None, D),
+        ((None,), None, DOUBLE),
     ],
-    "SIGN": [((-7,), -1), ((0.0,), 0), ((Decimal("0.1"),), 1), ((math.nan,), 0), ((None,), None, D)],
+    "SIGN": [((-7,), -1), ((0.0,), 0), ((Decimal("0.1"),), 1), ((math.nan,), 0), ((None,), None, DOUBLE)],
     "GREATEST": [
         ((1, 3, 2), 3),
         ((1, None, 2), 2),
@@ -134,7 +134,7 @@ CASES: dict[str, list[Case]] = {
         ((-15, 13), math.nan),
         ((0, 13), math.nan),
         ((1, 13), math.nan),
-        ((None,), None, D),
+        ((None,), None, DOUBLE),
         ((13, None), None),
     ],
     "POWER": [

@@ -90,7 +90,7 @@ CASES: dict[str, list[Case]] = {
             ("yyyy-MM-dd'T'HH:mm:ssX", "2020-05-26T23:59:58Z"),
             ("S SS SSSSSS", "1 12 123000"),
             ("X XX XXX x xx xxx Z", "Z Z Z +00 +0000 +00:00 +0000"),
-            ("VV z", "Z UTC"),
+            ("VV z", "UTC UTC"),
             ("MMMMM LLLL M", "M May 5"),
             ("w", FAILS),
             ("VVV", FAILS),

@@ -106,7 +106,7 @@ ZONE_ID = "[A-Za-z][A-Za-z0-9~/._+-]+(?::[0-9]{2})?|[+-][0-9]{2}:[0-9]{2}|Z"
 
 
 def _zone_id(moment: datetime) -> str:
-    name = getattr(moment.tzinfo, "key", None)
+    name = "UTC" if moment.tzinfo is UTC else getattr(moment.tzinfo, "key", None)
     return str(name or ("Z" if not _offset(moment) else _signed(_offset(moment), ":")))
 
 
