@@ -66,7 +66,7 @@ def decimal_in(value: Decimal, precision: int, scale: int) -> Decimal:
         rounded = value.quantize(Decimal(1).scaleb(-scale, EXACT), ROUND_HALF_UP, EXACT)
         if abs(rounded) < Decimal(1).scaleb(precision - scale, EXACT):
             return rounded
-    raise EvaluationError(f"would be {value:f}, which is out of the range of DECIMAL({precision}, {scale})")
+    raise EvaluationError(f"would be {value}, which is out of the range of DECIMAL({precision}, {scale})")
 
 
 def _same(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Bytes as text and back, codes of signs, UUIDs of bytes, numbers in bytes."""
+"""Bytes as text and back, codes of characters, UUIDs of bytes, numbers in bytes."""
 
 import binascii
 import re
@@ -33,7 +33,7 @@ def _of_hex(text: str) -> bytes:
 
 
 def _ascii(raw: bytes) -> str:
-    """What Java reads as US-ASCII: a byte of another sign is U+FFFD."""
+    """What Java reads as US-ASCII: a byte of another character is U+FFFD."""
     return "".join(chr(byte) if byte < 128 else REPLACED for byte in raw)
 
 
@@ -53,7 +53,7 @@ def read(text: str, encoding: str) -> bytes:
 
 
 def written(raw: bytes, encoding: str) -> str:
-    """The bytes as a text of this encoding; what is no sign in it becomes U+FFFD."""
+    """The bytes as a text of this encoding; what is no character in it becomes U+FFFD."""
     match _known(encoding):
         case "hex":
             return raw.hex().upper()
@@ -87,7 +87,7 @@ def _bare_hex(text: str) -> str:
 
 
 def _lenient_base64(text: str) -> bytes:
-    """Commons Codec's: signs that are none of base64's are skipped, both alphabets are read, padding may be missing."""
+    """Commons Codec's: what is none of base64's is skipped, both alphabets are read, padding may be missing."""
     figures = re.sub("[^A-Za-z0-9+/]", "", text.partition("=")[0].translate(str.maketrans("-_", "+/")))
     if len(figures) % 4 == 1:
         figures = figures[:-1]
@@ -98,14 +98,14 @@ def _chr(code: int | str) -> str | None:
     if isinstance(code, int):
         if not 0 <= code <= LAST_SIGN:
             return None
-        sign = chr(code)
+        character = chr(code)
     elif len(code) < 6 or not code.startswith("\\u"):
         return None
     else:
-        sign = ESCAPE.sub(_unescaped, code).encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
-    if any("\ud800" <= part <= "\udfff" for part in sign):
-        raise EvaluationError(f"was given {code!r}, which is half of a sign")
-    return sign
+        character = ESCAPE.sub(_unescaped, code).encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+    if any("\ud800" <= part <= "\udfff" for part in character):
+        raise EvaluationError(f"was given {code!r}, which is half of a character")
+    return character
 
 
 def _unescaped(found: re.Match[str]) -> str:
@@ -138,9 +138,9 @@ CODES: tuple[ScalarFunction, ...] = (
         "CHR",
         {"INT": STRING, "STRING": STRING},
         _chr,
-        "The sign of a code point, or of a text such as \\u004b.",
+        "The character of a code point, or of a text such as \\u004b.",
         Example((75,), "K"),
-        edges="Null when there is no such sign, and when a text does not begin with \\u or is shorter than six.",
+        edges="Null when there is no such character, and when a text does not begin with \\u or is shorter than six.",
         differs="Half of a surrogate pair gives null, since it is no text.",
     ),
     function(
@@ -150,7 +150,7 @@ CODES: tuple[ScalarFunction, ...] = (
         "A text from one encoding to another.",
         Example(("4578616d706C6521", "hex", "utf8"), "Example!"),
         edges=f"{NAMED} So do two that are equal. Hexadecimal text may be in 0x... or x'...', and is written in small "
-        "letters. A sign that ASCII has not is ?, a byte that it has not is U+FFFD.",
+        "letters. A character that ASCII has not is ?, a byte that it has not is U+FFFD.",
     ),
     function(
         "FROM_BYTES",

@@ -4,7 +4,7 @@ import re
 from decimal import Decimal
 
 BLANKS = "".join(map(chr, range(33)))
-"""What String.trim cuts off at both ends: the space and every control sign before it."""
+"""What String.trim cuts off at both ends: the space and every control character before it."""
 
 LEAST_PLAIN, MOST_PLAIN = -3, 7
 NUMBER = re.compile(r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|NaN|Infinity)")

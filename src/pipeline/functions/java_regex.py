@@ -51,55 +51,55 @@ class _Translation:
         return "".join(parts)
 
     def part(self) -> str:
-        sign = self.pattern[self.place]
+        character = self.pattern[self.place]
         rest = self.pattern[self.place :]
-        if sign == "\\":
+        if character == "\\":
             return self.escape(inside=False)
-        if sign == "[":
-            return self.sign_class()
+        if character == "[":
+            return self.character_class()
         self.place += 1
-        if sign == ".":
+        if character == ".":
             return "." if self.dot_is_all else NO_LINE_END
         if rest.startswith("(?<") and (named := NAME.match(rest, 2)) is not None:
             self.place += named.end() - 1
             return f"(?P<{named[1]}>"
-        return sign
+        return character
 
     def escape(self, *, inside: bool) -> str:
-        sign = self.pattern[self.place + 1 : self.place + 2]
+        character = self.pattern[self.place + 1 : self.place + 2]
         self.place += 2
-        if sign == "Q":
+        if character == "Q":
             quoted, _, _ = self.pattern[self.place :].partition("\\E")
             self.place += len(quoted) + 2
             return re.escape(quoted)
-        if sign in ("p", "P"):
-            return self.property(negated=sign == "P", inside=inside)
-        if sign == "x" and (found := HEXADECIMAL.match(self.pattern, self.place)) is not None:
+        if character in ("p", "P"):
+            return self.property(negated=character == "P", inside=inside)
+        if character == "x" and (found := HEXADECIMAL.match(self.pattern, self.place)) is not None:
             self.place = found.end()
             return re.escape(chr(int(found[1] or found[2], 16)))
-        if sign == "u" and (found := re.compile("[0-9a-fA-F]{4}").match(self.pattern, self.place)) is not None:
+        if character == "u" and (found := re.compile("[0-9a-fA-F]{4}").match(self.pattern, self.place)) is not None:
             self.place = found.end()
             return re.escape(chr(int(found[0], 16)))
-        if sign in ("h", "v"):
-            signs = HORIZONTAL if sign == "h" else VERTICAL
-            return signs if inside else f"[{signs}]"
-        if sign == "e":
+        if character in ("h", "v"):
+            characters = HORIZONTAL if character == "h" else VERTICAL
+            return characters if inside else f"[{characters}]"
+        if character == "e":
             return "\\x1b"
-        if not inside and sign in ("z", "Z", "R", "k"):
-            return self.anchor(sign)
-        if sign in SAME or not sign.isalnum():
-            if not sign:
-                raise self.fail("a backslash is the last sign")
-            return f"\\{sign}"
-        raise self.fail(f"\\{sign} is not known")
+        if not inside and character in ("z", "Z", "R", "k"):
+            return self.anchor(character)
+        if character in SAME or not character.isalnum():
+            if not character:
+                raise self.fail("a backslash is the last character")
+            return f"\\{character}"
+        raise self.fail(f"\\{character} is not known")
 
-    def anchor(self, sign: str) -> str:
-        if sign == "k":
+    def anchor(self, character: str) -> str:
+        if character == "k":
             if (named := NAME.match(self.pattern, self.place)) is None:
                 raise self.fail("a name must follow \\k")
             self.place = named.end()
             return f"(?P={named[1]})"
-        return {"z": "\\Z", "Z": "(?=\\r?\\n?\\Z)", "R": f"(?:\\r\\n|[{VERTICAL}])"}[sign]
+        return {"z": "\\Z", "Z": "(?=\\r?\\n?\\Z)", "R": f"(?:\\r\\n|[{VERTICAL}])"}[character]
 
     def property(self, *, negated: bool, inside: bool) -> str:
         found = re.compile(r"\{(\w+)\}|(\w)").match(self.pattern, self.place)
@@ -109,15 +109,15 @@ class _Translation:
             raise self.fail(f"the property {name or 'without name'} is not known")
         self.place = found.end()
         if name in PROPERTIES:
-            signs = PROPERTIES[name]
+            characters = PROPERTIES[name]
             if inside and negated:
                 raise self.fail("\\P must not be in a class")
-            return signs if inside else f"[{'^' if negated else ''}{signs}]"
+            return characters if inside else f"[{'^' if negated else ''}{characters}]"
         if inside:
             raise self.fail(f"\\p{{{name}}} must not be in a class")
         return "(?u:[\\W\\d_])" if negated else "[^\\W\\d_]"
 
-    def sign_class(self) -> str:
+    def character_class(self) -> str:
         parts = ["["]
         self.place += 1
         if self.pattern.startswith("^", self.place):
@@ -125,16 +125,16 @@ class _Translation:
             self.place += 1
         first = True
         while not self.pattern.startswith("]", self.place) or first:
-            sign = self.pattern[self.place : self.place + 1]
-            if not sign:
+            character = self.pattern[self.place : self.place + 1]
+            if not character:
                 raise self.fail("a [ has no ]")
-            if sign == "[" or self.pattern.startswith("&&", self.place):
+            if character == "[" or self.pattern.startswith("&&", self.place):
                 raise self.fail("a class must not be in a class")
-            if sign == "\\":
+            if character == "\\":
                 parts.append(self.escape(inside=True))
             else:
-                # Python warns of signs that may mean sets one day.
-                parts.append(f"\\{sign}" if sign in "]&~|" else sign)
+                # Python warns of characters that may mean sets one day.
+                parts.append(f"\\{character}" if character in "]&~|" else character)
                 self.place += 1
             first = False
         self.place += 1
@@ -153,21 +153,21 @@ def java_pattern(pattern: str) -> re.Pattern[str]:
 
 @lru_cache(maxsize=256)
 def java_replacement(replacement: str, groups: int) -> Callable[[re.Match[str]], str]:
-    """What replaces a match: $1 and ${name} are its groups, and a backslash takes the next sign as it is."""
+    """What replaces a match: $1 and ${name} are its groups, and a backslash takes the next character as it is."""
     parts: list[str | int] = []
     place = 0
     while place < len(replacement):
-        sign = replacement[place]
-        if sign == "\\":
+        character = replacement[place]
+        if character == "\\":
             if place + 1 == len(replacement):
                 raise EvaluationError(f"has the replacement {replacement!r}, which must not end with a backslash")
             parts.append(replacement[place + 1])
             place += 2
-        elif sign == "$":
+        elif character == "$":
             group, place = _group(replacement, place + 1, groups)
             parts.append(group)
         else:
-            parts.append(sign)
+            parts.append(character)
             place += 1
     names = {
         at: part[1:] for at, part in enumerate(parts) if isinstance(part, str) and part[0] == "$" and len(part) > 1

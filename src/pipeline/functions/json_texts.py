@@ -16,6 +16,7 @@ from pipeline.functions.moments import written_time, written_timestamp
 from pipeline.functions.signatures import function
 
 BLANKS = " \t\n\r"
+MOST_ZEROS = 10_000
 MISSING = object()
 """What an empty text holds."""
 SEGMENT = re.compile(r'\.([^.\[\]]+)|\[(?:"((?:[^"\\]|\\.)*)"|([^\[\]"]+))\]', re.DOTALL)
@@ -58,7 +59,7 @@ def written(value: Any) -> str:
         case int():
             return str(value)
         case Decimal():
-            return f"{value:f}"
+            return _digits(value)
         case str():
             return json.dumps(value, ensure_ascii=False)
         case list():
@@ -66,6 +67,13 @@ def written(value: Any) -> str:
         case dict():
             return "{" + ",".join(f"{written(key)}:{written(of)}" for key, of in value.items()) + "}"
     raise TypeError(f"{type(value).__name__} is no JSON")
+
+
+def _digits(value: Decimal) -> str:
+    """All digits, but of a number whose zeros would fill the memory: 1E+999999."""
+    exponent = value.as_tuple().exponent
+    plain = isinstance(exponent, int) and abs(exponent) < MOST_ZEROS
+    return f"{value:f}" if plain else str(value)
 
 
 @lru_cache(maxsize=256)

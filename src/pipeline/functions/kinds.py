@@ -179,7 +179,7 @@ def _wider(left: ColumnType, right: ColumnType | None) -> ColumnType | None:
 
 
 def kind_of_value(value: Any) -> ColumnType | None:
-    """The type of a Python value, as a literal has it; None for null, and for an array or a map of nothing else."""
+    """The type of a Python value, as a literal has it. What is only null or empty inside has STRING there."""
     match value:
         case None:
             return None

@@ -1,4 +1,4 @@
-"""MASK and its four relatives: letters and digits of a text replaced by signs that only tell their kind.
+"""MASK and its four relatives: letters and digits of a text replaced by characters that only tell their kind.
 
 A letter is upper or lower case, and a digit decimal, by its category in Unicode (ksqlDB's Masker).
 """
@@ -15,17 +15,17 @@ KINDS = {"Lu": 0, "Ll": 1, "Nd": 2}
 
 Masks = tuple[str | None, ...]
 Part = Callable[[str, int], tuple[str, str, str]]
-"""A text and a number of signs as (kept, masked, kept)."""
+"""A text and a number of characters as (kept, masked, kept)."""
 
 
 def _masked(text: str, masks: Masks) -> str:
-    return "".join(masks[KINDS.get(category(sign), 3)] or sign for sign in text)
+    return "".join(masks[KINDS.get(category(character), 3)] or character for character in text)
 
 
 def _checked(masks: Masks) -> Masks:
     for mask in masks:
         if mask is not None and len(mask) != 1:
-            raise EvaluationError(f"has the mask {mask!r}, which must be one sign")
+            raise EvaluationError(f"has the mask {mask!r}, which must be one character")
     return masks or (UPPER, LOWER, DIGIT, OTHER)
 
 
@@ -38,7 +38,7 @@ def _of_part(part: Part) -> Callable[..., str | None]:
         if text is None or count is None:
             return None
         if count < 0:
-            raise EvaluationError(f"has {count} as its number of signs, which must be 0 or more")
+            raise EvaluationError(f"has {count} as its number of characters, which must be 0 or more")
         before, masked, after = part(text, count)
         return before + _masked(masked, _checked(masks)) + after
 
@@ -52,26 +52,26 @@ def _split_right(text: str, count: int) -> int:
 PARTS: dict[str, tuple[Part, str, str]] = {
     "MASK_KEEP_LEFT": (
         lambda text, count: (text[:count], text[count:], ""),
-        "As MASK, but the first so many signs stay.",
+        "As MASK, but the first so many characters stay.",
         "My Txxx--nnn",
     ),
     "MASK_KEEP_RIGHT": (
         lambda text, count: ("", text[: _split_right(text, count)], text[_split_right(text, count) :]),
-        "As MASK, but the last so many signs stay.",
+        "As MASK, but the last so many characters stay.",
         "Xx-Xxxx-$123",
     ),
     "MASK_LEFT": (
         lambda text, count: ("", text[:count], text[count:]),
-        "As MASK, but only the first so many signs are masked.",
+        "As MASK, but only the first so many characters are masked.",
         "Xx-Xest $123",
     ),
     "MASK_RIGHT": (
         lambda text, count: (text[: _split_right(text, count)], text[_split_right(text, count) :], ""),
-        "As MASK, but only the last so many signs are masked.",
+        "As MASK, but only the last so many characters are masked.",
         "My Test -nnn",
     ),
 }
-EDGES = "A mask that is null leaves signs of its kind as they are."
+EDGES = "A mask that is null leaves characters of its kind as they are."
 
 MASKS: tuple[ScalarFunction, ...] = (
     function(

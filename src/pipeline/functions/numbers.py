@@ -145,8 +145,8 @@ PLACES: dict[str, Result] = {
     "BIGINT": LONG,
     "DOUBLE": LONG,
     "DECIMAL": _whole_part,
-    "DECIMAL, INT": _first,
     "DOUBLE, INT": DOUBLE,
+    "DECIMAL, INT": _first,
 }
 OUT_OF_RANGE = "A result that its type cannot hold gives null; ksqlDB wraps around, or takes the nearest."
 

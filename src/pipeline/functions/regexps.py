@@ -87,7 +87,7 @@ REGEXPS: tuple[ScalarFunction, ...] = (
         "The parts of the text between the matches of the pattern.",
         Example(("a1b22c", r"\d+"), ["a", "b", "c"]),
         edges="A match at an end, or one after another, gives an empty part. A pattern that matches the empty text "
-        "splits between signs, and leaves out empty parts at the end.",
+        "splits between characters, and leaves out empty parts at the end.",
         differs=PATTERNS,
     ),
 )

@@ -12,7 +12,7 @@ LONGEST = 10_000_000
 """The longest text that padding makes, so that one wrong length does not take all memory."""
 
 WORD = re.compile(r"[^ \t\n\x0b\f\r]+[ \t\n\x0b\f\r]*")
-UNIT_16 = "ksqlDB counts UTF-16 units, so a sign beyond U+FFFF counts as two there, as one here"
+UNIT_16 = "ksqlDB counts UTF-16 units, so a character beyond U+FFFF counts as two there, as one here"
 
 
 def _substring(value: Any, position: int, length: int | None = None) -> Any:
@@ -113,7 +113,7 @@ TEXT: tuple[ScalarFunction, ...] = (
         str.upper,
         "The text in capitals.",
         Example(("flash",), "FLASH"),
-        edges="A sign may become two: ß becomes SS.",
+        edges="A character may become two: ß becomes SS.",
     ),
     function("LCASE", {"STRING": STRING}, str.lower, "The text in small letters.", Example(("FLASH",), "flash")),
     function(
@@ -122,13 +122,13 @@ TEXT: tuple[ScalarFunction, ...] = (
         lambda text: text.strip(BLANKS),
         "The text without blanks at its ends.",
         Example(("  a b ",), "a b"),
-        edges="Spaces and control signs (up to U+0020) are cut off, other blanks of Unicode are not.",
+        edges="Spaces and control characters (up to U+0020) are cut off, other blanks of Unicode are not.",
     ),
     function(
         "LEN",
         {"STRING": INT, "BYTES": INT},
         len,
-        "The number of signs, or of bytes.",
+        "The number of characters, or of bytes.",
         Example(("stream",), 6),
         differs=f"{UNIT_16}.",
     ),
@@ -195,7 +195,7 @@ TEXT: tuple[ScalarFunction, ...] = (
         str.replace,
         "Every occurrence of the second text in the first replaced by the third.",
         Example(("a.b.c", ".", "-"), "a-b-c"),
-        edges="An empty second text stands before and after every sign.",
+        edges="An empty second text stands before and after every character.",
     ),
     function(
         "SPLIT",
@@ -203,7 +203,7 @@ TEXT: tuple[ScalarFunction, ...] = (
         _split,
         "The parts between the delimiters.",
         Example(("a,b,,c", ","), ["a", "b", "", "c"]),
-        edges="An empty delimiter splits into signs, or bytes. A text without the delimiter is the only part.",
+        edges="An empty delimiter splits into characters, or bytes. A text without the delimiter is the only part.",
     ),
     function(
         "SPLIT_TO_MAP",

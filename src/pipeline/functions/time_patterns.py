@@ -38,7 +38,7 @@ class Part:
     """A piece of a pattern: how it is written, and the regular expression and field that it is read by.
 
     `field` is None for a piece that tells nothing. `of_day` tells dates from times: True for what a time of a day has,
-    False for what a date has, None for zones and signs.
+    False for what a date has, None for zones.
     """
 
     write: Write
@@ -106,7 +106,7 @@ ZONE_ID = "[A-Za-z][A-Za-z0-9~/._+-]+(?::[0-9]{2})?|[+-][0-9]{2}:[0-9]{2}|Z"
 
 
 def _zone_id(moment: datetime) -> str:
-    name = getattr(moment.tzinfo, "key", None)
+    name = "UTC" if moment.tzinfo is UTC else getattr(moment.tzinfo, "key", None)
     return str(name or ("Z" if not _offset(moment) else _signed(_offset(moment), ":")))
 
 
