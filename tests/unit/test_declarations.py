@@ -382,12 +382,12 @@ def test_a_named_type_that_is_referred_to_is_found() -> None:
 
 
 def test_the_application_itself_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pipeline import app
+    from pipeline.applications.flash_sales import composition
 
     def misspelt(settings: Settings) -> tuple[Aggregation, ...]:
         return (Aggregation(dataclasses.replace(topic(), name="EXTENDED_PAGEVIEWS_STREAM"), by("page_gruop")),)
 
-    monkeypatch.setattr(app, "aggregations", misspelt)
+    monkeypatch.setattr(composition, "aggregations", misspelt)
     with pytest.raises(
         SettingError, match=r"^topology flash_sales, aggregation extended_.*: group_by is 'page_gruop', but"
     ):
