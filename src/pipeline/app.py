@@ -18,7 +18,7 @@ from pipeline.agents.processor import Processor, Schemas
 from pipeline.agents.references import ReferenceLoader
 from pipeline.agents.users import UserTable, UserVersions
 from pipeline.application import aggregations
-from pipeline.codecs import Encoder
+from pipeline.formats import ValueEncoder, encoders_of, registered
 from pipeline.kafka_security import security_options
 from pipeline.registry import PatientRegistry, Registry
 from pipeline.settings import Settings
@@ -95,7 +95,7 @@ def create_app(settings: Settings) -> BatchApp:
     app.outbox = outbox(settings)
     app.stall_timeout_s = settings.stall_timeout_s
     app.standby = Standby(app) if settings.standby else None
-    encoders = {topic.name: Encoder(topic.schema) for topic in topics.ALL if topic.schema is not None}
+    encoders = encoders_of(topics.ALL)
     app.prepare = partial(_prepare, registry, encoders)
     compose(settings, app, registry, encoders)
     if settings.worker_web_port:
@@ -118,7 +118,7 @@ def outbox(settings: Settings) -> AtLeastOnceOutbox:
     return ExactlyOnceOutbox(make_producer, make_transactional, settings.partitions, settings.commit_interval_s)
 
 
-def compose(settings: Settings, app: BatchApp, registry: Schemas, encoders: Mapping[str, Encoder]) -> None:
+def compose(settings: Settings, app: BatchApp, registry: Schemas, encoders: Mapping[str, ValueEncoder]) -> None:
     """Attach the application's agents, tables and reference tables to a Faust app that has its outbox."""
     letters = DeadLetters(encoders[topics.DEAD_LETTERS.name])
     references = {topic.name: reference_table(app, topic) for topic in topics.REFERENCES}
@@ -136,7 +136,7 @@ def processors(
     app: BatchApp,
     registry: Schemas,
     letters: DeadLetters,
-    encoders: Mapping[str, Encoder],
+    encoders: Mapping[str, ValueEncoder],
     references: Mapping[str, ReferenceTable],
 ) -> dict[str, Processor]:
     """The joins of the application by their agents' names."""
@@ -161,9 +161,6 @@ def reference_table(app: BatchApp, topic: Topic) -> ReferenceTable:
     return table
 
 
-async def _prepare(registry: Registry, encoders: Mapping[str, Encoder]) -> None:
+async def _prepare(registry: Registry, encoders: Mapping[str, ValueEncoder]) -> None:
     """Register and check all schemas, and give the encoders their ids."""
-    ids = await registry.register()
-    for topic in topics.ALL:
-        if topic.schema is not None:
-            encoders[topic.name].registered(ids[topic.subject])
+    registered(topics.ALL, encoders, await registry.register())

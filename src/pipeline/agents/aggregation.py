@@ -8,8 +8,9 @@ from time import monotonic
 import orjson
 
 from pipeline.agents.letters import DeadLetters, LateLetters
-from pipeline.agents.processor import AvroProcessor, Schemas
-from pipeline.codecs import Encoder, fields
+from pipeline.agents.processor import DecodingProcessor, Schemas
+from pipeline.codecs import fields
+from pipeline.formats import KeyEncoder, ValueEncoder
 from pipeline.handover import Columns, Handover
 from pipeline.records import Outgoing, RecordBatch
 from pipeline.tables.aggregate import Aggregate, Row
@@ -37,7 +38,7 @@ def load(value: bytes) -> Sent:
     return KINDS[kind](*columns)
 
 
-class Fold(AvroProcessor):
+class Fold(DecodingProcessor):
     """First stage of all aggregates over one enriched topic."""
 
     def __init__(
@@ -89,7 +90,7 @@ class Fold(AvroProcessor):
         partials = [self._partial(partial) for partial in folded.partials]
         return changes + letters + partials + self._watermarks(folded.watermark)
 
-    def take_over_from(self, encoder: Encoder) -> None:
+    def take_over_from(self, encoder: ValueEncoder) -> None:
         """Take what this process itself has written as it was, without reading it back; the columns that are used."""
         if self.topic.event_time is None or self.topic.event_time_format is not None or not self._has_origin:
             return  # what is handed over is taken as it is: event times have to be milliseconds
@@ -149,7 +150,10 @@ class Fold(AvroProcessor):
 
 
 class Merge:
-    """Second stage of all aggregates whose partials lie in one topic: results go to the output topics."""
+    """Second stage of all aggregates whose partials lie in one topic: results go to the output topics.
+
+    `encoders` and `keys` are by aggregate; without `keys`, a result's key is its group's text.
+    """
 
     def __init__(
         self,
@@ -157,8 +161,9 @@ class Merge:
         aggregates: Sequence[Aggregate],
         table: StateTable,
         partitions: int,
-        encoders: Mapping[str, Encoder],
+        encoders: Mapping[str, ValueEncoder],
         letters: DeadLetters,
+        keys: Mapping[str, KeyEncoder] | None = None,
     ) -> None:
         self.topic = topic
         self.counts: Counter[str] = Counter()
@@ -169,6 +174,7 @@ class Merge:
         self._partitions = partitions
         self._merges: dict[int, PartitionMerge] = {}
         self._encoders = encoders
+        self._keys = keys or {}
 
     def reset(self) -> None:
         """Partitions have come or gone: read markers and rows afresh."""
@@ -201,6 +207,7 @@ class Merge:
         row = output_row(aggregate, result)
         try:
             value = self._encoders[result.aggregate](row)
+            key = self._keys[result.aggregate].of_text(result.group) if self._keys else result.group.encode()
         except (ValueError, TypeError, ArithmeticError) as error:
             self.counts["bad"] += 1
             return self._letters.letter(
@@ -209,7 +216,7 @@ class Merge:
                 f"the result of {aggregate.output} for {aggregate.group_by} {result.group!r} from {result.start_ms} ms "
                 f"does not fit its schema and was not sent; it is when it fits again: {error}: {row}",
             )
-        return Outgoing(aggregate.output, result.group.encode(), value, result.time_ms)
+        return Outgoing(aggregate.output, key, value, result.time_ms)
 
 
 def output_row(aggregate: Aggregate, result: Result) -> Row:

@@ -11,9 +11,10 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from pipeline.agents.letters import DeadLetters
-from pipeline.codecs import Decoder, Record
+from pipeline.codecs import Record
 from pipeline.errors import BadRecord
 from pipeline.event_times import event_time_format
+from pipeline.formats import Learning, decoder
 from pipeline.records import Outgoing, RecordBatch
 from pipeline.tables.store import StateTable
 from pipeline.timebase import LAST_MS, to_ms
@@ -31,8 +32,8 @@ MAX_VALUE_BYTES = 512 * 1024  # what is made of a record has to fit into a messa
 class Schemas(Protocol):
     """Where decoders learn writers' schemas from: the registry, or the packaged schemas in tests."""
 
-    async def prepare(self, decoder: Decoder, values: Iterable[bytes | None]) -> None:
-        """Teach a decoder every schema id in these values that it does not know yet."""
+    async def prepare(self, decoder: Learning, values: Iterable[bytes | None]) -> None:
+        """Teach a decoder, of values or of keys, every schema id in these that it does not know yet."""
 
 
 class Processor(Protocol):
@@ -53,21 +54,22 @@ class Processor(Protocol):
         """Everything that the batch brings forth: changelog records, rows, dead letters."""
 
 
-class AvroProcessor:
-    """Decoding of Avro batches, shared by processors: each bad record becomes a dead letter, the rest goes on.
+class DecodingProcessor:
+    """Decoding of batches, shared by processors: each bad record becomes a dead letter, the rest goes on.
+
+    The topic says in which format its values are.
 
     In a `table`'s topic a null key is bad, and a null value is a tombstone; in a stream's it is the other way round.
     """
 
     def __init__(self, topic: Topic, registry: Schemas, letters: DeadLetters, *, table: bool = False) -> None:
-        assert topic.schema is not None
         self.topic = topic
         self.counts: Counter[str] = Counter()
         self.tables: Sequence[StateTable] = ()
         self._registry = registry
         self._letters = letters
         self._is_table = table
-        self._decode = Decoder(topic.schema)
+        self._decode = decoder(topic)
 
     def forget(self, partition: int) -> None:
         """Nothing is kept besides the tables."""

@@ -37,7 +37,8 @@ def _misfit(value: Any, kind: Any) -> str | None:
         kind = next((branch for branch in kind if branch != "null"), "null")
     if isinstance(kind, Mapping):
         if kind["type"] == "array":
-            return next((r for item in value if (r := _misfit(item, kind["items"])) is not None), None)
+            items = (item for item in value if item is not None)
+            return next((r for item in items if (r := _misfit(item, kind["items"])) is not None), None)
         if kind.get("logicalType") == "decimal":
             return _decimal(value, kind["precision"], kind.get("scale", 0))
         kind = kind["type"]
