@@ -97,7 +97,11 @@ def test_values_of_each_type(kind: Any, text: str, value: Any) -> None:
         ("float", "1e39", r"is 1E\+39, but must be a finite number that a float of 32 bits holds"),
         ("boolean", '"true"', "column x of type boolean is 'true', but must be true or false"),
         ("bytes", '"!"', "column x of type bytes is '!', but must be a text in base64"),
-        (SCALARS["x"], '"AA=="', r"column x of type fixed tests.formats.four is b'\\x00', but must be 4 bytes long, not 1"),
+        (
+            SCALARS["x"],
+            '"AA=="',
+            r"column x of type fixed tests.formats.four is b'\\x00', but must be 4 bytes long, not 1",
+        ),
         (
             SCALARS["dec"],
             "9.999",

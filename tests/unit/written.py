@@ -56,7 +56,7 @@ def same(left: Any, right: Any) -> bool:
     if type(left) is not type(right):
         return False
     if isinstance(left, float):
-        return struct.pack(">d", left) == struct.pack(">d", right) or left != left and right != right
+        return struct.pack(">d", left) == struct.pack(">d", right) or (left != left and right != right)
     if isinstance(left, dict):
         return list(left) == list(right) and all(same(left[name], right[name]) for name in left)
     if isinstance(left, list):

@@ -105,9 +105,9 @@ def _one_reader(file: ProtoFile, given: Field, kind: Kind) -> tuple[Take, Callab
         return _scalar_taker(wire, convert, check), lambda: check(default)
     full = file.resolve(given.type, given.scope, _known())
     if full in file.enums:
-        symbols, check = file.enums[full], _checker("string", kind)
         if kind.family not in ("string", "enum"):
             raise UnreadableSchema(f"enum {full} is not {kind.name}")
+        symbols, check = file.enums[full], reader(kind)
         signed = SCALARS["int32"][1]
         return (
             _scalar_taker(VARINT, lambda raw: symbols.get(signed(raw), str(signed(raw))), check),
