@@ -9,7 +9,7 @@ from bench.topics import LETTERS, counts_topic, enriched_topic
 from pipeline import topics
 from pipeline.agents.attach import attach
 from pipeline.agents.letters import DeadLetters
-from pipeline.agents.processor import AvroProcessor, Schemas
+from pipeline.agents.processor import DecodingProcessor, Schemas
 from pipeline.agents.references import ReferenceLoader
 from pipeline.app import new_app, outbox
 from pipeline.codecs import Encoder
@@ -27,7 +27,7 @@ from pipeline.transport.app import BatchApp
 from pipeline.transport.references import References
 
 
-class PageEnricher(AvroProcessor):
+class PageEnricher(DecodingProcessor):
     """Joins views with their page: one row out per view."""
 
     def __init__(

@@ -11,7 +11,7 @@ from mode.supervisors import CrashingSupervisor
 
 from pipeline import kafka
 from pipeline.applications.loading import runnable
-from pipeline.codecs import Encoder
+from pipeline.formats import ValueEncoder, encoders_of, registered
 from pipeline.kafka_security import security_options
 from pipeline.registry import PatientRegistry, Registry
 from pipeline.settings import Settings
@@ -86,7 +86,7 @@ def create_app(settings: Settings) -> BatchApp:
     app.stall_timeout_s = settings.stall_timeout_s
     app.standby = Standby(app) if settings.standby else None
     found = runnable(settings)
-    encoders = {topic.name: Encoder(topic.schema) for topic in found.topics if topic.schema is not None}
+    encoders = encoders_of(found.topics)
     app.prepare = partial(_prepare, registry, found.topics, encoders)
     found.compose(settings, app, registry, encoders)
     if settings.worker_web_port:
@@ -109,9 +109,6 @@ def outbox(settings: Settings) -> AtLeastOnceOutbox:
     return ExactlyOnceOutbox(make_producer, make_transactional, settings.partitions, settings.commit_interval_s)
 
 
-async def _prepare(registry: Registry, topics: Sequence[Topic], encoders: Mapping[str, Encoder]) -> None:
+async def _prepare(registry: Registry, topics: Sequence[Topic], encoders: Mapping[str, ValueEncoder]) -> None:
     """Register and check all schemas, and give the encoders their ids."""
-    ids = await registry.register(topics)
-    for topic in topics:
-        if topic.schema is not None:
-            encoders[topic.name].registered(ids[topic.subject])
+    registered(topics, encoders, await registry.register(topics))

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from pipeline.tables.types import LOGICAL, column_type
 from pipeline.timebase import EPOCH
 
 Convert = Callable[[Any], Any]
@@ -78,6 +79,8 @@ def default_value(schema: Any, default: Any) -> Any:
         return float(default)
     if logical in UNITS and isinstance(default, int):
         return to_time(UNITS[logical], logical)(default)
+    if logical in ("uuid", "time-millis", "time-micros") and logical in LOGICAL.get(kind, ()):
+        return column_type(schema).value(default)
     if kind == "record":
         return {f["name"]: default_value(f["type"], default.get(f["name"], f.get("default"))) for f in schema["fields"]}
     if kind == "array":

@@ -112,6 +112,7 @@ class Decoder:
     Writers' schemas are taught by `learn` before they are met: an id that was not taught is a bad record.
     """
 
+    schema_type = "AVRO"
     handover: Handover | None = None
 
     def __init__(self, given: Schema) -> None:

@@ -13,15 +13,15 @@ from pipeline.agents.references import ReferenceLoader
 from pipeline.agents.tables import TableProcessor
 from pipeline.agents.tree import Stateful, TopicProcessor, explode, select, sequence, then, where
 from pipeline.agents.writing import Rekey, Write
-from pipeline.codecs import Encoder
 from pipeline.declare.statements import AggregateStatement
 from pipeline.declare.steps import AsOfJoin, Explode, Lookup, Repartition, Select, TableTableJoin, Where, WindowJoin
+from pipeline.formats import KeyEncoder, ValueEncoder, key_encoder
 from pipeline.plan.plan import Branch, Node, Plan, Root
 from pipeline.settings import Settings
 from pipeline.tables.joins import Side
 from pipeline.tables.store import ReferenceTable
 from pipeline.tables.types import column_type
-from pipeline.topics import DEAD_LETTERS, LATE_RECORDS, Topic
+from pipeline.topics import DEAD_LETTERS, LATE_RECORDS, KeyFormat, Topic
 from pipeline.transport.app import BatchApp
 from pipeline.transport.references import References
 
@@ -36,7 +36,7 @@ class TableTrees:
         plan: Plan,
         settings: Settings,
         app: BatchApp,
-        encoders: Mapping[str, Encoder],
+        encoders: Mapping[str, ValueEncoder],
         letters: DeadLetters,
     ) -> None:
         self._plan = plan
@@ -56,7 +56,8 @@ class TableTrees:
         for kept in node.keeps:
             table = self._app.state_table(self._plan.shown(kept), root.topic, self._partitions)
             key = kept.stream.columns.get(kept.output.key, STRING)
-            keep = KeepTable(kept, table, self._encoders[kept.output.name], self._letters, key)
+            encoder, keys = self._encoders[kept.output.name], keys_of(kept.output, self._encoders)
+            keep = KeepTable(kept, table, encoder, self._letters, key, keys)
             stateful.append(keep)
             parts.append(keep)
         for state, statements in node.folds.items():
@@ -97,7 +98,7 @@ class Composition:
     """Puts a plan into a Faust app that has its outbox."""
 
     def __init__(
-        self, plan: Plan, settings: Settings, app: BatchApp, registry: Schemas, encoders: Mapping[str, Encoder]
+        self, plan: Plan, settings: Settings, app: BatchApp, registry: Schemas, encoders: Mapping[str, ValueEncoder]
     ) -> None:
         self._plan = plan
         self._settings = settings
@@ -157,7 +158,10 @@ class Composition:
 
     def _node(self, root: Root, node: Node, processor: TopicProcessor, stateful: list[Stateful]) -> Next:
         """What is done with the rows of a node; what keeps state is added to `stateful`."""
-        parts: list[Next] = [Write(s, self._encoders[s.output.name], self._letters) for s in node.writes]
+        parts: list[Next] = [
+            Write(s, self._encoders[s.output.name], self._letters, keys_of(s.output, self._encoders))
+            for s in node.writes
+        ]
         for state, statements in node.folds.items():
             folding = self._folding(root, state, statements, processor)
             stateful.append(folding)
@@ -222,10 +226,17 @@ class Composition:
         table = self._app.state_table(f"{state}_totals", partials, self._settings.partitions)
         encoders = {s.aggregate.name: self._encoders[s.output.name] for s in statements}
         aggregates = [statement.aggregate for statement in statements]
+        written = {s.aggregate.name: keys_of(s.output, self._encoders) for s in statements}
+        keys = {name: made for name, made in written.items() if made is not None}
         having = {s.aggregate.name: s.having for s in statements if s.having is not None}
-        merge = Merge(partials, aggregates, table, self._settings.partitions, encoders, self._letters, having)
+        merge = Merge(partials, aggregates, table, self._settings.partitions, encoders, self._letters, having, keys)
         attach(self._app, merge, agent_name(f"{state}_merge"), self._letters)
         self._app.state_listeners.append(merge.reset)
+
+
+def keys_of(topic: Topic, encoders: Mapping[str, ValueEncoder]) -> KeyEncoder | None:
+    """What writes the keys of a topic; None where they are texts."""
+    return None if topic.key_format == KeyFormat.TEXT else key_encoder(topic, encoders)
 
 
 def agent_name(name: str) -> str:

@@ -3,26 +3,27 @@
 import asyncio
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 from schema_registry.client import AsyncSchemaRegistryClient
 from schema_registry.client.errors import ClientError
-from schema_registry.client.schema import AvroSchema
+from schema_registry.client.schema import AvroSchema, BaseSchema, JsonSchema
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential
 
-from pipeline.codecs import Decoder, Encoder, schema
 from pipeline.errors import RegistryError
+from pipeline.formats import Learning, Registration, ValueEncoder, encoder, registrations
 from pipeline.http_security import REFUSED, Peer
 from pipeline.settings import Settings
 from pipeline.topics import ALL, Topic
 
 COMPATIBILITY = "BACKWARD"
 LONGEST_WAIT_S = 5.0
-AVRO = "AVRO"
+AVRO, JSON, PROTOBUF = "AVRO", "JSON", "PROTOBUF"
 MOST_AT_ONCE = 16
 """Questions about unknown ids that are on their way at the same time."""
 MOST_REFERENCES = 1_000
@@ -38,6 +39,42 @@ def is_registry_outage(error: BaseException) -> bool:
     return isinstance(cause, httpx.TransportError | OSError)
 
 
+class ProtobufSchema(BaseSchema):
+    """A Protobuf schema for the library's client, which itself has only those of Avro and JSON."""
+
+    def __init__(self, text: str) -> None:
+        self.raw_schema: Any = text
+        self.schema: Any = text
+        self.generate_hash()
+
+    def parse_schema(self, schema: Any) -> Any:
+        """It is sent as it is: the registry parses it."""
+        return schema
+
+    @staticmethod
+    def load(fp: str) -> "ProtobufSchema":
+        """The schema in a file."""
+        return ProtobufSchema(Path(fp).read_text("utf-8"))
+
+    @staticmethod
+    async def async_load(fp: str) -> "ProtobufSchema":
+        """The schema in a file."""
+        return await asyncio.to_thread(ProtobufSchema.load, fp)
+
+    @property
+    def name(self) -> str | None:
+        """It is in the text."""
+        return None
+
+    @property
+    def schema_type(self) -> str:
+        """What the registry calls it."""
+        return PROTOBUF
+
+
+SCHEMAS: Mapping[str, Callable[[str], BaseSchema]] = {AVRO: AvroSchema, JSON: JsonSchema, PROTOBUF: ProtobufSchema}
+
+
 class _Client(AsyncSchemaRegistryClient):
     """The library's client with our options; an error without a JSON body is one, too."""
 
@@ -47,6 +84,9 @@ class _Client(AsyncSchemaRegistryClient):
 
     async def request(self, url: str, *args: Any, **kwargs: Any) -> httpx.Response:
         """The answer to a request; raises ClientError for those that the library would not get through."""
+        body = kwargs.get("body")
+        if isinstance(body, dict) and body.get("schemaType") == PROTOBUF:
+            kwargs["body"] = {**body, "schema": json.loads(body["schema"])}  # the library sends every schema as JSON
         response = await super().request(url, *args, **kwargs)
         status = response.status_code
         if status in REFUSED or status >= httpx.codes.INTERNAL_SERVER_ERROR:
@@ -68,34 +108,36 @@ class Registry:
         self._ids: dict[str, int] = {}
 
     async def register(self, topics: Iterable[Topic] = ALL) -> dict[str, int]:
-        """Register each topic's value schema under BACKWARD compatibility; repeatable. Returns {subject: id}."""
-        with_schema = [topic for topic in topics if topic.schema is not None]
-        numbers = await asyncio.gather(*map(self._register, with_schema))
-        ids = {topic.subject: number for topic, number in zip(with_schema, numbers, strict=True)}
+        """Register each topic's schemas under BACKWARD compatibility; repeatable. Returns {subject: id}.
+
+        A topic has one for its values, one for its keys, or none: that follows from its formats.
+        """
+        wanted = [(topic, needed) for topic in topics for needed in registrations(topic)]
+        numbers = await asyncio.gather(*(self._register(topic, needed) for topic, needed in wanted))
+        ids = {needed.subject: number for (_, needed), number in zip(wanted, numbers, strict=True)}
         self._ids.update(ids)
         return ids
 
-    async def _register(self, topic: Topic) -> int:
-        assert topic.schema is not None
-        ours = AvroSchema(schema(topic.schema))
+    async def _register(self, topic: Topic, needed: Registration) -> int:
+        subject, ours = needed.subject, SCHEMAS[needed.kind](needed.text)
         try:
-            known = await self._client.check_version(topic.subject, ours)
+            known = await self._client.check_version(subject, ours)
             if known is not None and known.schema_id is not None:
                 return int(known.schema_id)
-            if await self._client.get_versions(topic.subject):
-                await self._client.update_compatibility(COMPATIBILITY, topic.subject)
-                if not await self._client.test_compatibility(topic.subject, ours):
+            if await self._client.get_versions(subject):
+                await self._client.update_compatibility(COMPATIBILITY, subject)
+                if not await self._client.test_compatibility(subject, ours):
                     raise RegistryError(
                         f"the schema of {topic.name} is not {COMPATIBILITY} compatible with the latest version of "
-                        f"subject {topic.subject} in the registry at {self._url}"
+                        f"subject {subject} in the registry at {self._url}"
                     )
-            number = int(await self._client.register(topic.subject, ours))
-            await self._client.update_compatibility(COMPATIBILITY, topic.subject)
+            number = int(await self._client.register(subject, ours))
+            await self._client.update_compatibility(COMPATIBILITY, subject)
             return number
         except (ClientError, httpx.HTTPError, OSError) as error:
             await self._refuse(error)
             raise RegistryError(
-                f"registry at {self._url}, subject {topic.subject}: {error or type(error).__name__}"
+                f"registry at {self._url}, subject {subject}: {error or type(error).__name__}"
             ) from error
 
     async def _refuse(self, error: Exception) -> None:
@@ -107,14 +149,13 @@ class Registry:
         if sentence is not None:
             raise RegistryError(sentence) from None
 
-    async def encoder(self, topic: Topic) -> Encoder:
+    async def encoder(self, topic: Topic) -> ValueEncoder:
         """An encoder for a topic's values; registers the schema where it is not yet known."""
-        if topic.subject not in self._ids:
+        if any(needed.subject not in self._ids for needed in registrations(topic)):
             await self.register([topic])
-        assert topic.schema is not None
-        return Encoder(topic.schema, self._ids[topic.subject])
+        return encoder(topic, self._ids.get(topic.subject))
 
-    async def prepare(self, decoder: Decoder, values: Iterable[bytes | None]) -> None:
+    async def prepare(self, decoder: Learning, values: Iterable[bytes | None]) -> None:
         """Teach a decoder every schema id in these values that it does not know yet."""
         unknown = sorted(decoder.unknown(values))
         for first in range(0, len(unknown), MOST_AT_ONCE):
@@ -169,12 +210,15 @@ class Registered:
         return cls(str(answer.get("schema")), str(answer.get("schemaType") or AVRO), texts)
 
 
-def _teach(decoder: Decoder, number: int, found: Registered | None) -> None:
+def _teach(decoder: Learning, number: int, found: Registered | None) -> None:
     """Teach a decoder what is registered under an id; what is not known stays so, and is asked for again."""
     if found is None:
         return
-    if found.kind != AVRO:
-        decoder.refuse(number, f"schema id {number} is of type {found.kind}, not {AVRO}")
+    if found.kind != decoder.schema_type:
+        decoder.refuse(number, f"schema id {number} is of type {found.kind}, not {decoder.schema_type}")
+        return
+    if found.kind == PROTOBUF:
+        decoder.learn(number, found.text, found.referenced)
         return
     try:
         schemas = [json.loads(text) for text in (found.text, *found.referenced)]

@@ -1,7 +1,8 @@
 """Every topic, declared once: its kind, key, value schema and settings.
 
-Partition counts and replication come from the settings; keys are raw UTF-8 strings; values are Avro in
-Confluent's wire format with the subject `<topic>-value`, except internal topics (`schema` is None: JSON).
+Partition counts and replication come from the settings. Where a topic says nothing else, keys are raw UTF-8 strings,
+and values are Avro in Confluent's wire format with the subject `<topic>-value`; internal topics (`schema` is None)
+are JSON of the application's own. Other formats are in `formats/`, and described in docs/formats.md.
 """
 
 from collections.abc import Mapping
@@ -25,6 +26,26 @@ class Kind(StrEnum):
     LETTERS = "letters"
 
 
+class ValueFormat(StrEnum):
+    """How a topic's values are written: ksqlDB's VALUE_FORMAT. `KAFKA` is for schemas of one column."""
+
+    AVRO = "avro"
+    JSON = "json"
+    JSON_SR = "json_sr"
+    PROTOBUF = "protobuf"
+    DELIMITED = "delimited"
+    KAFKA = "kafka"
+
+
+class KeyFormat(StrEnum):
+    """How a topic's keys are written: ksqlDB's KEY_FORMAT. `TEXT` is UTF-8, ksqlDB's KAFKA of a VARCHAR."""
+
+    TEXT = "text"
+    KAFKA = "kafka"
+    JSON = "json"
+    AVRO = "avro"
+
+
 ANY_TIME = {"message.timestamp.after.max.ms": str((1 << 63) - 1)}
 """Results carry event times, and those may lie ahead: brokers refuse what is more than an hour ahead by default."""
 
@@ -36,6 +57,9 @@ class Topic:
     `schema` is the name of a packaged Avro schema or the schema itself; None for internal topics. `event_time` names
     the column that holds the event time (epoch milliseconds in a long, one of Avro's timestamps, or a text in
     `event_time_format`, see event_times.py); None: the record's own.
+
+    `schema` gives the columns whatever `value_format` is. `value_delimiter` is one sign, or SPACE or TAB, and for
+    DELIMITED only. `key_type` is the Avro type of the key's value, a scalar; the key of format TEXT is a string.
     """
 
     name: str
@@ -46,11 +70,20 @@ class Topic:
     retention_ms: int | None = 7 * DAY_MS
     config: dict[str, str] = field(default_factory=dict)
     event_time_format: str | None = None
+    value_format: ValueFormat = ValueFormat.AVRO
+    key_format: KeyFormat = KeyFormat.TEXT
+    value_delimiter: str = ","
+    key_type: Any = "string"
 
     @property
     def subject(self) -> str:
         """The registry's subject of the value schema."""
         return f"{self.name}-value"
+
+    @property
+    def key_subject(self) -> str:
+        """The registry's subject of the key's schema, for formats that have one."""
+        return f"{self.name}-key"
 
     @property
     def kafka_config(self) -> dict[str, str]:

@@ -10,9 +10,10 @@ from schema_registry.client.schema import AvroSchema
 
 from pipeline.codecs import HEADER, Decoder, schema
 from pipeline.errors import BadRecord, RegistryError
+from pipeline.formats import decoder
 from pipeline.registry import PatientRegistry, Registered, Registry, is_registry_outage
 from pipeline.settings import Settings
-from pipeline.topics import PAGEVIEW
+from pipeline.topics import PAGEVIEW, KeyFormat, Kind, Topic, ValueFormat
 
 AWAY = httpx.ConnectError("All connection attempts failed")
 
@@ -144,3 +145,79 @@ async def test_references_to_other_subjects_are_followed() -> None:
     await registry.prepare(decode, values)
     assert decode(values[0]) == {"viewtime": 1, "userid": "User_1", "pageid": "Page_10"}
     assert decode.together(values) == [decode(value) for value in values]
+
+
+def topic(value_format: ValueFormat, **settings: Any) -> Topic:
+    return Topic("rows", Kind.EVENT, key="k", schema=SCHEMA, value_format=value_format, **settings)
+
+
+class Asked:
+    """A registry that knows nothing and takes everything; what it was asked to register is kept."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.bodies: list[tuple[str, dict[str, Any]]] = []
+        registry._client.client_kwargs["transport"] = httpx.MockTransport(self)
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        if request.method == "POST" and request.url.path.endswith("/versions"):
+            self.bodies.append((request.url.path, json.loads(request.content)))
+            return httpx.Response(200, json={"id": len(self.bodies)})
+        if request.method == "PUT":
+            return httpx.Response(200, json={"compatibility": "BACKWARD"})
+        return NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    ("value_format", "kind", "text"),
+    [
+        (ValueFormat.AVRO, "AVRO", '"type": "record"'),
+        (ValueFormat.JSON_SR, "JSON", '"title": "r"'),
+        (ValueFormat.PROTOBUF, "PROTOBUF", 'syntax = "proto3";\nmessage r {\n  int32 a = 1;\n}\n'),
+    ],
+)
+async def test_schemas_are_registered_as_what_they_are(value_format: ValueFormat, kind: str, text: str) -> None:
+    """The library's client would send a text of Protobuf in quotes."""
+    registry = Registry(Settings(registry_url="http://x"))
+    asked = Asked(registry)
+    given = topic(value_format, key_format=KeyFormat.AVRO, key_type="long")
+    ids = await registry.register([given])
+    bodies = dict(asked.bodies)
+    value = bodies["/subjects/rows-value/versions"]
+    assert value["schemaType"] == kind
+    assert text in value["schema"]
+    assert json.loads(bodies["/subjects/rows-key/versions"]["schema"]) == {"type": "long"}
+    assert ids.keys() == {"rows-value", "rows-key"}
+    encode = await registry.encoder(given)
+    assert encode({"a": 1}).startswith(HEADER.pack(0, ids["rows-value"]))
+
+
+@pytest.mark.parametrize("value_format", [ValueFormat.JSON, ValueFormat.DELIMITED])
+async def test_what_needs_no_schema_is_not_registered(value_format: ValueFormat) -> None:
+    registry = Registry(Settings(registry_url="http://x"))
+    asked = Asked(registry)
+    assert await registry.register([topic(value_format)]) == {}
+    assert (await registry.encoder(topic(value_format)))({"a": 1}) in (b'{"a":1}', b"1")
+    assert asked.bodies == []
+
+
+async def test_a_protobuf_decoder_learns_the_text_and_what_it_imports() -> None:
+    decode = decoder(topic(ValueFormat.PROTOBUF))
+    text, other = 'syntax = "proto3"; message R { Inner a = 1; }', 'syntax = "proto3"; enum Inner { X = 0; }'
+    registry = with_client(
+        Registry(Settings(registry_url="http://x")),
+        Client(
+            httpx.Response(
+                200,
+                json={"schema": text, "schemaType": "PROTOBUF", "references": [{"subject": "i", "version": 1}]},
+            ),
+            httpx.Response(200, json={"schema": other, "schemaType": "PROTOBUF"}),
+            answer(SCHEMA),
+        ),
+    )
+    value = HEADER.pack(0, 7) + b"\0"
+    await registry.prepare(decode, [value])
+    with pytest.raises(BadRecord, match="field a: enum Inner is not int"):
+        decode(value)
+    await registry.prepare(decode, [HEADER.pack(0, 8)])
+    with pytest.raises(BadRecord, match="schema id 8 is of type AVRO, not PROTOBUF"):
+        decode(HEADER.pack(0, 8) + b"\0")

@@ -7,9 +7,10 @@ from itertools import repeat
 from pipeline.agents.folding import Folding
 from pipeline.agents.letters import DeadLetters, LateLetters
 from pipeline.agents.partials import load
-from pipeline.agents.processor import AvroProcessor, Schemas
-from pipeline.codecs import Encoder, fields
+from pipeline.agents.processor import DecodingProcessor, Schemas
+from pipeline.codecs import fields
 from pipeline.declare.compiled import Compiled
+from pipeline.formats import KeyEncoder, ValueEncoder
 from pipeline.handover import Columns, Handover
 from pipeline.records import Outgoing, RecordBatch
 from pipeline.tables.aggregate import HAVING, Aggregate, Row
@@ -26,7 +27,7 @@ from pipeline.topics import Topic
 ORIGIN = ("origin_partition", "origin_offset")
 
 
-class Fold(AvroProcessor):
+class Fold(DecodingProcessor):
     """First stage of all aggregates over one enriched topic."""
 
     def __init__(
@@ -69,7 +70,7 @@ class Fold(AvroProcessor):
         """Watermarks that tell not to wait for those of these partitions which have had no batch for `limit_s`."""
         return self._folding.idle(partitions, limit_s)
 
-    def take_over_from(self, encoder: Encoder) -> None:
+    def take_over_from(self, encoder: ValueEncoder) -> None:
         """Take what this process itself has written as it was, without reading it back; the columns that are used."""
         if self.topic.event_time is None or self.topic.event_time_format is not None or not self._has_origin:
             return  # what is handed over is taken as it is: event times have to be milliseconds
@@ -101,7 +102,10 @@ class Fold(AvroProcessor):
 
 
 class Merge:
-    """Second stage of all aggregates whose partials lie in one topic: results go to the output topics."""
+    """Second stage of all aggregates whose partials lie in one topic: results go to the output topics.
+
+    `encoders` and `keys` are by aggregate; without `keys`, a result's key is its group's text.
+    """
 
     def __init__(
         self,
@@ -109,9 +113,10 @@ class Merge:
         aggregates: Sequence[Aggregate],
         table: StateTable,
         partitions: int,
-        encoders: Mapping[str, Encoder],
+        encoders: Mapping[str, ValueEncoder],
         letters: DeadLetters,
         having: Mapping[str, Compiled] | None = None,
+        keys: Mapping[str, KeyEncoder] | None = None,
     ) -> None:
         self.topic = topic
         self._having = having or {}
@@ -123,6 +128,7 @@ class Merge:
         self._partitions = partitions
         self._merges: dict[int, PartitionMerge] = {}
         self._encoders = encoders
+        self._keys = keys or {}
 
     def reset(self) -> None:
         """Partitions have come or gone: read markers and rows afresh."""
@@ -176,6 +182,7 @@ class Merge:
         aggregate = self._aggregates[result.aggregate]
         try:
             value = self._encoders[result.aggregate](row)
+            key = keys.of_text(result.group) if (keys := self._keys.get(result.aggregate)) else result.group.encode()
         except (ValueError, TypeError, ArithmeticError) as error:
             self.counts["bad"] += 1
             group = ", ".join(aggregate.group_columns) or "all rows"
@@ -185,7 +192,7 @@ class Merge:
                 f"the result of {aggregate.output} for {group} {result.group!r} from {result.start_ms} ms "
                 f"does not fit its schema and was not sent; it is when it fits again: {error}: {row}",
             )
-        return Outgoing(aggregate.output, result.group.encode(), value, result.time_ms)
+        return Outgoing(aggregate.output, key, value, result.time_ms)
 
 
 def output_row(aggregate: Aggregate, result: Result) -> Row:

@@ -12,10 +12,11 @@ from pipeline.agents.joining import texts
 from pipeline.agents.letters import DeadLetters
 from pipeline.agents.partials import dump
 from pipeline.agents.tree import Stateful
-from pipeline.codecs import Encoder
+from pipeline.agents.writing import written_key
 from pipeline.declare.compiled import Compiled
 from pipeline.declare.statements import KEPT_WITH_ROWS, TableStatement
 from pipeline.declare.steps import TableTableJoin
+from pipeline.formats import KeyEncoder, ValueEncoder
 from pipeline.records import Outgoing
 from pipeline.tables.aggregate import Aggregate
 from pipeline.tables.forms import RowForm
@@ -75,8 +76,15 @@ class KeepTable:
     """Rows into the topic of a table; one that was written and is there no more goes out once more, as retired."""
 
     def __init__(
-        self, statement: TableStatement, table: StateTable, encoder: Encoder, letters: DeadLetters, key: ColumnType
+        self,
+        statement: TableStatement,
+        table: StateTable,
+        encoder: ValueEncoder,
+        letters: DeadLetters,
+        key: ColumnType,
+        keys: KeyEncoder | None = None,
     ) -> None:
+        self._keys = keys
         self._statement = statement
         self.table = table
         self._encode = encoder
@@ -116,7 +124,8 @@ class KeepTable:
                 out.append(self._letters.letter(batch, min(place, len(batch) - 1), reason))
                 continue
             state.put((text,), [version, record is None])
-            out.append(Outgoing(self._statement.output.name, key, value, kept[0], batch.partition))
+            written = key if self._keys is None else written_key(self._keys, key)
+            out.append(Outgoing(self._statement.output.name, written, value, kept[0], batch.partition))
         return self.table.changes(state, batch.partition) + out
 
     def _gone(self, text: str) -> dict[str, Any]:

@@ -5,9 +5,9 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from pipeline.agents.letters import DeadLetters
-from pipeline.agents.processor import AvroProcessor, Schemas
-from pipeline.codecs import Encoder
+from pipeline.agents.processor import DecodingProcessor, Schemas
 from pipeline.errors import BadRecord
+from pipeline.formats import ValueEncoder
 from pipeline.records import Outgoing, RecordBatch, outgoing
 from pipeline.tables.lookup import Lookup, looked_up
 from pipeline.topics import EXTENDED_FLASHSALES, FLASH_SALES
@@ -29,11 +29,11 @@ def _double(value: Decimal | None) -> float | None:
     return None if value is None else float(value)
 
 
-class SaleEnricher(AvroProcessor):
+class SaleEnricher(DecodingProcessor):
     """Left joins of a sale with its product and region, and its amount."""
 
     def __init__(
-        self, registry: Schemas, letters: DeadLetters, products: Lookup, regions: Lookup, encoder: Encoder
+        self, registry: Schemas, letters: DeadLetters, products: Lookup, regions: Lookup, encoder: ValueEncoder
     ) -> None:
         super().__init__(FLASH_SALES, registry, letters)
         self._products = products

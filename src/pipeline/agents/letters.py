@@ -2,7 +2,7 @@
 
 import logging
 
-from pipeline.codecs import Encoder
+from pipeline.formats import ValueEncoder
 from pipeline.records import Outgoing, RecordBatch
 from pipeline.tables.partials import Late
 from pipeline.timebase import now_ms
@@ -18,7 +18,7 @@ KEPT_LETTERS = 1_000
 class LateLetters:
     """Makes the records of the late topic: which window had closed, and how long ago. A replay makes the same again."""
 
-    def __init__(self, encoder: Encoder) -> None:
+    def __init__(self, encoder: ValueEncoder) -> None:
         self._encode = encoder
 
     def letter(self, batch: RecordBatch, late: Late) -> Outgoing:
@@ -42,7 +42,7 @@ class LateLetters:
 class DeadLetters:
     """Makes the records of the dead-letter topic. A replay makes the same letter under the same key again."""
 
-    def __init__(self, encoder: Encoder) -> None:
+    def __init__(self, encoder: ValueEncoder) -> None:
         self._encode = encoder
 
     def letter(self, batch: RecordBatch, index: int, reason: str) -> Outgoing:

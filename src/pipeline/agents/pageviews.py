@@ -4,9 +4,10 @@ import struct
 from collections.abc import Sequence
 
 from pipeline.agents.letters import DeadLetters
-from pipeline.agents.processor import AvroProcessor, Schemas
+from pipeline.agents.processor import DecodingProcessor, Schemas
 from pipeline.agents.users import UserVersions
-from pipeline.codecs import Encoder, Record
+from pipeline.codecs import Record
+from pipeline.formats import ValueEncoder
 from pipeline.records import Outgoing, RecordBatch, outgoing
 from pipeline.tables.lookup import Lookup, looked_up
 from pipeline.topics import EXTENDED_PAGEVIEWS, PAGEVIEW, PAGEVIEW_BY_USER
@@ -19,7 +20,7 @@ KEPT_HOMES = 1_000_000
 class PageviewJoin:
     """The left joins of a view with the user's row as of its time, the page and the user's region."""
 
-    def __init__(self, users: UserVersions, pages: Lookup, regions: Lookup, encoder: Encoder) -> None:
+    def __init__(self, users: UserVersions, pages: Lookup, regions: Lookup, encoder: ValueEncoder) -> None:
         self._users = users
         self._pages = pages
         self._regions = regions
@@ -60,7 +61,7 @@ class PageviewJoin:
         return outgoing(EXTENDED_PAGEVIEWS.name, keys, values, times_ms, partition)
 
 
-class PageviewEnricher(AvroProcessor):
+class PageviewEnricher(DecodingProcessor):
     """Joins the views that lie where their user lies; the others go to a topic keyed by userid first."""
 
     def __init__(self, registry: Schemas, letters: DeadLetters, join: PageviewJoin, partitions: int) -> None:
@@ -104,7 +105,7 @@ class Homes(dict[str, int]):
         return home
 
 
-class RekeyedPageviewEnricher(AvroProcessor):
+class RekeyedPageviewEnricher(DecodingProcessor):
     """Joins the views that were brought to their user's partition; their origin is where they came from."""
 
     def __init__(self, registry: Schemas, letters: DeadLetters, join: PageviewJoin) -> None:

@@ -11,13 +11,14 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from pipeline.agents.letters import DeadLetters
-from pipeline.codecs import Decoder, Record
+from pipeline.codecs import Record
 from pipeline.errors import BadRecord
 from pipeline.event_times import event_time_format
+from pipeline.formats import Learning, decoder, key_decoder
 from pipeline.records import Outgoing, RecordBatch
 from pipeline.tables.store import StateTable
 from pipeline.timebase import LAST_MS, to_ms
-from pipeline.topics import Topic
+from pipeline.topics import KeyFormat, Topic
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +32,8 @@ MAX_VALUE_BYTES = 512 * 1024  # what is made of a record has to fit into a messa
 class Schemas(Protocol):
     """Where decoders learn writers' schemas from: the registry, or the packaged schemas in tests."""
 
-    async def prepare(self, decoder: Decoder, values: Iterable[bytes | None]) -> None:
-        """Teach a decoder every schema id in these values that it does not know yet."""
+    async def prepare(self, decoder: Learning, values: Iterable[bytes | None]) -> None:
+        """Teach a decoder, of values or of keys, every schema id in these that it does not know yet."""
 
 
 class Processor(Protocol):
@@ -53,21 +54,23 @@ class Processor(Protocol):
         """Everything that the batch brings forth: changelog records, rows, dead letters."""
 
 
-class AvroProcessor:
-    """Decoding of Avro batches, shared by processors: each bad record becomes a dead letter, the rest goes on.
+class DecodingProcessor:
+    """Decoding of batches, shared by processors: each bad record becomes a dead letter, the rest goes on.
+
+    The topic says in which format its values are.
 
     In a `table`'s topic a null key is bad, and a null value is a tombstone; in a stream's it is the other way round.
     """
 
     def __init__(self, topic: Topic, registry: Schemas, letters: DeadLetters, *, table: bool = False) -> None:
-        assert topic.schema is not None
         self.topic = topic
         self.counts: Counter[str] = Counter()
         self.tables: Sequence[StateTable] = ()
         self._registry = registry
         self._letters = letters
         self._is_table = table
-        self._decode = Decoder(topic.schema)
+        self._decode = decoder(topic)
+        self._keys = None if topic.key_format == KeyFormat.TEXT else key_decoder(topic)
 
     def forget(self, partition: int) -> None:
         """Nothing is kept besides the tables."""
@@ -75,6 +78,25 @@ class AvroProcessor:
     async def prepare(self, batch: RecordBatch) -> None:
         """Learn the schema ids that the batch uses."""
         await self._registry.prepare(self._decode, batch.values)
+        if self._keys is not None:
+            await self._registry.prepare(self._keys, batch.keys)
+
+    def with_text_keys(self, batch: RecordBatch, out: list[Outgoing]) -> RecordBatch:
+        """The batch with the texts of its keys in place of them, as states have them; a letter for each bad key."""
+        if self._keys is None:
+            return batch
+        places: list[int] = []
+        keys: list[bytes | None] = []
+        for place, key in enumerate(batch.keys):
+            try:
+                keys.append(None if key is None else self._keys(key).text.encode("utf-8", "surrogateescape"))
+                places.append(place)
+            except BadRecord as error:
+                self.counts["consumed"] += 1
+                out.append(self.dead_letter(batch, place, error))
+        offsets, times_ms = [batch.offsets[place] for place in places], [batch.timestamps[place] for place in places]
+        values = [batch.values[place] for place in places]
+        return RecordBatch(batch.topic, batch.partition, offsets, times_ms, keys, values, batch.next_offset)
 
     def decoded(self, batch: RecordBatch, out: list[Outgoing]) -> tuple[Sequence[int], list[Any]]:
         """The good records and their places in the batch, places first; a dead letter in `out` for each bad one.

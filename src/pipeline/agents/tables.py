@@ -6,7 +6,7 @@ from pipeline.agents.blocks import Block
 from pipeline.agents.changes import ROW, Changes, Go
 from pipeline.agents.joining import TableVersions
 from pipeline.agents.letters import DeadLetters
-from pipeline.agents.processor import AvroProcessor, Schemas
+from pipeline.agents.processor import DecodingProcessor, Schemas
 from pipeline.agents.tree import Stateful
 from pipeline.codecs import Record, key_text
 from pipeline.declare.tables import Table
@@ -17,7 +17,7 @@ from pipeline.tables.versions import Versions
 RETIRED = "retired"
 
 
-class TableProcessor(AvroProcessor):
+class TableProcessor(DecodingProcessor):
     """Each record is the latest row of its key; without a value, or retired, the key has no row.
 
     `versions` is set where streams are joined with the table, `names` are the columns that its tree reads.
@@ -57,6 +57,9 @@ class TableProcessor(AvroProcessor):
     def process(self, batch: RecordBatch) -> list[Outgoing]:
         """Everything that the batch brings forth; a dead letter for each bad record."""
         out: list[Outgoing] = []
+        batch = self.with_text_keys(batch, out)
+        if not len(batch):
+            return out
         places, rows = self.decoded(batch, out)
         places, rows = self._good(batch, places, rows, out)
         if self._versions is not None:

@@ -5,10 +5,10 @@ from typing import Protocol
 
 from pipeline.agents.blocks import Block
 from pipeline.agents.letters import DeadLetters
-from pipeline.agents.processor import AvroProcessor, Schemas
+from pipeline.agents.processor import DecodingProcessor, Schemas
 from pipeline.agents.writing import HEADER
-from pipeline.codecs import Encoder
 from pipeline.declare.steps import Explode, Select, Where
+from pipeline.formats import ValueEncoder
 from pipeline.handover import Handover
 from pipeline.records import Outgoing, RecordBatch
 from pipeline.tables.store import StateTable
@@ -29,7 +29,7 @@ class Stateful(Protocol):
         """Read one partition afresh."""
 
 
-class TopicProcessor(AvroProcessor):
+class TopicProcessor(DecodingProcessor):
     """Runs the rows of one topic down its tree.
 
     `names` are the columns that anything reads; `stateful` is everything below that keeps state. Where `is_internal`,
@@ -69,7 +69,7 @@ class TopicProcessor(AvroProcessor):
         for part in self._stateful:
             part.forget(partition)
 
-    def take_over_from(self, encoder: Encoder) -> None:
+    def take_over_from(self, encoder: ValueEncoder) -> None:
         """Take what this process itself has written as it was, without reading it back."""
         if self.topic.event_time is None and self._names:
             encoder.handover = self._decode.handover = Handover(self._names)
@@ -81,6 +81,9 @@ class TopicProcessor(AvroProcessor):
     def process(self, batch: RecordBatch) -> list[Outgoing]:
         """Everything that the batch brings forth; a letter for each value that an error leaves none of, too."""
         out: list[Outgoing] = []
+        batch = self.with_text_keys(batch, out)
+        if not len(batch):
+            return out
         block = self._block(batch, out)
         if len(block):
             out += self._run(block)

@@ -3,9 +3,10 @@
 from sys import intern
 
 from pipeline.agents.letters import DeadLetters
-from pipeline.agents.processor import AvroProcessor, Schemas
-from pipeline.codecs import Encoder, Record, fields, key_text
+from pipeline.agents.processor import DecodingProcessor, Schemas
+from pipeline.codecs import Record, fields, key_text
 from pipeline.errors import BadRecord
+from pipeline.formats import ValueEncoder
 from pipeline.records import Outgoing, RecordBatch
 from pipeline.tables.store import StateTable
 from pipeline.tables.versions import Versions
@@ -75,10 +76,10 @@ class UserVersions:
         self._partitions.clear()
 
 
-class UserTable(AvroProcessor):
+class UserTable(DecodingProcessor):
     """Keeps the versions of every user, and sends the latest on, flattened."""
 
-    def __init__(self, registry: Schemas, letters: DeadLetters, encoder: Encoder, users: UserVersions) -> None:
+    def __init__(self, registry: Schemas, letters: DeadLetters, encoder: ValueEncoder, users: UserVersions) -> None:
         super().__init__(USERS, registry, letters, table=True)
         self._encode = encoder
         self._users = users

@@ -6,9 +6,9 @@ from typing import Any
 
 from pipeline.agents.blocks import Block
 from pipeline.agents.letters import DeadLetters
-from pipeline.codecs import Encoder
 from pipeline.declare.statements import StreamStatement
 from pipeline.declare.steps import Repartition
+from pipeline.formats import KeyEncoder, ValueEncoder
 from pipeline.records import Outgoing, outgoing
 from pipeline.tables.types import ColumnType
 from pipeline.topics import Topic
@@ -26,7 +26,7 @@ def key_bytes(values: Sequence[Any], kind: ColumnType) -> list[bytes]:
 class _Encoding:
     """Writes the columns of rows; a row that does not fit the schema becomes a dead letter."""
 
-    def __init__(self, names: Sequence[str], encoder: Encoder, letters: DeadLetters) -> None:
+    def __init__(self, names: Sequence[str], encoder: ValueEncoder, letters: DeadLetters) -> None:
         self._names = tuple(names)
         self._encode = encoder
         self._letters = letters
@@ -50,11 +50,17 @@ class _Encoding:
 
 
 class Write:
-    """Rows into the topic of a statement, at their event times: where they lie unless they get another key."""
+    """Rows into the topic of a statement, at their event times: where they lie unless they get another key.
 
-    def __init__(self, statement: StreamStatement, encoder: Encoder, letters: DeadLetters) -> None:
+    `keys` writes keys that are not texts.
+    """
+
+    def __init__(
+        self, statement: StreamStatement, encoder: ValueEncoder, letters: DeadLetters, keys: KeyEncoder | None = None
+    ) -> None:
         self._topic = statement.output.name
         self._key = statement.key
+        self._keys = keys
         self._rows = _Encoding(tuple(statement.stream.columns), encoder, letters)
 
     def __call__(self, block: Block) -> list[Outgoing]:
@@ -63,16 +69,27 @@ class Write:
         block, values = self._rows.encoded(block, self._topic, out)
         if self._key is None:
             keys = [key or b"" for key in block.keys]
-            return out + outgoing(self._topic, keys, list(values), block.times_ms, block.batch.partition)
+            return out + outgoing(self._topic, self._written(keys), list(values), block.times_ms, block.batch.partition)
         made, kind = self._key
-        rows = zip(key_bytes(block.value(made), kind), values, block.times_ms, strict=True)
+        rows = zip(self._written(key_bytes(block.value(made), kind)), values, block.times_ms, strict=True)
         return out + [Outgoing(self._topic, key, value, time_ms) for key, value, time_ms in rows]
+
+    def _written(self, keys: list[bytes]) -> list[bytes]:
+        """Keys in the topic's format, from their texts."""
+        return keys if self._keys is None else [written_key(self._keys, key) for key in keys]
+
+
+def written_key(encode: KeyEncoder, text: bytes) -> bytes:
+    """A key in a topic's format, from its text; an empty one stays so."""
+    return encode.of_text(text.decode("utf-8", "surrogateescape")) if text else text
 
 
 class Rekey:
     """Rows into the application's own topic of another key, each with where it comes from."""
 
-    def __init__(self, step: Repartition, topic: Topic, names: Sequence[str], encoder: Encoder, letters: DeadLetters):
+    def __init__(
+        self, step: Repartition, topic: Topic, names: Sequence[str], encoder: ValueEncoder, letters: DeadLetters
+    ):
         self._key, self._kind, self._topic = step.key, step.key_type, topic.name
         self._rows = _Encoding(names, encoder, letters)
         self.null_keys = 0

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline import topics
-from pipeline.codecs import Encoder
 from pipeline.declare.application import Application
 from pipeline.errors import SettingError
+from pipeline.formats import ValueEncoder
 from pipeline.plan.plan import Plan
 from pipeline.settings import FLASH_SALES, Settings
 from pipeline.topics import Topic
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pipeline.agents.processor import Schemas
     from pipeline.transport.app import BatchApp
 
-Compose = Callable[[Settings, "BatchApp", "Schemas", Mapping[str, Encoder]], None]
+Compose = Callable[[Settings, "BatchApp", "Schemas", Mapping[str, ValueEncoder]], None]
 OWN = "pipeline.applications"
 
 
@@ -49,7 +49,7 @@ def declared(application: Application) -> Runnable:
     """What runs of an application that is declared."""
     plan = Plan(application)
 
-    def compose(settings: Settings, app: "BatchApp", registry: "Schemas", encoders: Mapping[str, Encoder]) -> None:
+    def compose(settings: Settings, app: "BatchApp", registry: "Schemas", encoders: Mapping[str, ValueEncoder]) -> None:
         from pipeline.composition import Composition
 
         Composition(plan, settings, app, registry, encoders).compose()

@@ -10,7 +10,8 @@ from typing import Any
 
 from pipeline.chaos.ledger import Ledger
 from pipeline.chaos.poison import Bad, Poisons, bad_records
-from pipeline.codecs import Encoder, Record
+from pipeline.codecs import Record
+from pipeline.formats import ValueEncoder
 from pipeline.registry import Registry
 from pipeline.settings import Settings
 from pipeline.sources import datagen
@@ -68,7 +69,7 @@ class KafkaLoad:
                 await wait(self._stop, 0.02)
             await sender.drain()
 
-    async def _send(self, sender: Sender, topic: str, encode: Encoder, records: Iterator[Record]) -> None:
+    async def _send(self, sender: Sender, topic: str, encode: ValueEncoder, records: Iterator[Record]) -> None:
         at_ms = now_ms()
         for record in records:
             rekeyed = topic == PAGEVIEW.name and self._random.random() < REKEYED

@@ -10,6 +10,7 @@ from pipeline.declarations import bound, check_output, output_topic
 from pipeline.declare.aggregates import Aggregated
 from pipeline.declare.compiled import Compiled, predicate
 from pipeline.declare.expressions import Column
+from pipeline.declare.outputs import with_formats
 from pipeline.declare.statements import AggregateStatement
 from pipeline.declare.steps import TableTableJoin, WindowJoin
 from pipeline.declare.streams import Stream
@@ -103,8 +104,8 @@ class Grouped:
         computed[column], types[column] = made, made.kind
         return column
 
-    def to(self, topic: str) -> Stream:
-        """Write the results to a topic; gives the stream of its changes."""
+    def to(self, topic: str, **formats: Any) -> Stream:
+        """Write the results to a topic; gives the stream of its changes. `formats` as of a stream."""
         stream, groups = self._stream, self._groups
         where = f"{stream}, to {topic}"
         if groups is None:
@@ -122,6 +123,7 @@ class Grouped:
         aggregate = Aggregate(topic, names, function, topic, self._window, self._final)
         aggregate = bound(where, aggregate, types)
         output = output_topic(aggregate, retires=self._having is not None)
+        output = with_formats(where, output, types[names[0]] if len(names) == 1 else None, formats)
         check_output(where, aggregate, output)
         statement = AggregateStatement(stream, tuple(computed.items()), aggregate, output, None)
         if self._having is None:

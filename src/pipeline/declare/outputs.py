@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,13 @@ from pipeline.codecs import schema
 from pipeline.declarations import COLUMN_NAME
 from pipeline.declare.compiled import Scope
 from pipeline.errors import SettingError
+from pipeline.formats import check_formats
 from pipeline.tables.types import ColumnType, column_type
-from pipeline.topics import Schema, Topic
+from pipeline.topics import KeyFormat, Schema, Topic
 
 NAMESPACE = "pipeline"
+Formats = Mapping[str, Any]
+"""`value_format`, `value_delimiter` and `key_format` of a topic, see docs/formats.md; avro and text where not given."""
 NAMED = ("record", "enum", "fixed", "error")
 
 
@@ -62,6 +66,15 @@ def field(name: str, avro: Any, within: str) -> dict[str, Any]:
     made = renamed(avro, f"{avro_name(within)}_{name}")
     branches = made if isinstance(made, list) else [made]
     return {"name": name, "type": ["null", *(b for b in branches if b != "null")], "default": None}
+
+
+def with_formats(where: str, topic: Topic, kind: ColumnType | None, formats: Formats) -> Topic:
+    """The topic in these formats; a key that is not a text has the type of its column. Raises SettingError."""
+    made = replace(topic, **formats)
+    if made.key_format != KeyFormat.TEXT and kind is not None:
+        made = replace(made, key_type=kind.avro)
+    check_formats(where, made)
+    return made
 
 
 def renamed(avro: Any, name: str) -> Any:

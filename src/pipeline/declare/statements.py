@@ -5,7 +5,7 @@ from typing import Any
 
 from pipeline.declarations import check_topic_name, columns_of
 from pipeline.declare.compiled import Compiled, Scope
-from pipeline.declare.outputs import result_schema
+from pipeline.declare.outputs import Formats, result_schema, with_formats
 from pipeline.declare.steps import Where
 from pipeline.declare.streams import Stream
 from pipeline.declare.tables import Table
@@ -74,7 +74,7 @@ class AggregateStatement:
 Statement = StreamStatement | TableStatement | AggregateStatement
 
 
-def written(stream: Stream, name: str, key: Any) -> Stream:
+def written(stream: Stream, name: str, key: Any, formats: Formats) -> Stream:
     """The stream of a topic that the rows of another are written to; see `Stream.to`."""
     where = f"{stream}, to {name}"
     check_topic_name(where, name)
@@ -83,7 +83,9 @@ def written(stream: Stream, name: str, key: Any) -> Stream:
         kind = "null" if made.kind is None else made.kind.name
         raise SettingError(f"{where}: key {made.text} is of type {kind}, but must be a scalar")
     column = stream.key if made is None else made.text
-    output = Topic(name, Kind.ENRICHED, key=column or "", schema=result_schema(where, name, stream.columns))
+    topic = Topic(name, Kind.ENRICHED, key=column or "", schema=result_schema(where, name, stream.columns))
+    of_key = stream.columns.get(stream.key or "") if made is None else made.kind
+    output = with_formats(where, topic, of_key, formats)
     statement = StreamStatement(stream, output, None if made is None or made.kind is None else (made, made.kind))
     return statement.result()
 
@@ -96,7 +98,7 @@ KEPT_WITH_ROWS: Scope = {
 """What rows of tables have beside their columns: when they changed, what never falls, whether they are gone."""
 
 
-def table_written(table: Table, name: str) -> Table:
+def table_written(table: Table, name: str, formats: Formats) -> Table:
     """The table of a topic that the rows of another are written to; see `Table.to`."""
     where = f"{table}, to {name}"
     check_topic_name(where, name)
@@ -106,7 +108,8 @@ def table_written(table: Table, name: str) -> Table:
         if column in table.columns:
             raise SettingError(f"{where}: there is a column {column}, but rows of tables get one: select another name")
     columns = {**table.columns, **KEPT_WITH_ROWS}
-    output = Topic(name, Kind.OUTPUT, key=table.key or "", schema=result_schema(where, name, columns))
+    topic = Topic(name, Kind.OUTPUT, key=table.key or "", schema=result_schema(where, name, columns))
+    output = with_formats(where, topic, table.columns.get(table.key or ""), formats)
     statement = TableStatement(table, output)
     return Table.of(output, columns, table.key or "", (*table.statements, statement))
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.declarations import check_event_time, check_topic_name, columns_of
 from pipeline.declare.compiled import Scope
 from pipeline.declare.expressions import Column, expression
-from pipeline.declare.outputs import record_schema, record_type, record_type_of
+from pipeline.declare.outputs import record_schema, record_type, record_type_of, with_formats
 from pipeline.declare.relations import Relation, require_key, require_new
 from pipeline.declare.steps import AsOfJoin, Explode, Lookup, Repartition, WindowJoin
 from pipeline.declare.tables import Table
@@ -41,7 +41,8 @@ class Stream(Relation):
     `schema` is the Avro schema of a row, or its columns as {name: Avro type}. `key` names the column that is the
     record's key, `time` the column of the event time: epoch milliseconds in a long, one of Avro's timestamps, or a text
     in `time_format`; without it the record's own time is the event's. `retention_ms` is for how long the topic keeps
-    records, None: for ever.
+    records, None: for ever. `value_format`, `value_delimiter` and `key_format` say how records are written
+    (docs/formats.md): values in Avro and keys as text unless they do.
     """
 
     kind = "stream"
@@ -55,11 +56,12 @@ class Stream(Relation):
         time: str | None = None,
         time_format: str | None = None,
         retention_ms: int | None = 7 * DAY_MS,
+        **formats: Any,
     ) -> None:
         where = f"stream {name}"
         check_topic_name(where, name)
         config = {"retention.ms": "-1"} if retention_ms is None else {}
-        self.topic = Topic(
+        topic = Topic(
             name,
             Kind.EVENT,
             key=key,
@@ -69,9 +71,10 @@ class Stream(Relation):
             retention_ms=7 * DAY_MS if retention_ms is None else retention_ms,
             config=config,
         )
-        columns = columns_of(where, self.topic)
+        columns = columns_of(where, topic)
         require_key(where, key, columns)
-        check_event_time(where, self.topic, columns)
+        check_event_time(where, topic, columns)
+        self.topic = with_formats(where, topic, columns[key], formats)
         self.columns: Scope = columns
         self.key: str | None = key
 
@@ -195,14 +198,15 @@ class Stream(Relation):
 
         return Grouped(self).group_by(*columns, **named)
 
-    def to(self, topic: str, *, key: Any = None) -> "Stream":
+    def to(self, topic: str, *, key: Any = None, **formats: Any) -> "Stream":
         """Write the rows to a topic; gives the stream of that topic.
 
         `key` is a column, or an expression: by default the key that the rows have. A key that is null is empty.
+        `formats` as of a stream.
         """
         from pipeline.declare.statements import written
 
-        return written(self, topic, key)
+        return written(self, topic, key, formats)
 
     def table(self) -> Table:
         """The same topic as a table: of what an aggregate wrote, the latest row of each group."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.declarations import check_topic_name, columns_of
 from pipeline.declare.compiled import Scope
-from pipeline.declare.outputs import record_schema, record_type_of
+from pipeline.declare.outputs import record_schema, record_type_of, with_formats
 from pipeline.declare.relations import Relation, require_key, require_new
 from pipeline.declare.steps import TableTableJoin
 from pipeline.errors import SettingError
@@ -30,20 +30,22 @@ class Table(Relation):
     `schema` is the Avro schema of a row, or its columns as {name: type}. `key` names the column that is the record's
     key. A stream is joined with the row that was valid at its own row's time, partition by partition. With
     `everywhere`, every worker holds the whole table, and a stream is joined with it by any column, with the row that is
-    known at that moment: for small tables that change rarely.
+    known at that moment: for small tables that change rarely. `value_format`, `value_delimiter` and `key_format` say
+    how records are written (docs/formats.md): values in Avro and keys as text unless they do.
     """
 
     kind = "table"
 
-    def __init__(self, name: str, schema: Schema, *, key: str, everywhere: bool = False) -> None:
+    def __init__(self, name: str, schema: Schema, *, key: str, everywhere: bool = False, **formats: Any) -> None:
         where = f"table {name}"
         check_topic_name(where, name)
         kind = Kind.REFERENCE if everywhere else Kind.EVENT
-        self.topic = Topic(name, kind, key=key, schema=record_schema(name, schema), retention_ms=None)
-        self.columns: Scope = columns_of(where, self.topic)
+        topic = Topic(name, kind, key=key, schema=record_schema(name, schema), retention_ms=None)
+        self.columns: Scope = columns_of(where, topic)
         self.everywhere = everywhere
         self.key: str | None = key
         require_key(where, key, self.columns)
+        self.topic = with_formats(where, topic, self.columns[key], formats)
 
     @classmethod
     def of(cls, topic: Topic, columns: Scope, key: str, statements: "tuple[Statement, ...]") -> "Table":
@@ -81,8 +83,8 @@ class Table(Relation):
 
         return Grouped(self).group_by(*columns, **named)
 
-    def to(self, topic: str) -> "Table":
-        """Write the rows to a topic, under their key; gives the table of that topic."""
+    def to(self, topic: str, **formats: Any) -> "Table":
+        """Write the rows to a topic, under their key; gives the table of that topic. `formats` as of a table."""
         from pipeline.declare.statements import table_written
 
-        return table_written(self, topic)
+        return table_written(self, topic, formats)

@@ -112,9 +112,8 @@ async def run(case: Case, application: LocalApplication) -> Difference | None:
         for item in case.inputs:
             declared = schema(application.schema_of(item.topic))
             value = None if item.value is None else application.encode(item.topic, to_record(declared, item))
-            await application.feed(
-                item.topic, None if item.key is None else item.key.encode(), value, item.timestamp_ms
-            )
+            key = None if item.key is None else application.encode_key(item.topic, item.key)
+            await application.feed(item.topic, key, value, item.timestamp_ms)
         expected: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
         for output in case.outputs:
             expected[output["topic"]].append(output)
@@ -169,8 +168,9 @@ async def actual(application: LocalApplication, topic: str) -> list[dict[str, An
     """What lies in a topic, in the form of a case's outputs. A retired session shows as ksqlDB's tombstone."""
     kinds = column_types(application.schema_of(topic))
     found = []
-    for record, value in await application.rows(topic):
-        row: dict[str, Any] = {"topic": topic, "key": record.key.decode(), "timestamp": record.timestamp_ms}
+    keys = await application.key_texts(topic)
+    for key, (record, value) in zip(keys, await application.rows(topic), strict=True):
+        row: dict[str, Any] = {"topic": topic, "key": key, "timestamp": record.timestamp_ms}
         if value is not None and "window_start_ms" in kinds:
             kind = "session" if "retired" in kinds else "time"
             row["window"] = {"start": value["window_start_ms"], "end": value["window_end_ms"], "type": kind}

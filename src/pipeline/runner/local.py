@@ -1,6 +1,7 @@
 """The application in one process: real agents, operators and wire format; no broker, no registry."""
 
 import asyncio
+import json
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -10,8 +11,19 @@ from aiokafka import TopicPartition
 
 from pipeline.app import new_app
 from pipeline.applications.loading import Runnable, runnable
-from pipeline.codecs import Decoder, Encoder, Record, schema
-from pipeline.errors import CaseError
+from pipeline.codecs import Encoder, Record, schema
+from pipeline.errors import BadRecord, CaseError
+from pipeline.formats import (
+    Learning,
+    ValueEncoder,
+    decoder,
+    encoder,
+    encoders_of,
+    key_decoder,
+    key_encoder,
+    registered,
+    registrations,
+)
 from pipeline.records import Outgoing, RecordBatch
 from pipeline.settings import FLASH_SALES, Settings
 from pipeline.topics import Schema, Topic
@@ -21,20 +33,32 @@ from pipeline.transport.consumer import BatchConsumer
 from pipeline.transport.group import Member
 from pipeline.transport.outbox import partition_for
 
-Compose = Callable[[Settings, BatchApp, "PackagedSchemas", Mapping[str, Encoder]], None]
+PROTOBUF = "PROTOBUF"
+
+Compose = Callable[[Settings, BatchApp, "PackagedSchemas", Mapping[str, ValueEncoder]], None]
 
 
 class PackagedSchemas:
     """Stands where the registry does: the topics' schemas under numbers of their own, from 1."""
 
     def __init__(self, topics: Iterable[Topic]) -> None:
-        self._known = [schema(topic.schema) for topic in topics if topic.schema is not None]
+        self._known: list[Any] = []
+        self.ids: dict[str, int] = {}
+        for subject, kind, text in (needed for topic in topics for needed in registrations(topic)):
+            given = text if kind == PROTOBUF else json.loads(text)
+            if given not in self._known:
+                self._known.append(given)
+            self.ids[subject] = self._known.index(given) + 1
 
     def encoder(self, given: Schema) -> Encoder:
-        """The encoder of one of the schemas."""
+        """The Avro encoder of one of the schemas."""
         return Encoder(given, self._known.index(schema(given)) + 1)
 
-    async def prepare(self, decoder: Decoder, values: Iterable[bytes | None]) -> None:
+    def encoder_of(self, topic: Topic) -> ValueEncoder:
+        """The encoder of one of the topics."""
+        return encoder(topic, self.ids.get(topic.subject))
+
+    async def prepare(self, decoder: Learning, values: Iterable[bytes | None]) -> None:
         """Teach a decoder the ids in these values; one that is no packaged schema is unknown."""
         for number in decoder.unknown(values):
             if 0 < number <= len(self._known):
@@ -106,9 +130,7 @@ class LocalApplication:
         self.app = app = new_app(self.settings)
         app.loop = asyncio.get_running_loop()
         app.outbox = self.broker
-        encoders = {
-            name: self.schemas.encoder(topic.schema) for name, topic in self.topics.items() if topic.schema is not None
-        }
+        encoders = self._encoders()
         self._build(self.settings, app, self.schemas, encoders)
         app.finalize()
         app.flow_control.resume()
@@ -120,6 +142,11 @@ class LocalApplication:
                 topic = agent.channel.get_topic_name()
                 self._agents[topic] = await contexts.enter_async_context(agent.test_context())
             yield self
+
+    def _encoders(self) -> dict[str, ValueEncoder]:
+        made = encoders_of(self.topics.values())
+        registered(self.topics.values(), made, self.schemas.ids)
+        return made
 
     async def feed(self, topic: str, key: bytes | None, value: bytes | None, timestamp_ms: int) -> None:
         """Append a record to a topic and let everything that follows from it happen."""
@@ -144,25 +171,45 @@ class LocalApplication:
 
     def schema_of(self, topic: str) -> Schema:
         """A topic's value schema; raises CaseError when there is no such topic."""
-        known = self.topics.get(topic)
+        return self._topic(topic).schema or ""
+
+    def _topic(self, name: str) -> Topic:
+        known = self.topics.get(name)
         if known is None or known.schema is None:
             names = ", ".join(sorted(name for name, t in self.topics.items() if t.schema is not None))
-            raise CaseError(f"there is no topic {topic!r}; the application's topics are {names}")
-        return known.schema
+            raise CaseError(f"there is no topic {name!r}; the application's topics are {names}")
+        return known
 
     def encode(self, topic: str, value: Record) -> bytes:
-        """A record in the topic's wire format; raises CaseError when it does not fit the schema."""
+        """A record in the topic's value format; raises CaseError when it does not fit the schema."""
         try:
-            return self.schemas.encoder(self.schema_of(topic))(value)
+            return self.schemas.encoder_of(self._topic(topic))(value)
         except (ValueError, TypeError, AttributeError, KeyError) as error:
             raise CaseError(f"an input to {topic} does not fit its schema: {error}: {value}") from None
 
+    def encode_key(self, topic: str, text: str) -> bytes:
+        """The key that has this text in the topic's key format; raises CaseError when it is none."""
+        try:
+            return key_encoder(self._topic(topic), self._encoders()).of_text(text)
+        except (ValueError, TypeError) as error:
+            raise CaseError(f"the key of an input to {topic} does not fit its type: {error}") from None
+
     async def rows(self, topic: str) -> list[tuple[Outgoing, Record | None]]:
         """The records of a topic with their decoded values, None for a tombstone."""
-        decode = Decoder(self.schema_of(topic))
+        decode = decoder(self._topic(topic))
         records = self.broker.topics.get(topic, [])
         await self.schemas.prepare(decode, [record.value for record in records])
         return [(record, None if record.value is None else decode(record.value)) for record in records]
+
+    async def key_texts(self, topic: str) -> list[str | None]:
+        """The texts of the keys of a topic's records, None for a null key; raises CaseError for one that is none."""
+        read = key_decoder(self._topic(topic))
+        keys: list[bytes | None] = [record.key for record in self.broker.topics.get(topic, [])]
+        await self.schemas.prepare(read, keys)
+        try:
+            return [None if key is None else read(key).text for key in keys]
+        except BadRecord as error:
+            raise CaseError(f"topic {topic} has a key that cannot be read: {error}") from None
 
 
 def topology_application(settings: Settings, topology: Topology) -> LocalApplication:

@@ -15,8 +15,9 @@ from random import Random
 from aiokafka.errors import KafkaError
 
 from pipeline.access import rights
-from pipeline.codecs import Encoder, Record
+from pipeline.codecs import Record
 from pipeline.errors import RegistryError, SourceError, StackError
+from pipeline.formats import ValueEncoder
 from pipeline.kafka import describe_topics
 from pipeline.kafka_rights import require_rights
 from pipeline.reading import end_offsets
@@ -193,7 +194,7 @@ class Source:
     """What is left of a generator's records, as they are sent."""
 
     def __init__(
-        self, generator: Generator, encode: Encoder, seed: int, limit: int | None, imperfect: Imperfection
+        self, generator: Generator, encode: ValueEncoder, seed: int, limit: int | None, imperfect: Imperfection
     ) -> None:
         self.generator = generator
         self._encode = encode
@@ -222,7 +223,7 @@ class Source:
         ) if topic is PAGEVIEW else value
 
 
-async def encoder_of(settings: Settings, topic: Topic, stop: asyncio.Event) -> Encoder | None:
+async def encoder_of(settings: Settings, topic: Topic, stop: asyncio.Event) -> ValueEncoder | None:
     """The topic's encoder once the registry answers; None when stopped before."""
     registry = Registry(settings)
     try:

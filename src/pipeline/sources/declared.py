@@ -3,10 +3,10 @@
 import asyncio
 import logging
 
-from pipeline.codecs import Encoder
 from pipeline.declare.application import Application
 from pipeline.declare.generators import Generator, Rows
 from pipeline.errors import SourceError
+from pipeline.formats import ValueEncoder
 from pipeline.kafka import describe_topics
 from pipeline.settings import Settings
 from pipeline.sources import datagen
@@ -57,7 +57,7 @@ async def _write_rows(settings: Settings, rows: Rows, stop: asyncio.Event) -> st
     kind = key_of(rows)
 
     async def work() -> None:
-        encode: Encoder | None = await datagen.encoder_of(settings, topic, stop)
+        encode: ValueEncoder | None = await datagen.encoder_of(settings, topic, stop)
         if encode is None:
             return
         await require_topic(settings, topic)

@@ -22,8 +22,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, DateTime, Select, or_, select
 
-from pipeline.codecs import Encoder, Record
+from pipeline.codecs import Record
 from pipeline.errors import BadRecord
+from pipeline.formats import ValueEncoder
 from pipeline.sources.feed import Outgoing
 from pipeline.sources.models import Base, FlashSale
 from pipeline.sources.position import Position
@@ -79,7 +80,7 @@ def new_sales(position: Position, limit: int) -> list[Select[Any]]:
 class Carrier:
     """Makes the records of one table."""
 
-    def __init__(self, model: type[Base], topic: Topic, encode: Encoder, letter: Encoder) -> None:
+    def __init__(self, model: type[Base], topic: Topic, encode: ValueEncoder, letter: ValueEncoder) -> None:
         self.topic = topic
         self._table = model.__tablename__
         self._dates = moments(model)

@@ -180,14 +180,14 @@ class ColumnType:
 def column_type(avro: Any) -> ColumnType:
     """The type of a field's Avro type, whose references to named types have been resolved; null is left out."""
     if isinstance(avro, list):
-        branches = [branch for branch in avro if branch != "null"]
+        branches = [branch for branch in avro if branch not in ("null", {"type": "null"})]
         if len(branches) == 1:
             return column_type(branches[0])
         return ColumnType("union" if branches else "null", f"union of {', '.join(map(_name, avro))}", avro)
     if isinstance(avro, str):
         return ColumnType(avro if avro in PRIMITIVES or avro == "null" else "record", avro, avro)
     kind = avro["type"]
-    if isinstance(kind, list | dict):
+    if isinstance(kind, list | dict) or kind == "null":
         return column_type(kind)
     if (found := _logical(kind, avro)) is not None:
         return found

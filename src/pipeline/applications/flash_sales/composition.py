@@ -11,8 +11,8 @@ from pipeline.agents.processor import Processor, Schemas
 from pipeline.agents.references import ReferenceLoader
 from pipeline.agents.users import UserTable, UserVersions
 from pipeline.applications.flash_sales.aggregations import aggregations
-from pipeline.codecs import Encoder
 from pipeline.composition import reference_table
+from pipeline.formats import ValueEncoder
 from pipeline.settings import Settings
 from pipeline.tables.store import ReferenceTable
 from pipeline.topology import Topology
@@ -20,7 +20,7 @@ from pipeline.transport.app import BatchApp
 from pipeline.transport.references import References
 
 
-def compose(settings: Settings, app: BatchApp, registry: Schemas, encoders: Mapping[str, Encoder]) -> None:
+def compose(settings: Settings, app: BatchApp, registry: Schemas, encoders: Mapping[str, ValueEncoder]) -> None:
     """Attach the application's agents, tables and reference tables to a Faust app that has its outbox."""
     letters = DeadLetters(encoders[topics.DEAD_LETTERS.name])
     references = {topic.name: reference_table(app, topic) for topic in topics.REFERENCES}
@@ -38,7 +38,7 @@ def processors(
     app: BatchApp,
     registry: Schemas,
     letters: DeadLetters,
-    encoders: Mapping[str, Encoder],
+    encoders: Mapping[str, ValueEncoder],
     references: Mapping[str, ReferenceTable],
 ) -> dict[str, Processor]:
     """The joins of the application by their agents' names."""
