@@ -100,6 +100,17 @@ WRONG: list[tuple[str, Callable[[], object], str]] = [
     ("a lookup without on", lambda: orders().join("p", products(everywhere=True)), "on is missing"),
     ("a table that triggers", lambda: orders().join("p", products(), kind=OUTER), "must be 'inner' or 'left'"),
     ("within of a table", lambda: orders().join("p", products(), within=1), "are for joins of two streams"),
+    (
+        "keys of two formats",
+        lambda: orders().join("p", products(key_format="json")),
+        "keys of stream orders are in the format text, and those of table products in json",
+    ),
+    ("a format that is none", lambda: orders().to("T", value_format="xml"), "value_format is 'xml', but must be avro"),
+    (
+        "a format that cannot hold a column",
+        lambda: orders().to("T", value_format="delimited"),
+        "tags",
+    ),
     ("a join into a column that is there", lambda: orders().join("price", products()), "a column price already"),
     ("a group that is no scalar", lambda: orders().group_by(c.tags), "tags is of type array of string"),
     ("no group_by", lambda: orders().window(Tumbling(1)).aggregate(n=Count()).to("T"), "there is no group_by"),

@@ -46,7 +46,7 @@ def Sum(value: Any) -> Aggregated:
 
     def bind(column: str, output: str, kind: ColumnType) -> Function:
         if kind.family == "decimal":
-            return operators.SumDecimal(column, output, kind.scale)
+            return operators.SumOfDecimals(column, output, kind.scale)
         whole = kind.family in ("int", "long")
         return operators.SumLong(column, output) if whole else operators.SumDouble(column, output)
 

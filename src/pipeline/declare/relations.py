@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Self
 from pipeline.declarations import check_topic_name
 from pipeline.declare.compiled import Compiled, ExpressionError, Scope, compiled, predicate
 from pipeline.declare.expressions import Column, Expression, expression
-from pipeline.declare.steps import PSEUDO, Select, Step, Where
+from pipeline.declare.steps import PSEUDO, Repartition, Select, Step, Where
 from pipeline.errors import SettingError
-from pipeline.topics import Topic
+from pipeline.topics import KeyFormat, Topic
 
 if TYPE_CHECKING:
     from pipeline.declare.statements import Statement
@@ -33,6 +33,19 @@ class Relation:
     def name(self) -> str:
         """The topic that its rows come from."""
         return self.topic.name
+
+    @property
+    def key_format(self) -> str:
+        """How the keys are written by which the rows lie in partitions."""
+        return KeyFormat.TEXT if any(isinstance(step, Repartition) for step in self.steps) else self.topic.key_format
+
+    def require_same_keys(self, where: str, other: "Relation") -> None:
+        """Raise SettingError unless equal keys of both lie in partitions of equal numbers."""
+        if self.key_format != other.key_format:
+            raise SettingError(
+                f"{where}: keys of {self} are in the format {self.key_format}, and those of {other} in "
+                f"{other.key_format}, but must be in one format: equal keys would lie in different partitions"
+            )
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name}"

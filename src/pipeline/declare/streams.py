@@ -149,6 +149,7 @@ class Stream(Relation):
                 )
             return self._then(Lookup(name, other, made, made.kind, kind), columns)
         self._require_keyed(where, on, other.topic.name, other.columns[other.key or ""].family)
+        self.require_same_keys(where, other)
         return self._then(AsOfJoin(name, other, kind), columns)
 
     def _join_stream(
@@ -168,6 +169,7 @@ class Stream(Relation):
         self._require_keyed(where, on, other.name, other.columns[other.key or ""].family)
         if self.name == other.name and not any(isinstance(step, Repartition) for step in (*self.steps, *other.steps)):
             raise SettingError(f"{where}: a stream cannot be joined with itself: write one side to a topic first")
+        self.require_same_keys(where, other)
         step = WindowJoin(StreamJoin(name, within, grace, kind), other, self.columns)
         right = record_type_of(name, other.columns)
         return self._then(step, {**self.columns, name: right}, statements=(*self.statements, *other.statements))

@@ -73,6 +73,7 @@ class Table(Relation):
         mine, theirs = self.columns[self.key or ""], other.columns[other.key or ""]
         if mine.family != theirs.family:
             raise SettingError(f"{where}: keys are of type {mine.name} and {theirs.name}, but must be of one type")
+        self.require_same_keys(where, other)
         step = TableTableJoin(TableJoin(name, kind), other, self.columns)
         columns = {**self.columns, name: record_type_of(name, other.columns)}
         return self._then(step, columns, statements=(*self.statements, *other.statements))

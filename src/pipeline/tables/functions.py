@@ -14,7 +14,7 @@ from pipeline.tables.collected import LIMIT, CollectList, CollectSet, Histogram
 from pipeline.tables.distinct import CountDistinct
 from pipeline.tables.moments import Correlation, SampleVariance, StandardDeviation
 from pipeline.tables.several import Several
-from pipeline.tables.sums import Average, SumDecimal, SumDouble, SumLong
+from pipeline.tables.sums import Average, SumDecimal, SumDouble, SumLong, SumOfDecimals
 from pipeline.tables.top_rows import TopKRows
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "SumDecimal",
     "SumDouble",
     "SumLong",
+    "SumOfDecimals",
     "TopK",
     "TopKDistinct",
     "TopKRows",

@@ -13,7 +13,7 @@ from typing import ClassVar
 from pipeline.errors import SettingError
 from pipeline.tables.aggregate import Field, OneByOne, Row
 from pipeline.tables.limits import RANGES
-from pipeline.tables.types import unscaled
+from pipeline.tables.types import scaled, unscaled
 
 LARGEST = 1e290
 MAX_SCALE = 18
@@ -148,6 +148,36 @@ class SumDecimal(_Exact):
     def _all_unscaled(self, values: Sequence[Decimal | int | None]) -> Iterable[int]:
         scale = self.scale
         return [v if isinstance(v, int) else unscaled(v, scale) for v in values if v is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class SumOfDecimals(_Exact):
+    """SUM of decimals of one scale, exact; shown as a decimal of 38 digits. State: see Whole, in 10**-scale."""
+
+    TAKES: ClassVar = ("decimal",)
+    PRECISION: ClassVar = 38
+
+    column: str
+    output: str
+    scale: int
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The column."""
+        return (self.column,)
+
+    def add(self, state: Whole, value: Decimal | None, offset: int) -> Whole:
+        """One more amount; null changes nothing."""
+        return state if value is None else kept(whole(state) + unscaled(value, self.scale))
+
+    def columns(self, state: Whole) -> Row:
+        """{output: the sum, which 38 digits may not be able to hold}."""
+        return {self.output: scaled(whole(state), self.scale)}
+
+    def fields(self) -> list[Field]:
+        """One decimal."""
+        decimal = {"type": "bytes", "logicalType": "decimal", "precision": self.PRECISION, "scale": self.scale}
+        return [{"name": self.output, "type": decimal}]
 
 
 @dataclass(frozen=True, slots=True)
