@@ -98,9 +98,9 @@ def test_every_row_is_right_whatever_is_killed(
     env = environment(wheel, settings)
 
     def start(*arguments: str, **more: str) -> subprocess.Popen[bytes]:
-        log = (folder / f"{'-'.join(arguments)}.log").open("ab")
         command = (sys.executable, "-m", "pipeline", *arguments)
-        return subprocess.Popen(command, cwd=folder, env=env | more, stdout=log, stderr=log)
+        with (folder / f"{arguments[0]}.log").open("ab") as log:
+            return subprocess.Popen(command, cwd=folder, env=env | more, stdout=log, stderr=log)
 
     def run(*arguments: str) -> None:
         command = (sys.executable, "-m", "pipeline", *arguments)
