@@ -22,7 +22,7 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailed,
 )
-from aiokafka.protocol.admin import SaslAuthenticateRequest, SaslHandShakeRequest
+from aiokafka.protocol.admin import SaslHandShakeRequest
 
 from pipeline.errors import AccessError, PipelineError, StackError
 from pipeline.kafka_security import KAFKA_TLS, PROTOCOL, security_options
@@ -45,8 +45,6 @@ REFUSED_RIGHTS = (
 )
 NO_MECHANISM = "?"
 TOKEN_URL = "kafka_sasl_oauthbearer_token_endpoint_url"
-ACKNOWLEDGEMENT = b"\x01"
-"""What a client answers to a token's refusal, to be told of it (RFC 7628, section 3.2.3)."""
 
 
 async def unreachable(settings: Settings, error: BaseException) -> StackError | AccessError:
@@ -126,9 +124,7 @@ async def _reason(settings: Settings, host: str, port: int) -> str | None:
     try:
         problem = await _tls_problem(host, port, part, options.get("ssl_context"))
         if problem is None:
-            async with _connected(host, port, options) as connection:
-                if options.get("sasl_mechanism") == "OAUTHBEARER":
-                    await _require_token_taken(connection)
+            async with _connected(host, port, options):
                 return await _protocol_problem(settings, host, port, part)
     except SaslAuthenticationFailed as error:
         return f"{part} refuses {_credentials(settings)}: {error.args[0] if error.args else 'wrong credentials'}"
@@ -137,17 +133,6 @@ async def _reason(settings: Settings, host: str, port: int) -> str | None:
     except (KafkaError, OSError, TimeoutError):
         problem = None
     return await _protocol_problem(settings, host, port, part) or problem
-
-
-async def _require_token_taken(connection: AIOKafkaConnection) -> None:
-    """Raise SaslAuthenticationFailed when the broker has refused the token of this connection.
-
-    It does so in a message that has no error code, and waits for ACKNOWLEDGEMENT before it fails. aiokafka reads no
-    further than the code. A broker that has taken the token answers with IllegalSaslStateError.
-    """
-    reply = await connection.send(SaslAuthenticateRequest(ACKNOWLEDGEMENT))
-    if reply.error_code == SaslAuthenticationFailed.errno:
-        raise SaslAuthenticationFailed(reply.error_message)
 
 
 def _credentials(settings: Settings) -> str:

@@ -27,7 +27,7 @@ from pipeline.stack.datadir import DataDir
 from pipeline.stack.fetch import Cache
 from pipeline.stack.parts.base import Site, java, listens
 from pipeline.stack.parts.kafka import KafkaNode
-from pipeline.stack.ports import FREE_PORTS, free_port
+from pipeline.stack.ports import FREE_PORTS, PORTS_OF, free_port
 from pipeline.stack.tokens import Tokens
 
 USER, STRANGER = "pipeline-worker", "stranger"
@@ -52,18 +52,19 @@ class SaslNode(KafkaNode):
         assert self.site.secrets is not None
         users = " ".join(f'user_{user}="{self.site.secrets.password(user)}"' for user in (USER, STRANGER))
         common = super().properties()
+        login = {
+            "plain.sasl.jaas.config": f"{MODULES}.plain.PlainLoginModule required {users};",
+            "oauthbearer.sasl.jaas.config": f"{MODULES}.oauthbearer.OAuthBearerLoginModule required;",
+            "oauthbearer.sasl.server.callback.handler.class": (
+                f"{MODULES}.oauthbearer.OAuthBearerValidatorCallbackHandler"
+            ),
+            "sasl.oauthbearer.jwks.endpoint.url": self._keys,
+            "sasl.oauthbearer.expected.issuer": tokens.ISSUER,
+        }
         return common | {
             "controller.quorum.voters": f"1@{self.site.address('kafka_controller_1')}",
             "sasl.enabled.mechanisms": "PLAIN,OAUTHBEARER",
-            "listener.name.clients.plain.sasl.jaas.config": f"{MODULES}.plain.PlainLoginModule required {users};",
-            "listener.name.clients.oauthbearer.sasl.jaas.config": (
-                f"{MODULES}.oauthbearer.OAuthBearerLoginModule required;"
-            ),
-            "listener.name.clients.oauthbearer.sasl.server.callback.handler.class": (
-                f"{MODULES}.oauthbearer.OAuthBearerValidatorCallbackHandler"
-            ),
-            "listener.name.clients.oauthbearer.sasl.oauthbearer.jwks.endpoint.url": self._keys,
-            "listener.name.clients.oauthbearer.sasl.oauthbearer.expected.issuer": tokens.ISSUER,
+            **{f"listener.name.{name}.{key}": value for name in ("clients", "proxied") for key, value in login.items()},
             "listener.name.proxied.ssl.keystore.type": "PEM",
             "listener.name.proxied.ssl.keystore.location": self._ended,
             "super.users": f"{common['super.users']};User:{USER}",
@@ -97,7 +98,7 @@ class SaslBroker:
         keys = place.config / "keys.json"
         keys.write_text(json.dumps(key_set(self.tokens)))
         ports: dict[str, int] = {}
-        for name in ("kafka_1", "kafka_controller_1", "kafka_internal_1", "kafka_proxied_1"):
+        for name in (*PORTS_OF["kafka"], *PORTS_OF["secured"], *PORTS_OF["proxied"]):
             ports[name] = next(port for port in iter(free_port, 0) if port not in ports.values())
         lock, cache = load_lock(), Cache(settings.cache_dir)
         cache.ensure(lock.of(["kafka"]), Console(quiet=True))

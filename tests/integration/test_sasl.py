@@ -149,7 +149,7 @@ def test_a_wrong_password_of_plain_is_told(sasl: SaslBroker) -> None:
 @pytest.mark.parametrize("token", ["expired", "foreign", "malformed"])
 @pytest.mark.parametrize("way", [COMMAND, ENDPOINT])
 def test_a_token_that_is_no_good_is_told(sasl: SaslBroker, tmp_path: Path, way: str, token: str) -> None:
-    """aiokafka takes the broker's refusal of a token for a welcome: it has to be asked for."""
+    """The broker's refusal has no error code: it is heard all the same."""
     if token == "malformed":
         file = tmp_path / "token"
         file.write_text("no-token")
@@ -198,6 +198,36 @@ def test_an_endpoint_that_gives_no_token_is_told(
 def test_a_command_that_gives_no_token_is_told(sasl: SaslBroker) -> None:
     told = sentence_of(common(sasl, "OAUTHBEARER", **{TOKEN_COMMAND: "cat /nowhere/token"}))
     assert told == f"pipeline: setting {TOKEN_COMMAND}: the command ended with exit code 1"
+
+
+def test_tokens_that_are_away_for_a_while_are_an_outage_to_clients_that_run(sasl: SaslBroker, tmp_path: Path) -> None:
+    """Connections that break meanwhile are made again when there are tokens again."""
+    token = tmp_path / "token"
+    token.write_text(sasl.tokens.token(USER))
+    settings = by_command(sasl, token)
+    topic = replace(PAGEVIEW, name="views-without-tokens")
+
+    async def write(value: bytes) -> None:
+        producer = kafka.producer(by_command(sasl, sasl.tokens.file(USER)))
+        await kafka.start_producer(settings, producer)
+        await producer.send_and_wait(topic.name, value, partition=0)
+        await kafka.close_producer(producer)
+
+    async def read() -> list[bytes]:
+        await create_topics(settings, [topic])
+        await write(b"before")
+        async with kafka.reader(settings) as reader:
+            reader.assign([TopicPartition(topic.name, 0)])
+            found = [(await asyncio.wait_for(reader.getone(), 30)).value]
+            token.unlink()
+            for connection in list(reader._client._conns.values()):
+                connection.close()
+            await asyncio.sleep(3)
+            token.write_text(sasl.tokens.token(USER))
+            await write(b"after")
+            return [*found, (await asyncio.wait_for(reader.getone(), 30)).value]
+
+    assert asyncio.run(read()) == [b"before", b"after"]
 
 
 @pytest.mark.parametrize("command", ["worker", "provision", "verify"])
