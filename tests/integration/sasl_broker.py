@@ -58,6 +58,8 @@ class SaslNode(KafkaNode):
             "oauthbearer.sasl.server.callback.handler.class": (
                 f"{MODULES}.oauthbearer.OAuthBearerValidatorCallbackHandler"
             ),
+            # without it 4.1 takes the validator of clients, which looks at no signature
+            "sasl.oauthbearer.jwt.validator.class": f"{MODULES}.oauthbearer.BrokerJwtValidator",
             "sasl.oauthbearer.jwks.endpoint.url": self._keys,
             "sasl.oauthbearer.expected.issuer": tokens.ISSUER,
         }

@@ -190,7 +190,7 @@ def database_that_has_ended(secured: Stack) -> Iterator[None]:
     """The database shows a certificate that has ended."""
     secrets = Secrets(secured.folder.secrets)
 
-    async def shows_one() -> bool:
+    async def shows_one() -> bool | None:
         connect = connector(secured.settings.replaced(mysql_ssl_mode="REQUIRED", mysql_ssl_ca=None))
         address = make_url(secured.settings.mysql_url)
         try:
@@ -198,7 +198,7 @@ def database_that_has_ended(secured: Stack) -> Iterator[None]:
                 host=address.host, port=address.port, user=ADMIN, password=secrets.password(ADMIN)
             )
         except OperationalError:
-            return False  # it is starting
+            return None  # it is starting
         shown = connection._writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
         await connection.ensure_closed()
         return x509.load_der_x509_certificate(shown).not_valid_after_utc < datetime.now(UTC)
