@@ -174,6 +174,13 @@ def test_expressions_print_as_sql() -> None:
     assert str(cast(c.price, "DOUBLE")) == "CAST(price AS DOUBLE)"
 
 
+def test_fields_of_a_struct_are_in_capitals_unless_in_backticks() -> None:
+    stream = Stream("s", {"id": "STRING", "at": "STRUCT<lat DOUBLE, `lon` DOUBLE>"}, key="id")
+    assert stream.select(lat=c.at.LAT, lon=c.at.lon).columns.keys() == {"lat", "lon"}
+    with pytest.raises(SettingError, match="column at"):
+        Stream("s", {"id": "STRING", "at": "STRUCT<lat DUBLE>"}, key="id")
+
+
 def test_steps_keep_the_key_where_it_is_selected() -> None:
     assert orders().select(nr=c.id).key == "nr"
     assert orders().select(c.price).key is None

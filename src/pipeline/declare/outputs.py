@@ -26,7 +26,8 @@ def record_schema(name: str, given: Schema | Path) -> Schema:
     """The Avro schema of a topic's rows from what is declared.
 
     That is an Avro record, a file with one, or columns as {name: type}, in which a type is Avro's or, in capitals,
-    ksqlDB's; such columns may be null. Raises SettingError when it is none of these.
+    ksqlDB's; such columns may be null. Fields of a STRUCT are in capitals unless in backticks, as in
+    ksqlDB. Raises SettingError when it is none of these.
     """
     if isinstance(given, Path):
         try:
@@ -42,8 +43,8 @@ def record_schema(name: str, given: Schema | Path) -> Schema:
 
 
 def _type(where: str, given: Any) -> Any:
-    if not isinstance(given, str) or given != given.upper():
-        return given
+    if not isinstance(given, str) or (given != given.upper() and "<" not in given):
+        return given  # no name of Avro's has a bracket, but names of fields within them may be in small letters
     try:
         return functions.parse_type(given).avro
     except functions.SignatureError as error:

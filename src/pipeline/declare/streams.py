@@ -150,7 +150,7 @@ class Stream(Relation):
             return self._then(Lookup(name, other, made, made.kind, kind), columns)
         self._require_keyed(where, on, other.topic.name, other.columns[other.key or ""].family)
         self.require_same_keys(where, other)
-        return self._then(AsOfJoin(name, other, kind), columns)
+        return self._then(AsOfJoin(name, other, kind), columns, statements=(*self.statements, *other.statements))
 
     def _join_stream(
         self,

@@ -165,14 +165,14 @@ def shown(value: Any, kind: ColumnType) -> Any:
 
 
 async def actual(application: LocalApplication, topic: str) -> list[dict[str, Any]]:
-    """What lies in a topic, in the form of a case's outputs. A retired session shows as ksqlDB's tombstone."""
+    """What lies in a topic, in the form of a case's outputs. A retired row shows as ksqlDB's tombstone."""
     kinds = column_types(application.schema_of(topic))
     found = []
     keys = await application.key_texts(topic)
     for key, (record, value) in zip(keys, await application.rows(topic), strict=True):
         row: dict[str, Any] = {"topic": topic, "key": key, "timestamp": record.timestamp_ms}
         if value is not None and "window_start_ms" in kinds:
-            kind = "session" if "retired" in kinds else "time"
+            kind = "session" if application.is_session(topic, kinds) else "time"
             row["window"] = {"start": value["window_start_ms"], "end": value["window_end_ms"], "type": kind}
         row["value"] = None
         if value is not None and not value.get("retired"):

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, cast
 
@@ -12,6 +12,7 @@ from aiokafka import TopicPartition
 from pipeline.app import new_app
 from pipeline.applications.loading import Runnable, runnable
 from pipeline.codecs import Encoder, Record, schema
+from pipeline.declare.application import aggregated
 from pipeline.errors import BadRecord, CaseError
 from pipeline.formats import (
     Learning,
@@ -26,6 +27,7 @@ from pipeline.formats import (
 )
 from pipeline.records import Outgoing, RecordBatch
 from pipeline.settings import FLASH_SALES, Settings
+from pipeline.tables.windows import Session
 from pipeline.topics import Schema, Topic
 from pipeline.topology import Topology
 from pipeline.transport.app import BatchApp
@@ -112,9 +114,20 @@ class LocalBroker:
 
 
 class LocalApplication:
-    """Feeds records one by one through the agents, and shows what lies in each topic."""
+    """Feeds records one by one through the agents, and shows what lies in each topic.
 
-    def __init__(self, settings: Settings, topics: Iterable[Topic], build: Compose, partitions: int = 1) -> None:
+    `sessions` are the topics of results whose windows are sessions; None: those whose rows may be retired.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        topics: Iterable[Topic],
+        build: Compose,
+        partitions: int = 1,
+        sessions: Collection[str] | None = None,
+    ) -> None:
+        self._sessions = sessions
         self.settings = settings.model_copy(update={"partitions": partitions})
         self.topics = {topic.name: topic for topic in topics}
         self.schemas = PackagedSchemas(self.topics.values())
@@ -173,6 +186,10 @@ class LocalApplication:
         """A topic's value schema; raises CaseError when there is no such topic."""
         return self._topic(topic).schema or ""
 
+    def is_session(self, topic: str, columns: Collection[str]) -> bool:
+        """Whether the windows of a topic's rows, which have these columns, are sessions."""
+        return "retired" in columns if self._sessions is None else topic in self._sessions
+
     def _topic(self, name: str) -> Topic:
         known = self.topics.get(name)
         if known is None or known.schema is None:
@@ -224,4 +241,8 @@ def flash_sales_application(settings: Settings) -> LocalApplication:
 
 def local_application(settings: Settings, application: Runnable, partitions: int = 1) -> LocalApplication:
     """An application, not yet running."""
-    return LocalApplication(settings, application.topics, application.compose, partitions)
+    sessions = None
+    if application.application is not None:
+        made = aggregated(application.application.statements)
+        sessions = [one.output.name for one in made if isinstance(one.aggregate.window, Session)]
+    return LocalApplication(settings, application.topics, application.compose, partitions, sessions)
