@@ -43,7 +43,7 @@ def _weight(item: pytest.Item) -> int:
         return 3
     if "stack" in names:
         return 2
-    return 1 if "brokers" in names or "secured" in names or item.get_closest_marker("browser") else 0
+    return 1 if {"brokers", "sasl", "secured"} & set(names) or item.get_closest_marker("browser") else 0
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

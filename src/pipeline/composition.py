@@ -13,6 +13,7 @@ from pipeline.agents.references import ReferenceLoader
 from pipeline.agents.tables import TableProcessor
 from pipeline.agents.tree import Stateful, TopicProcessor, explode, select, sequence, then, where
 from pipeline.agents.writing import Rekey, Write
+from pipeline.cleaning import clean
 from pipeline.declare.statements import AggregateStatement
 from pipeline.declare.steps import AsOfJoin, Explode, Lookup, Repartition, Select, TableTableJoin, Where, WindowJoin
 from pipeline.formats import KeyEncoder, ValueEncoder, key_encoder
@@ -26,6 +27,8 @@ from pipeline.transport.app import BatchApp
 from pipeline.transport.references import References
 
 STRING = column_type("string")
+CLEAN_EVERY_S = 30.0
+"""As Kafka Streams' repartition.purge.interval.ms."""
 
 
 class TableTrees:
@@ -135,9 +138,21 @@ class Composition:
             self._app.state_listeners.append(processor.reset)
         for _, _, state, statements in self._plan.folds():
             self._merge(state, statements)
+        self._clean_own_topics()
         if self._settings.idle_close_s is not None:
             for topic, folding in self._foldings:
                 close_idle_partitions(self._app, topic, folding, self._settings.idle_close_s)
+
+    def _clean_own_topics(self) -> None:
+        """Delete, from time to time, what has been read of topics in between."""
+        own = {name for name, root in self._plan.roots.items() if root.is_internal}
+        app, settings = self._app, self._settings
+
+        async def clean_own() -> None:
+            await clean(settings, app.consumer.assignment(), own)
+
+        if own:
+            app.timer(interval=CLEAN_EVERY_S)(clean_own)
 
     def _follow_tables(self) -> None:
         everywhere = [table.topic for table in self._plan.everywhere]

@@ -44,6 +44,7 @@ REFUSED_RIGHTS = (
     ClusterAuthorizationFailedError,
 )
 NO_MECHANISM = "?"
+TOKEN_URL = "kafka_sasl_oauthbearer_token_endpoint_url"
 
 
 async def unreachable(settings: Settings, error: BaseException) -> StackError | AccessError:
@@ -136,7 +137,8 @@ async def _reason(settings: Settings, host: str, port: int) -> str | None:
 
 def _credentials(settings: Settings) -> str:
     if settings.kafka_sasl_mechanism == "OAUTHBEARER":
-        return "the token of the kafka_sasl_oauthbearer settings"
+        command = settings.kafka_sasl_oauthbearer_token_command
+        return f"the token of {'kafka_sasl_oauthbearer_token_command' if command else TOKEN_URL}"
     file = settings.kafka_sasl_password_file
     password = "kafka_sasl_password" if file is None else f"kafka_sasl_password_file={file}"
     return f"kafka_sasl_username={settings.kafka_sasl_username} with the password of {password}"

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 from aiokafka.abc import AbstractTokenProvider
+from aiokafka.conn import AIOKafkaConnection, OAuthAuthenticator
 
 from pipeline.errors import AccessError, SettingError
 from pipeline.settings import Settings
@@ -18,6 +19,8 @@ PROTOCOL = "kafka_security_protocol"
 TOKEN_TIMEOUT_S = 10.0
 TOKEN_SPARE_S = 30.0
 """A token is asked for anew so long before it ends."""
+REFUSAL_HEARD = b"\x01"
+"""What a client answers to a token's refusal (RFC 7628, section 3.2.3); only then does the broker fail."""
 
 
 def client_options(settings: Settings) -> dict[str, Any]:
@@ -57,6 +60,27 @@ def _required(settings: Settings, name: str, value: str) -> str:
             f"kafka_sasl_mechanism={settings.kafka_sasl_mechanism} needs it"
         )
     return value
+
+
+class HearingAuthenticator(OAuthAuthenticator):  # type: ignore[misc]  # aiokafka has no types
+    """Sends a token, and hears its refusal: a message without an error code, which aiokafka's own takes for a welcome.
+
+    The client would go on, get answers without brokers, and never be told why.
+    """
+
+    async def step(self, payload: bytes | None) -> tuple[bytes, bool] | None:
+        """What is sent next, and whether there is an answer to it; None at the end."""
+        if self._token_sent and payload:
+            return REFUSAL_HEARD, True
+        found: tuple[bytes, bool] | None = await super().step(payload)
+        return found
+
+
+def _hearing(connection: AIOKafkaConnection) -> HearingAuthenticator:
+    return HearingAuthenticator(sasl_oauth_token_provider=connection._sasl_oauth_token_provider)
+
+
+AIOKafkaConnection.authenticator_oauth = _hearing
 
 
 class TokenCommand(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka has no types

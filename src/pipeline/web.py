@@ -7,8 +7,11 @@ import hmac
 import logging
 import ssl
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
+
+from cryptography import x509
 
 from pipeline.errors import SettingError
 
@@ -52,8 +55,8 @@ class Certificate:
     """A server's certificate and key; files that are replaced are used from the next connection on.
 
     `setting` is what the settings' names begin with, as in `<setting>_certfile`. Raises SettingError with a sentence
-    that names the setting when a file is missing, is no PEM or does not fit; after the first time this is logged, and
-    the certificate before stays.
+    that names the setting when a file is missing, is no PEM, does not fit or has expired; after the first time this is
+    logged, and the certificate before stays.
     """
 
     def __init__(self, setting: str, certfile: Path, keyfile: Path | None) -> None:
@@ -103,6 +106,7 @@ class Certificate:
             else:
                 why = f"certificate and key cannot be used: {error.reason or 'no PEM'}"
             raise SettingError(f"setting {name} is {str(file)!r}, but {why}") from None
+        _require_current(self._names[0], self._files[0])
         return context
 
 
@@ -121,3 +125,13 @@ def _check(name: str, file: Path, kind: str) -> None:
         raise SettingError(f"setting {name} is {str(file)!r}, but that file has no PEM block of a {kind.lower()}")
     if kind == "PRIVATE KEY" and "ENCRYPTED" in text:
         raise SettingError(f"setting {name} is {str(file)!r}, but that key is encrypted: give one without a password")
+
+
+def _require_current(name: str, file: Path) -> None:
+    """Raise SettingError when the certificate, which is the first of the file, has expired: nobody would trust it."""
+    try:
+        ends = x509.load_pem_x509_certificates(file.read_bytes())[0].not_valid_after_utc
+    except (OSError, ValueError):
+        raise SettingError(f"setting {name} is {str(file)!r}, but it holds no certificate that can be read") from None
+    if ends < datetime.now(UTC):
+        raise SettingError(f"setting {name} is {str(file)!r}, but that certificate expired on {ends:%Y-%m-%d}")

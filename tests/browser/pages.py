@@ -25,11 +25,11 @@ FLAGS = (
 )
 
 
-def chromium(profile: Path) -> Chrome:
-    """A browser with a new profile in this folder."""
+def chromium(profile: Path, *flags: str) -> Chrome:
+    """A browser with a new profile in this folder, and with further flags."""
     options = ChromeOptions()
     options.binary_location = shutil.which("chromium") or ""
-    for flag in (*FLAGS, f"--user-data-dir={profile}"):
+    for flag in (*FLAGS, *flags, f"--user-data-dir={profile}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     return Chrome(options, Service(shutil.which("chromedriver")))

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event, Thread
 
@@ -174,6 +175,8 @@ def test_slow_clients_do_not_hold_up_others(served: Served) -> None:
 
 def test_what_is_wrong_with_a_certificate_is_a_sentence(tmp_path: Path) -> None:
     (one, one_key), (_, two_key) = (write_certificate(tmp_path, name) for name in ("one", "two"))
+    ended, ended_key = write_certificate(tmp_path, "ended", hours=-1)
+    an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
     text = tmp_path / "text.pem"
     text.write_text("no certificate")
     damaged = tmp_path / "damaged.pem"
@@ -188,6 +191,7 @@ def test_what_is_wrong_with_a_certificate_is_a_sentence(tmp_path: Path) -> None:
         (one, encrypted, "keyfile", "is encrypted"),
         (damaged, one_key, "keyfile", "cannot be used"),
         (one, None, "certfile", "has no PEM block of a private key"),
+        (ended, ended_key, "certfile", f"that certificate expired on {an_hour_ago:%Y-%m-%d}"),
     ):
         settings = load(dashboard_ssl_certfile=certfile, dashboard_ssl_keyfile=keyfile)
         with pytest.raises(SettingError, match=f"setting dashboard_ssl_{setting} is .*{why}"):

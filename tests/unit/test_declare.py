@@ -68,6 +68,7 @@ WRONG: list[tuple[str, Callable[[], object], str]] = [
     ),
     ("a function of another type", lambda: orders().select(x=f.ucase(c.price)), "UCASE"),
     ("a type that is none", lambda: orders().select(x=cast(c.id, "TEXT")), "TEXT"),
+    ("a comparison with null", lambda: orders().where(c.id == None), "id = NULL is never true: is_null()"),  # noqa: E711
     ("branches of two types", lambda: orders().select(x=case((c.paid, 1), otherwise="no")), "is of type string"),
     ("and, not &", lambda: orders().where(c.paid and c.price > 1), "use &, | and ~"),
     ("exploded, but no array", lambda: orders().explode(c.price, "x"), "is of type long, but must be an array"),
@@ -210,3 +211,18 @@ def test_an_inner_join_is_one_column_more() -> None:
     joined = orders().join("product", products(), kind=INNER)
     assert list(joined.columns) == [*COLUMNS, "product"]
     assert joined.select(name=c.product.name).columns["name"].family == "string"
+
+
+@pytest.mark.parametrize("command", ["verify", "dashboard", "status", "poll", "chaos"])
+def test_what_is_not_there_for_other_applications_says_so(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from click.testing import CliRunner
+
+    from pipeline import settings as configuration
+    from pipeline.cli import main
+
+    monkeypatch.setenv("PIPELINE_APP", "clicks")
+    configuration.settings.cache_clear()
+    done = CliRunner().invoke(main, [command])
+    configuration.settings.cache_clear()
+    assert done.exit_code == 1
+    assert f"setting app is 'clicks', but `pipeline {command}` is there for flash_sales only so far" in done.output

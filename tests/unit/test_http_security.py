@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+from certificates import issue_ended
 
 from pipeline.errors import PipelineError, ProvisionError, QueryError, RegistryError, SettingError
 from pipeline.http_security import Peer, basic, without_user
@@ -20,7 +21,6 @@ from pipeline.registry import PatientRegistry, Registry, is_registry_outage
 from pipeline.serving.pinot import Pinot
 from pipeline.serving.provision import provision
 from pipeline.settings import Settings, load
-from pipeline.stack import credentials
 from pipeline.stack.credentials import Secrets
 from pipeline.status import parts
 
@@ -180,10 +180,8 @@ def test_an_authority_that_is_not_trusted(serve: Serve, secrets: Secrets, tmp_pa
     assert told["registry"].endswith(f"and registry_ssl_cafile is empty: {why}")
 
 
-def test_a_certificate_that_has_expired(serve: Serve, secrets: Secrets, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(credentials, "CLOCK_SKEW", timedelta(days=3))
-    monkeypatch.setattr(credentials, "CERTIFICATE_DAYS", -1)
-    secrets.renew(["server", "client"])
+def test_a_certificate_that_has_expired(serve: Serve, secrets: Secrets) -> None:
+    issue_ended(secrets, "server", "client")
     server = serve(server_context(secrets))
     trusting = {"registry_ssl_cafile": secrets.ca, "pinot_ssl_cafile": secrets.ca}
     told = refusals(settings_for(server.url, **trusting))

@@ -8,6 +8,8 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from pipeline.options import only_flash_sales
+
 
 def _kinds(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[str, ...]:
     from pipeline.chaos.faults import KINDS, SECURED
@@ -80,6 +82,7 @@ def chaos(
     pipeline chaos --faults 20 --seconds 900 --seed 7 --markdown table.md
     pipeline chaos --seconds 3600 --rate 2000 --kinds worker-kill --every 300      a soak
     """
+    only_flash_sales("chaos")
     from pipeline.chaos.faults import SECURED
     from pipeline.chaos.report import markdown, show
     from pipeline.chaos.run import Plan, run_plan

@@ -3,6 +3,7 @@
 import click
 
 from pipeline import settings as configuration
+from pipeline.options import only_flash_sales
 
 
 @click.command("dashboard")
@@ -13,6 +14,7 @@ def dashboard(host: str | None, port: int | None) -> None:
     from pipeline.dashboard.guard import password
     from pipeline.dashboard.server import certificate, listen, serve, url, warning
 
+    only_flash_sales("dashboard")
     settings = configuration.settings()
     shown = certificate(settings)
     password(settings)

@@ -282,6 +282,8 @@ class _Writer:
 
     def _comparison(self, given: Call, codes: Sequence[str], kinds: Sequence[Kind]) -> str:
         left, right = kinds
+        if None in kinds and given.name_ != "IS DISTINCT FROM":
+            raise ExpressionError(f"{given} is never true: is_null() or is_not_null() is meant")
         prepared = list(codes)
         if left is not None and right is not None:
             try:

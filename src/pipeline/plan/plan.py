@@ -80,7 +80,8 @@ class Branch:
             case Lookup():
                 return after - {step.name} | set(step.key.inputs)
             case Repartition():
-                return after | set(step.key.inputs)
+                settled = self.topic is not None and self.topic.schema is not None
+                return (set(self.node.columns) if settled else after) | set(step.key.inputs)
             case WindowJoin() | TableTableJoin():
                 return (after | set(step.left_columns)) - {step.name}
         return after - {step.name}
@@ -180,9 +181,12 @@ class Plan:
 
     def _settle_topic(self, branch: Branch) -> None:
         assert branch.topic is not None
-        used = branch.node.reads() - PSEUDO.keys()
-        columns = {name: kind for name, kind in branch.node.columns.items() if name in used}
-        columns = columns or dict(list(branch.node.columns.items())[:1])
+        assert isinstance(branch.step, Repartition)
+        there = branch.node.columns
+        used = (
+            (branch.node.reads() - PSEUDO.keys()) or set(branch.step.key.inputs) - PSEUDO.keys() or set(list(there)[:1])
+        )
+        columns = {name: kind for name, kind in there.items() if name in used}
         name = branch.topic.name
         schema = result_schema(f"topic {name}", name, columns)
         topic = Topic(name, Kind.INTERNAL, key=branch.topic.key, schema=schema, config=FOREVER)

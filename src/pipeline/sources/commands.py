@@ -7,7 +7,7 @@ import click
 
 from pipeline import settings as configuration
 from pipeline.errors import SourceError
-from pipeline.options import app_option
+from pipeline.options import app_option, only_flash_sales
 from pipeline.settings import Settings
 from pipeline.sources.imperfect import PERFECT, Imperfection
 from pipeline.timebase import now_ms
@@ -156,6 +156,7 @@ class IdRange(click.ParamType):
 )
 def poll(once: bool, again: tuple[int, int] | None) -> None:
     """Carry MySQL's tables to Kafka, as Kafka Connect's JDBC source would."""
+    only_flash_sales("poll")
     settings = configuration.settings()
     if again is not None:
         click.echo(f"flash sales: {asyncio.run(look_again(settings, *again)):,} ids are looked for again")

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline import settings as configuration
+from pipeline.options import only_flash_sales
 from pipeline.shown import sentence, without_secrets
 from pipeline.status import Letters, Status, collect
 from pipeline.timebase import format_ms, now_ms
@@ -158,6 +159,7 @@ def poller_line(status: Status) -> str:
 def command(json_output: bool) -> None:
     """Show brokers, topics, groups and lag, schemas, Pinot tables, letters; exit 1 when something is wrong."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what is down is reported as a sentence
+    only_flash_sales("status")
     status = asyncio.run(collect(configuration.settings()))
     if json_output:
         click.echo(json.dumps(as_json(status), indent=2))

@@ -8,6 +8,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from pipeline.options import only_flash_sales
 from pipeline.settings import settings
 from pipeline.verify.report import Report
 
@@ -26,6 +27,7 @@ def verify(as_json: bool, timeout_s: float) -> None:
     """
     from pipeline.verify.run import verify as run
 
+    only_flash_sales("verify")
     report = asyncio.run(run(settings(), timeout_s))
     if as_json:
         click.echo(json.dumps(report.as_json(), indent=2))
