@@ -168,7 +168,8 @@ class Composition:
     def _processor(self, root: Root) -> TopicProcessor | TableProcessor:
         names, registry, letters = _names(root), self._registry, self._letters
         if root.table is None:
-            return TopicProcessor(root.topic, names, registry, letters, is_internal=root.is_internal)
+            internal, numbered = root.is_internal, root.is_numbered
+            return TopicProcessor(root.topic, names, registry, letters, is_internal=internal, is_numbered=numbered)
         return TableProcessor(root.table, names, registry, letters, self._versions.get(root.topic.name))
 
     def _node(self, root: Root, node: Node, processor: TopicProcessor, stateful: list[Stateful]) -> Next:

@@ -106,6 +106,26 @@ WRONG: list[tuple[str, Callable[[], object], str]] = [
         lambda: orders().join("p", products(key_format="json")),
         "keys of stream orders are in the format text, and those of table products in json",
     ),
+    (
+        "keys of two scales, whose texts differ",
+        lambda: Stream("s", {"k": "DECIMAL(4, 2)"}, key="k").join("t", Table("t", {"k": "DECIMAL(4, 1)"}, key="k")),
+        "key k is of type decimal(4, 2), but that of t is decimal(4, 1)",
+    ),
+    (
+        "a stream with a table that has no key",
+        lambda: orders().join("p", products().select(c.name).to("NAMES")),
+        "table NAMES has lost its key: select it, too",
+    ),
+    (
+        "a table that has no key with another",
+        lambda: products().select(c.name).to("NAMES").join("p", products()),
+        "table NAMES has lost its key: select it, too",
+    ),
+    (
+        "windows as a table",
+        lambda: orders().window(Tumbling(minutes(1))).group_by(c.id).aggregate(n=Count()).to("COUNTS").table(),
+        "each window of a group is a row of its own, but a table has one a key",
+    ),
     ("a format that is none", lambda: orders().to("T", value_format="xml"), "value_format is 'xml', but must be avro"),
     (
         "a format that cannot hold a column",

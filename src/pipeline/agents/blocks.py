@@ -19,10 +19,22 @@ class Block:
 
     `places` are those of the records in the batch that they come from, and never fall; several rows may come from one.
     `origins` says for each which source record it comes from, as (partition, offset). `errors` collects (place,
-    reason) of what had no value, for all blocks that are made of this one.
+    reason) of what had no value, for all blocks that are made of this one. `is_exploded` says that several rows may come
+    from one record of the batch, `is_numbered` that the offsets of the origins have a number below them.
     """
 
-    __slots__ = ("_columns", "_keys", "_makes", "_origins", "batch", "errors", "is_exploded", "places", "times_ms")
+    __slots__ = (
+        "_columns",
+        "_keys",
+        "_makes",
+        "_origins",
+        "batch",
+        "errors",
+        "is_exploded",
+        "is_numbered",
+        "places",
+        "times_ms",
+    )
 
     def __init__(
         self,
@@ -37,7 +49,7 @@ class Block:
         self.places = places
         self.times_ms = times_ms
         self.errors = errors
-        self.is_exploded = False
+        self.is_exploded = self.is_numbered = False
         self._columns: dict[str, Sequence[Any]] = {}
         self._makes = dict(makes)
         self._origins = origins
@@ -85,7 +97,7 @@ class Block:
             case "ROWPARTITION":
                 return [partition for partition, _ in self.origins]
         assert name == ROWOFFSET, f"{name} is no column, and none of {ROWTIME}, {ROWPARTITION}, {ROWOFFSET}"
-        bits = EXPLODED_BITS if self.is_exploded else 0
+        bits = EXPLODED_BITS if self.is_numbered else 0
         return [offset >> bits for _, offset in self.origins]
 
     def value(self, given: Compiled) -> Sequence[Any]:
@@ -147,11 +159,16 @@ class Block:
         return made
 
     def exploded(self) -> "Block":
-        """The same rows, marked as several of one record: offsets and origins number them."""
+        """The same rows, marked as several of one record: offsets and origins number them.
+
+        Origins that came numbered from another partition stay as they are.
+        """
         made = self.with_columns({})
-        made.is_exploded = True
-        if not self.is_exploded:
-            made._origins = list(_distinct_origins(self.origins))
+        if self.is_exploded:
+            made._origins = _distinct_origins([(part, offset >> EXPLODED_BITS) for part, offset in self.origins])
+        elif not self.is_numbered:
+            made._origins = _distinct_origins(self.origins)
+        made.is_exploded = made.is_numbered = True
         return made
 
     def _sources(self) -> dict[str, Make]:
@@ -170,7 +187,7 @@ class Block:
         keys: Any,
     ) -> "Block":
         made = Block(self.batch, places, times_ms, {**inherited, **makes}, self.errors, origins)
-        made._keys, made.is_exploded = keys, self.is_exploded
+        made._keys, made.is_exploded, made.is_numbered = keys, self.is_exploded, self.is_numbered
         return made
 
 

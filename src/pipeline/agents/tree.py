@@ -33,7 +33,7 @@ class TopicProcessor(DecodingProcessor):
     """Runs the rows of one topic down its tree.
 
     `names` are the columns that anything reads; `stateful` is everything below that keeps state. Where `is_internal`,
-    each value begins with the place of the record that the row comes from.
+    each value begins with the place of the record that the row comes from; `is_numbered`: of several that it made.
     """
 
     def __init__(
@@ -44,8 +44,10 @@ class TopicProcessor(DecodingProcessor):
         letters: DeadLetters,
         *,
         is_internal: bool = False,
+        is_numbered: bool = False,
     ) -> None:
         super().__init__(topic, registry, letters)
+        self._is_numbered = is_numbered
         self._names = tuple(names)
         self._is_internal = is_internal
         self._run: Next = lambda block: []
@@ -102,7 +104,9 @@ class TopicProcessor(DecodingProcessor):
         inner = _unwrapped(batch)
         records, places, times_ms = self.timed(inner, out)
         origins = [HEADER.unpack_from(batch.values[place] or b"") for place in places]
-        return Block.of_records(inner, places, times_ms, records, self._names, origins)
+        block = Block.of_records(inner, places, times_ms, records, self._names, origins)
+        block.is_numbered = self._is_numbered
+        return block
 
 
 def _unwrapped(batch: RecordBatch) -> RecordBatch:

@@ -9,6 +9,7 @@ from pipeline.declare.expressions import Column, Expression, expression
 from pipeline.declare.kinds import ExpressionError, Scope
 from pipeline.declare.steps import PSEUDO, Repartition, Select, Step, Where
 from pipeline.errors import SettingError
+from pipeline.tables.types import ColumnType
 from pipeline.topics import KeyFormat, Topic
 
 if TYPE_CHECKING:
@@ -47,6 +48,12 @@ class Relation:
                 f"{where}: keys of {self} are in the format {self.key_format}, and those of {other} in "
                 f"{other.key_format}, but must be in one format: equal keys would lie in different partitions"
             )
+
+    def key_type(self, where: str) -> ColumnType:
+        """The type of the key that others are joined by; raises SettingError where it is not among the columns."""
+        if self.key is None:
+            raise SettingError(f"{where}: {self} has lost its key: select it, too")
+        return self.columns[self.key]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name}"
@@ -107,6 +114,11 @@ class Relation:
         """
         check_topic_name(f"{self}, named", state)
         return self._with(state=state)
+
+
+def same_texts(one: ColumnType, other: ColumnType) -> bool:
+    """Whether equal keys of both types are equal texts, by which they are found."""
+    return (one.family, one.scale) == (other.family, other.scale)
 
 
 def require_key(where: str, key: str, columns: Mapping[str, Any]) -> None:

@@ -13,6 +13,7 @@ from pipeline.declare.tables import Table
 from pipeline.errors import SettingError
 from pipeline.tables.aggregate import Aggregate
 from pipeline.tables.types import ColumnType, column_type
+from pipeline.tables.windows import Unwindowed
 from pipeline.topics import Kind, Topic
 
 
@@ -112,11 +113,12 @@ def table_written(table: Table, name: str, formats: Formats) -> Table:
     topic = Topic(name, Kind.OUTPUT, key=table.key or "", schema=result_schema(where, name, columns))
     output = with_formats(where, topic, table.columns.get(table.key or ""), formats)
     statement = TableStatement(table, output)
-    return Table.of(output, columns, table.key or "", (*table.statements, statement))
+    return Table.of(output, columns, table.key, (*table.statements, statement))
 
 
 def _stream_of(statement: StreamStatement | AggregateStatement) -> Stream:
     source, output = statement.stream, statement.output
     columns = columns_of(f"topic {output.name}", output)
     key = output.key if output.key in columns else None
-    return Stream.of(output, columns, key, (*source.statements, statement))
+    windowed = isinstance(statement, AggregateStatement) and not isinstance(statement.aggregate.window, Unwindowed)
+    return Stream.of(output, columns, key, (*source.statements, statement), windowed)

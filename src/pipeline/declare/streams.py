@@ -17,13 +17,13 @@ from pipeline.declarations import check_event_time, check_topic_name, columns_of
 from pipeline.declare.expressions import Column, expression
 from pipeline.declare.kinds import Scope
 from pipeline.declare.outputs import record_schema, record_type, record_type_of, with_formats
-from pipeline.declare.relations import Relation, require_key, require_new
+from pipeline.declare.relations import Relation, require_key, require_new, same_texts
 from pipeline.declare.steps import AsOfJoin, Explode, Lookup, Repartition, WindowJoin
 from pipeline.declare.tables import Table
 from pipeline.errors import SettingError
 from pipeline.tables.joins import JoinKind
 from pipeline.tables.stream_join import StreamJoin
-from pipeline.tables.types import column_type
+from pipeline.tables.types import ColumnType, column_type
 from pipeline.tables.windows import Window
 from pipeline.timebase import DAY_MS
 from pipeline.topics import Kind, Schema, Topic
@@ -46,6 +46,8 @@ class Stream(Relation):
     """
 
     kind = "stream"
+    is_windowed: bool = False
+    """Whether its rows are the results of windows."""
 
     def __init__(
         self,
@@ -79,10 +81,13 @@ class Stream(Relation):
         self.key: str | None = key
 
     @classmethod
-    def of(cls, topic: Topic, columns: Scope, key: str | None, statements: "tuple[Statement, ...]") -> "Stream":
+    def of(
+        cls, topic: Topic, columns: Scope, key: str | None, statements: "tuple[Statement, ...]", is_windowed: bool
+    ) -> "Stream":
         """The stream of a topic that the application writes itself."""
         made = object.__new__(cls)
         made.topic, made.columns, made.key, made.statements = topic, columns, key, statements
+        made.is_windowed = is_windowed
         return made
 
     def explode(self, array: Any, column: str) -> "Stream":
@@ -140,15 +145,15 @@ class Stream(Relation):
             if on is None:
                 raise SettingError(f"{where}: on is missing, but must say which column is {other.topic.name}'s key")
             made = self.compiled(f"join {name}", on)
-            wanted = other.columns[other.key or ""]
-            if made.kind is None or made.kind.family != wanted.family:
+            wanted = other.key_type(where)
+            if made.kind is None or not same_texts(made.kind, wanted):
                 own = "null" if made.kind is None else made.kind.name
                 raise SettingError(
                     f"{where}: {made.text} is of type {own}, but must be {wanted.name} as {other.key}, the key of "
                     f"{other.topic.name}"
                 )
             return self._then(Lookup(name, other, made, made.kind, kind), columns)
-        self._require_keyed(where, on, other.topic.name, other.columns[other.key or ""].family)
+        self._require_keyed(where, on, other.topic.name, other.key_type(where))
         self.require_same_keys(where, other)
         return self._then(AsOfJoin(name, other, kind), columns, statements=(*self.statements, *other.statements))
 
@@ -166,7 +171,7 @@ class Stream(Relation):
             raise SettingError(f"{where}: within is missing, but must say how far the rows' times may lie apart, in ms")
         if other.key is None:
             raise SettingError(f"{where}: {other} has lost its key: call repartition on it first")
-        self._require_keyed(where, on, other.name, other.columns[other.key or ""].family)
+        self._require_keyed(where, on, other.name, other.key_type(where))
         if self.name == other.name and not any(isinstance(step, Repartition) for step in (*self.steps, *other.steps)):
             raise SettingError(f"{where}: a stream cannot be joined with itself: write one side to a topic first")
         self.require_same_keys(where, other)
@@ -174,7 +179,7 @@ class Stream(Relation):
         right = record_type_of(name, other.columns)
         return self._then(step, {**self.columns, name: right}, statements=(*self.statements, *other.statements))
 
-    def _require_keyed(self, where: str, on: Any, other: str, family: str) -> None:
+    def _require_keyed(self, where: str, on: Any, other: str, kind: ColumnType) -> None:
         wanted = self.key if on is None else expression(on)
         named = wanted.name_ if isinstance(wanted, Column) else wanted
         if self.key is None or not isinstance(named, str) or named != self.key:
@@ -183,9 +188,9 @@ class Stream(Relation):
                 f"{where}: rows lie by {self.key or 'no column'}, but {other} is joined by {by}: call "
                 f"repartition(name, key={key}) first"
             )
-        if self.columns[self.key].family != family:
+        if not same_texts(self.columns[self.key], kind):
             raise SettingError(
-                f"{where}: key {self.key} is of type {self.columns[self.key].name}, but that of {other} is {family}"
+                f"{where}: key {self.key} is of type {self.columns[self.key].name}, but that of {other} is {kind.name}"
             )
 
     def window(self, window: Window) -> "Grouped":
@@ -211,7 +216,9 @@ class Stream(Relation):
         return written(self, topic, key, formats)
 
     def table(self) -> Table:
-        """The same topic as a table: of what an aggregate wrote, the latest row of each group."""
+        """The same topic as a table: of what an aggregate without a window wrote, the latest row of each group."""
         if self.steps or self.key is None:
             raise SettingError(f"{self}, table: only what was written to a topic under a key is a table")
+        if self.is_windowed:
+            raise SettingError(f"{self}, table: each window of a group is a row of its own, but a table has one a key")
         return Table.of(self.topic, self.columns, self.key, self.statements)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.declarations import check_topic_name, columns_of
 from pipeline.declare.kinds import Scope
 from pipeline.declare.outputs import record_schema, record_type_of, with_formats
-from pipeline.declare.relations import Relation, require_key, require_new
+from pipeline.declare.relations import Relation, require_key, require_new, same_texts
 from pipeline.declare.steps import TableTableJoin
 from pipeline.errors import SettingError
 from pipeline.tables.joins import JoinKind
@@ -48,7 +48,7 @@ class Table(Relation):
         self.topic = with_formats(where, topic, self.columns[key], formats)
 
     @classmethod
-    def of(cls, topic: Topic, columns: Scope, key: str, statements: "tuple[Statement, ...]") -> "Table":
+    def of(cls, topic: Topic, columns: Scope, key: str | None, statements: "tuple[Statement, ...]") -> "Table":
         """The table of a topic that the application writes itself."""
         made = object.__new__(cls)
         made.topic, made.columns, made.key, made.everywhere, made.statements = topic, columns, key, False, statements
@@ -66,12 +66,10 @@ class Table(Relation):
         for one in (self, other):
             if one.everywhere:
                 raise SettingError(f"{where}: {one} is held everywhere, but must lie in partitions to be joined here")
-            if one.key is None:
-                raise SettingError(f"{where}: {one} has lost its key: select it, too")
         if self.name == other.name:
             raise SettingError(f"{where}: a table cannot be joined with itself")
-        mine, theirs = self.columns[self.key or ""], other.columns[other.key or ""]
-        if mine.family != theirs.family:
+        mine, theirs = self.key_type(where), other.key_type(where)
+        if not same_texts(mine, theirs):
             raise SettingError(f"{where}: keys are of type {mine.name} and {theirs.name}, but must be of one type")
         self.require_same_keys(where, other)
         step = TableTableJoin(TableJoin(name, kind), other, self.columns)

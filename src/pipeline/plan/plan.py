@@ -91,12 +91,14 @@ class Branch:
 class Root:
     """What the agent of one topic does. `table` is set where its rows are those of one.
 
-    Where `is_internal`, rows come from another topic and say from where.
+    Where `is_internal`, rows come from another topic and say from where; `is_numbered`: also which of several rows they
+    are that one record was exploded into.
     """
 
     topic: Topic
     node: Node
     is_internal: bool = False
+    is_numbered: bool = False
     written_here: bool = False
     table: Table | None = None
 
@@ -127,10 +129,14 @@ class Plan:
     def _node(self, stream: Relation) -> Node:
         """The node of a stream's rows, made where it is not there yet."""
         node = self._root_of(stream).node
+        exploded = False
         for step, columns in zip(stream.steps, stream.shapes, strict=True):
             branch = next((known for known in node.branches if known.step is step), None)
             if branch is None:
                 branch = self._branch(step, node, columns)
+            if branch.topic is not None:
+                self.roots[branch.topic.name].is_numbered = exploded
+            exploded = exploded or isinstance(step, Explode)
             node = branch.node
         return node
 
@@ -149,7 +155,8 @@ class Plan:
         if topic.name not in self.roots:
             known = columns if columns is not None else stream_columns(topic)
             internal = columns is not None
-            self.roots[topic.name] = Root(topic, Node(known), internal, internal or topic.name in self._written)
+            written = internal or topic.name in self._written
+            self.roots[topic.name] = Root(topic, Node(known), is_internal=internal, written_here=written)
         return self.roots[topic.name]
 
     def _branch(self, step: Step, node: Node, columns: Scope) -> Branch:
