@@ -11,6 +11,7 @@ from pipeline import (
     Count,
     Generator,
     Hopping,
+    Max,
     Rows,
     Session,
     Stream,
@@ -125,6 +126,11 @@ WRONG: list[tuple[str, Callable[[], object], str]] = [
         "windows as a table",
         lambda: orders().window(Tumbling(minutes(1))).group_by(c.id).aggregate(n=Count()).to("COUNTS").table(),
         "each window of a group is a row of its own, but a table has one a key",
+    ),
+    (
+        "a function of a table that cannot take a row back",
+        lambda: products().group_by(c.name).aggregate(n=Count(), last=Max(c.id)).to("T"),
+        "table products, to T: last is MAX(id), but must be one that can take a row back: COUNT, SUM, AVG",
     ),
     ("a format that is none", lambda: orders().to("T", value_format="xml"), "value_format is 'xml', but must be avro"),
     (
