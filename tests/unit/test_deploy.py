@@ -28,7 +28,7 @@ from pipeline.stack.artifacts import load_lock
 from pipeline.stack.credentials import Secrets
 from pipeline.stack.datadir import DataDir
 from pipeline.stack.fetch import Cache
-from pipeline.stack.parts import PARTS, Site, mysql, pinot, registry
+from pipeline.stack.parts import PARTS, Site, mysql, pinot, registry, zookeeper
 from pipeline.stack.parts.kafka import NODES, KafkaNode
 from pipeline.stack.parts.pinot import parse_properties
 from pipeline.stack.ports import PORTS_OF
@@ -319,7 +319,7 @@ def test_pinot_s_parts_read_the_checkout_s_configuration_and_keep_their_names(ro
 
 def test_pinot_logs_as_in_the_local_stack() -> None:
     text = (DEPLOY / "pinot" / "log4j2.xml").read_text()
-    assert text.partition("-->\n")[2] == pinot.LOGGING
+    assert text.partition("-->\n")[2] == zookeeper.LOGGING
 
 
 # --- the file itself --------------------------------------------------------------------------------------------------

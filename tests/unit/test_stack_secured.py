@@ -20,11 +20,11 @@ from pipeline.stack.parts.pinot import (
     PASSWORDS,
     PINOT_USERS,
     Pinot,
-    ZooKeeper,
     authorization,
     parse_properties,
 )
 from pipeline.stack.parts.registry import REGISTRY_USERS, Registry
+from pipeline.stack.parts.zookeeper import ZooKeeper
 from pipeline.stack.ports import PORTS_OF
 from pipeline.stack.tokens import Tokens
 

@@ -13,7 +13,7 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
-from pipeline.declare.compiled import Scope
+from pipeline.declare.kinds import Scope
 from pipeline.declare.streams import Stream
 from pipeline.declare.tables import Table
 from pipeline.errors import SettingError

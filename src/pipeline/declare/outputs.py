@@ -10,7 +10,7 @@ from typing import Any
 from pipeline import functions
 from pipeline.codecs import schema
 from pipeline.declarations import COLUMN_NAME
-from pipeline.declare.compiled import Scope
+from pipeline.declare.kinds import Scope
 from pipeline.errors import SettingError
 from pipeline.formats import check_formats
 from pipeline.tables.types import ColumnType, column_type

@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 from pipeline.declarations import check_topic_name
-from pipeline.declare.compiled import Compiled, ExpressionError, Scope, compiled, predicate
+from pipeline.declare.compiled import Compiled, compiled, predicate
 from pipeline.declare.expressions import Column, Expression, expression
+from pipeline.declare.kinds import ExpressionError, Scope
 from pipeline.declare.steps import PSEUDO, Repartition, Select, Step, Where
 from pipeline.errors import SettingError
 from pipeline.tables.types import ColumnType

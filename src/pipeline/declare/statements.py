@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.declarations import check_topic_name, columns_of
-from pipeline.declare.compiled import Compiled, Scope
+from pipeline.declare.compiled import Compiled
+from pipeline.declare.kinds import Scope
 from pipeline.declare.outputs import Formats, result_schema, with_formats
 from pipeline.declare.steps import Where
 from pipeline.declare.streams import Stream

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.declare.compiled import Compiled, Scope
+from pipeline.declare.compiled import Compiled
+from pipeline.declare.kinds import Scope
 from pipeline.tables.joins import JoinKind
 from pipeline.tables.stream_join import StreamJoin
 from pipeline.tables.table_join import TableJoin

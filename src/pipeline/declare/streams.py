@@ -14,8 +14,8 @@ What cannot work is a SettingError in one sentence that names the stream, the st
 from typing import TYPE_CHECKING, Any
 
 from pipeline.declarations import check_event_time, check_topic_name, columns_of
-from pipeline.declare.compiled import Scope
 from pipeline.declare.expressions import Column, expression
+from pipeline.declare.kinds import Scope
 from pipeline.declare.outputs import record_schema, record_type, record_type_of, with_formats
 from pipeline.declare.relations import Relation, require_key, require_new, same_texts
 from pipeline.declare.steps import AsOfJoin, Explode, Lookup, Repartition, WindowJoin

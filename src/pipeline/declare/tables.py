@@ -10,7 +10,7 @@ A row that does not qualify any more, or is deleted, is retired: the output gets
 from typing import TYPE_CHECKING, Any
 
 from pipeline.declarations import check_topic_name, columns_of
-from pipeline.declare.compiled import Scope
+from pipeline.declare.kinds import Scope
 from pipeline.declare.outputs import record_schema, record_type_of, with_formats
 from pipeline.declare.relations import Relation, require_key, require_new, same_texts
 from pipeline.declare.steps import TableTableJoin

@@ -20,7 +20,8 @@ from pipeline.codecs import HEADER, MAGIC, Record
 from pipeline.errors import BadRecord
 from pipeline.formats.base import RowEncoder, Unregistered, cut, framed
 from pipeline.formats.misfit import Misfit
-from pipeline.formats.reading import given_names, missing, part_reader, record_reader
+from pipeline.formats.names import given_names
+from pipeline.formats.reading import missing, part_reader, record_reader
 from pipeline.formats.shape import Column, Kind, Part
 from pipeline.formats.writing import record_writer
 from pipeline.tables.limits import RANGES

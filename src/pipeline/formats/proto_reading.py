@@ -13,9 +13,10 @@ from typing import Any
 from pipeline.avro_schemas import UnreadableSchema
 from pipeline.formats import proto_schema
 from pipeline.formats.misfit import Misfit
+from pipeline.formats.names import given_names
 from pipeline.formats.proto_text import Field, Message, ProtoFile
 from pipeline.formats.proto_wire import LEN, SCALARS, VARINT, WireError, fields, packed
-from pipeline.formats.reading import Convert, decimal_reader, given_names, missing, reader, sized
+from pipeline.formats.reading import Convert, decimal_reader, missing, reader, sized
 from pipeline.formats.shape import Column, Kind
 from pipeline.formats.writing import checked_double
 from pipeline.tables.types import EXACT

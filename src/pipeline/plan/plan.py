@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from pipeline.declarations import columns_of
 from pipeline.declare.application import Application
-from pipeline.declare.compiled import Scope
+from pipeline.declare.kinds import Scope
 from pipeline.declare.outputs import result_schema
 from pipeline.declare.relations import Relation
 from pipeline.declare.statements import AggregateStatement, Statement, StreamStatement, TableStatement

@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from aiokafka import TopicPartition
@@ -16,7 +17,7 @@ from pipeline.errors import VerifyError
 from pipeline.kafka import READ_COMMITTED
 from pipeline.kafka_rights import require_rights
 from pipeline.registry import Registry
-from pipeline.serving.pinot import Pinot, client
+from pipeline.serving.pinot import client
 from pipeline.settings import Settings
 from pipeline.topics import Topic
 from pipeline.verify import source_side
@@ -33,7 +34,7 @@ NO_PARTITION = -1
 """Of letters about rows of a database, which never became records."""
 UNKNOWN_ID = "unknown schema id"
 POLL_S = 0.5
-PINOT_LIMIT = 1_000_000
+ALL_ROWS = "SELECT * FROM {} LIMIT 1000000"
 SOURCE_STAGE = (topics.PAGEVIEW, topics.USERS, topics.FLASH_SALES)
 ENRICHED_STAGE = (topics.EXTENDED_PAGEVIEWS, topics.EXTENDED_FLASHSALES)
 LATER_STAGES = (
@@ -171,7 +172,7 @@ def _without_removed(sources: Sources, begins: dict[str, Cut]) -> Retention:
     views, sales = (
         _dropped(records, enriched, time_ms, begins[source.name], begins[joined.name])
         for records, enriched, time_ms, source, joined in (
-            (sources.views, sources.enriched_views, _view_time, topics.PAGEVIEW, topics.EXTENDED_PAGEVIEWS),
+            (sources.views, sources.enriched_views, attrgetter("time_ms"), topics.PAGEVIEW, topics.EXTENDED_PAGEVIEWS),
             (sources.sales, sources.enriched_sales, _sale_time, topics.FLASH_SALES, topics.EXTENDED_FLASHSALES),
         )
     )
@@ -195,10 +196,6 @@ def _dropped(
     for origin in [o for o, record in records.items() if o not in rows and time_ms(record) <= joined]:
         del records[origin]
     return max(joined, read)
-
-
-def _view_time(record: SourceRecord) -> int:
-    return record.time_ms
 
 
 def _sale_time(record: SourceRecord) -> int:
@@ -280,7 +277,9 @@ async def _compare_pinot(
     pinot = client(settings)
     waiting = list(outputs)
     while True:
-        tables = {name: last_rows(name, await asyncio.to_thread(_select_all, pinot, name)) for name in waiting}
+        tables = {
+            name: last_rows(name, await asyncio.to_thread(pinot.query, ALL_ROWS.format(name))) for name in waiting
+        }
         if await ends_of(settings, SOURCE_STAGE) != low_cuts:
             bounds = await _bounds(settings, registry, low_cuts, letters, deadline)
         wrong = {
@@ -298,7 +297,3 @@ async def _compare_pinot(
                 outputs[name].wrong += [f"Pinot: {text}" for text in wrong[name]]
             return bounds
         await asyncio.sleep(POLL_S)
-
-
-def _select_all(pinot: Pinot, table: str) -> list[Record]:
-    return pinot.query(f"SELECT * FROM {table} LIMIT {PINOT_LIMIT}")

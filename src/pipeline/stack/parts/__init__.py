@@ -9,9 +9,10 @@ from pipeline.stack.parts.identity import DASHBOARD
 from pipeline.stack.parts.kafka import NODES, KafkaNode, kafka_settings
 from pipeline.stack.parts.mysql import MariaDB
 from pipeline.stack.parts.pinot import IDENTITIES as OF_PINOT
-from pipeline.stack.parts.pinot import PASSWORDS, Pinot, ZooKeeper
+from pipeline.stack.parts.pinot import PASSWORDS, Pinot
 from pipeline.stack.parts.registry import IDENTITY as REGISTRY
 from pipeline.stack.parts.registry import Registry
+from pipeline.stack.parts.zookeeper import ZooKeeper
 
 PARTS = ("kafka", "registry", "mysql", "pinot")  # what `--without` takes; also the sections of the lock
 

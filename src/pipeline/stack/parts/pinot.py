@@ -1,4 +1,4 @@
-"""ZooKeeper, and Pinot's controller, broker and server in one JVM.
+"""Pinot's controller, broker and server in one JVM.
 
 Secured, every port speaks TLS only. ZooKeeper and Pinot's server want a certificate of their clients, controller and
 broker a user of `PINOT_USERS`. Pinot reads Kafka and the registry as `KAFKA_USER`: Kafka's password is in a JAAS file,
@@ -18,8 +18,9 @@ from pipeline.access import user_of
 from pipeline.errors import StackError
 from pipeline.stack.archives import ClassArchive
 from pipeline.stack.credentials import ADMIN, Identity, Secrets, write_private
-from pipeline.stack.parts.base import PROBE_TIMEOUT_S, Part, Site, java, listens, write_properties
+from pipeline.stack.parts.base import PROBE_TIMEOUT_S, Part, java, write_properties
 from pipeline.stack.parts.registry import REGISTRY_USERS
+from pipeline.stack.parts.zookeeper import ZOOKEEPER_IDENTITY, logging_file, write_logging
 from pipeline.stack.ports import HOST
 from pipeline.stack.program import Program, Stage
 from pipeline.stack.tokens import Tokens
@@ -28,21 +29,9 @@ ROLES = ("controller", "broker", "server")
 CLUSTER = "pipeline"
 REPLACED = ("controller.port", "pinot.broker.client.queryPort", "pinot.server.adminapi.port")  # these listen everywhere
 OPENED = ("java.nio", "sun.nio.ch", "java.lang", "java.util", "java.lang.reflect", "jdk.internal.ref")
-ZOOKEEPER_IDENTITY, IDENTITY = "zookeeper", "pinot"
+IDENTITY = "pinot"
 KAFKA_USER = user_of("pinot")
 DECODER = "stream.kafka.decoder.prop"
-LOGGING = """\
-<Configuration status="ERROR">
-  <Appenders><Console name="console"><PatternLayout pattern="[%d] %p %m (%c)%n"/></Console></Appenders>
-  <Loggers>
-    <Logger name="org.apache.pinot" level="INFO"/>
-    <!-- these two write down every property, passwords and all -->
-    <Logger name="org.apache.pinot.server.starter.helix.DefaultHelixStarterServerConfig" level="WARN"/>
-    <Logger name="org.apache.pinot.server.starter.helix.HelixInstanceDataManagerConfig" level="WARN"/>
-    <Root level="WARN"><AppenderRef ref="console"/></Root>
-  </Loggers>
-</Configuration>
-"""
 
 
 @dataclass(frozen=True)
@@ -62,60 +51,6 @@ PINOT_USERS = {
 IDENTITIES = (ZOOKEEPER_IDENTITY, IDENTITY)
 PASSWORDS = (KAFKA_USER, *(user.secret for user in PINOT_USERS.values()))
 """What `Secrets.make` has to make for ZooKeeper and Pinot."""
-
-
-class ZooKeeper(Part):
-    """The ZooKeeper that Pinot keeps its cluster state in; it comes with Pinot's jars."""
-
-    name = "zookeeper"
-    port_names = ("zookeeper",)
-
-    def prepare(self) -> None:
-        """Write zookeeper.properties."""
-        properties: dict[str, object] = {
-            "dataDir": self.site.folder.path / "zookeeper",
-            **self._listener(),
-            "tickTime": 2_000,
-            "maxClientCnxns": 0,
-            "admin.enableServer": "false",
-            "autopurge.purgeInterval": 1,
-            "4lw.commands.whitelist": "ruok,srvr",
-        }
-        write_properties(self._properties, properties)
-        write_logging(self.site)
-
-    def _listener(self) -> dict[str, object]:
-        """The one port: plain, or TLS for clients whose certificate is of the stack's authority."""
-        secrets = self.site.secrets
-        if secrets is None:
-            return {"clientPort": self.ports[0], "clientPortAddress": HOST}
-        return {
-            "secureClientPort": self.ports[0],
-            "secureClientPortAddress": HOST,
-            "serverCnxnFactory": "org.apache.zookeeper.server.NettyServerCnxnFactory",
-            "ssl.keyStore.location": secrets.identity(ZOOKEEPER_IDENTITY).pem,
-            "ssl.trustStore.location": secrets.ca,
-            "ssl.clientAuth": "need",
-        }
-
-    def program(self) -> Program:
-        """ZooKeeper's JVM."""
-        options = ("-Xmx128m", f"-Dlog4j2.configurationFile={logging_file(self.site)}")
-        main = ("org.apache.zookeeper.server.quorum.QuorumPeerMain", str(self._properties))
-        command = java(self.site, self.name, options, self.class_archive(), main)
-        return Program(self.name, command, stage=Stage.BASE, stop_wait_s=5, ports=self.ports)
-
-    def class_archive(self) -> ClassArchive:
-        """The archive of this JVM."""
-        return self.site.class_archive(self.name, self.site.class_path("pinot"))
-
-    def probe(self) -> bool:
-        """Whether it accepts connections."""
-        return listens(self.ports[0])
-
-    @property
-    def _properties(self) -> Path:
-        return self.site.folder.config / "zookeeper.properties"
 
 
 class Pinot(Part):
@@ -359,13 +294,3 @@ def parse_properties(text: str) -> dict[str, str]:
     lines = (line.strip() for line in text.splitlines())
     pairs = (line.partition("=") for line in lines if line and not line.startswith(("#", "!")))
     return {key.strip(): value.strip() for key, _, value in pairs}
-
-
-def logging_file(site: Site) -> Path:
-    """The log4j 2 configuration of ZooKeeper and Pinot."""
-    return site.folder.config / "pinot-log4j2.xml"
-
-
-def write_logging(site: Site) -> None:
-    """Write `logging_file`."""
-    logging_file(site).write_text(LOGGING)
