@@ -113,6 +113,11 @@ WRONG: list[tuple[str, Callable[[], object], str]] = [
         "key k is of type decimal(4, 2), but that of t is decimal(4, 1)",
     ),
     (
+        "a stream with a table that was filtered on the way",
+        lambda: orders().join("p", products().where(c.name == "tea")),
+        "table products is not as it lies in its topic: write it with .to(topic) first",
+    ),
+    (
         "a stream with a table that has no key",
         lambda: orders().join("p", products().select(c.name).to("NAMES")),
         "table NAMES has lost its key: select it, too",
