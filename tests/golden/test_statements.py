@@ -18,6 +18,7 @@ from pipeline.topics import DEAD_LETTERS, LATE_RECORDS
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "tests" / "statements"
+SETTINGS = Settings()
 PAGE = (ROOT / "docs" / "statements.md").read_text("utf-8")
 PRELUDE, *_ = re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
 
@@ -70,7 +71,7 @@ def written(application: LocalApplication, declared: Application) -> set[str]:
 def test_a_section_gives_what_its_case_says(section: Section, partitions: int) -> None:
     application = section.application()
     case = load(FOLDER / f"{section.slug}.input.json", section.outputs(partitions))
-    local = local_application(Settings(), declared(application), partitions)
+    local = local_application(SETTINGS, declared(application), partitions)
     difference = asyncio.run(run(case, local))
     assert difference is None, str(difference)
     assert written(local, application) == {output["topic"] for output in case.outputs}
@@ -119,42 +120,15 @@ def test_the_page_has_every_name_that_an_application_is_declared_with() -> None:
     assert unused <= data
 
 
-@pytest.mark.parametrize(
-    "clause",
-    [
-        "WHERE",
-        "HAVING",
-        "GROUP BY",
-        "PARTITION BY",
-        "WINDOW TUMBLING",
-        "WINDOW HOPPING",
-        "WINDOW SESSION",
-        "GRACE PERIOD",
-        "EMIT FINAL",
-        "EXPLODE\n    ",
-        "CASE WHEN",
-        "CAST(",
-        "IN (",
-        "BETWEEN",
-        "LIKE",
-        "IS NULL",
-        "IS NOT NULL",
-        "IS DISTINCT FROM",
-        "->",
-        "INNER JOIN",
-        "LEFT JOIN",
-        "RIGHT JOIN\n    ",
-        "FULL OUTER JOIN",
-        "WITHIN",
-        "AVRO",
-        "JSON",
-        "JSON_SR",
-        "PROTOBUF",
-        "DELIMITED",
-        "KAFKA",
-        "ROWTIME",
-        "TIMESTAMP_FORMAT",
-    ],
-)
-def test_the_page_has_every_clause(clause: str) -> None:
-    assert clause.strip() in "\n".join(block for section in SECTIONS for block in section.blocks("sql"))
+CLAUSES = """
+WHERE, HAVING, GROUP BY, PARTITION BY, WINDOW TUMBLING, WINDOW HOPPING, WINDOW SESSION, GRACE PERIOD, EMIT FINAL,
+EXPLODE(, CASE WHEN, CAST(, IN (, BETWEEN, LIKE, IS NULL, IS NOT NULL, IS DISTINCT FROM, ->, [1], ROWTIME, WITHIN,
+INNER JOIN, LEFT JOIN, RIGHT JOIN, FULL OUTER JOIN, TIMESTAMP_FORMAT, VALUE_DELIMITER, VALUE_FORMAT = 'AVRO',
+VALUE_FORMAT = 'JSON', VALUE_FORMAT = 'JSON_SR', VALUE_FORMAT = 'PROTOBUF', VALUE_FORMAT = 'DELIMITED',
+VALUE_FORMAT = 'KAFKA', KEY_FORMAT = 'KAFKA', KEY_FORMAT = 'JSON', KEY_FORMAT = 'AVRO'
+"""
+
+
+def test_the_page_has_every_clause() -> None:
+    sql = "\n".join(block for section in SECTIONS for block in section.blocks("sql"))
+    assert [clause for clause in re.split(r",\s+", CLAUSES.strip()) if clause not in sql] == []

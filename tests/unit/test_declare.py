@@ -11,6 +11,7 @@ from pipeline import (
     Count,
     Generator,
     Hopping,
+    Max,
     Rows,
     Session,
     Stream,
@@ -112,6 +113,11 @@ WRONG: list[tuple[str, Callable[[], object], str]] = [
         "key k is of type decimal(4, 2), but that of t is decimal(4, 1)",
     ),
     (
+        "a stream with a table that was filtered on the way",
+        lambda: orders().join("p", products().where(c.name == "tea")),
+        "table products is not as it lies in its topic: write it with .to(topic) first",
+    ),
+    (
         "a stream with a table that has no key",
         lambda: orders().join("p", products().select(c.name).to("NAMES")),
         "table NAMES has lost its key: select it, too",
@@ -125,6 +131,11 @@ WRONG: list[tuple[str, Callable[[], object], str]] = [
         "windows as a table",
         lambda: orders().window(Tumbling(minutes(1))).group_by(c.id).aggregate(n=Count()).to("COUNTS").table(),
         "each window of a group is a row of its own, but a table has one a key",
+    ),
+    (
+        "a function of a table that cannot take a row back",
+        lambda: products().group_by(c.name).aggregate(n=Count(), last=Max(c.id)).to("T"),
+        "table products, to T: last is MAX(id), but must be one that can take a row back: COUNT, SUM, AVG",
     ),
     ("a format that is none", lambda: orders().to("T", value_format="xml"), "value_format is 'xml', but must be avro"),
     (

@@ -19,8 +19,8 @@ class Block:
 
     `places` are those of the records in the batch that they come from, and never fall; several rows may come from one.
     `origins` says for each which source record it comes from, as (partition, offset). `errors` collects (place,
-    reason) of what had no value, for all blocks that are made of this one. `is_exploded` says that several rows may come
-    from one record of the batch, `is_numbered` that the offsets of the origins have a number below them.
+    reason) of what had no value, for all blocks that are made of this one. `is_exploded` says that several rows may
+    come from one record of the batch, `is_numbered` that the offsets of the origins have a number below them.
     """
 
     __slots__ = (

@@ -8,7 +8,7 @@ from pipeline.agents.joining import TableVersions
 from pipeline.agents.letters import DeadLetters
 from pipeline.agents.processor import DecodingProcessor, Schemas
 from pipeline.agents.tree import Stateful
-from pipeline.codecs import Record, key_text
+from pipeline.codecs import Record, fields, key_text
 from pipeline.declare.tables import Table
 from pipeline.errors import BadRecord
 from pipeline.records import Outgoing, RecordBatch
@@ -34,7 +34,8 @@ class TableProcessor(DecodingProcessor):
         super().__init__(declared.topic, registry, letters, table=True)
         self._names = tuple(names)
         self._versions = versions
-        self._retires = bool(declared.statements) and RETIRED in declared.columns
+        assert declared.topic.schema is not None
+        self._retires = bool(declared.statements) and RETIRED in fields(declared.topic.schema)
         self._go: Go | None = None
         self._stateful: Sequence[Stateful] = ()
 

@@ -22,6 +22,8 @@ from pipeline.tables.types import ColumnType
 from pipeline.tables.windows import Unwindowed, Window
 
 Named = tuple[tuple[str, Compiled], ...]
+SUBTRACTING = "COUNT, SUM, AVG, STDDEV_SAMP, STDDEV_SAMPLE, CORRELATION, COLLECT_LIST, HISTOGRAM"
+"""Functions that are taken of tables, whose rows leave their groups; as in ksqlDB."""
 
 
 class Grouped:
@@ -118,6 +120,8 @@ class Grouped:
         for name, one in self._aggregates.items():
             inputs = [self._input(where, name, one, number, computed, types) for number in range(len(one.arguments))]
             functions.append(one.bind(inputs, name, [types[column] for column in inputs]))
+            if isinstance(stream, Table) and not hasattr(functions[-1], "subtract"):
+                raise SettingError(f"{where}: {name} is {one}, but must be one that can take a row back: {SUBTRACTING}")
         names = tuple(name for name, _ in groups)
         function = functions[0] if len(functions) == 1 else Several(tuple(functions))
         aggregate = Aggregate(topic, names, function, topic, self._window, self._final)

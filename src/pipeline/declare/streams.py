@@ -138,6 +138,8 @@ class Stream(Relation):
             raise SettingError(
                 f"{where}: within and grace are for joins of two streams, but {other.topic.name} is a table"
             )
+        if other.steps:
+            raise SettingError(f"{where}: {other} is not as it lies in its topic: write it with .to(topic) first")
         if kind not in (INNER, LEFT):
             raise SettingError(f"{where}: kind is '{kind}', but must be 'inner' or 'left': a table triggers nothing")
         columns = {**self.columns, name: record_type(other.topic)}
