@@ -22,13 +22,24 @@ STALLING_WORKER = Path(__file__).with_name("stalling_worker.py")
 QUICK = {"PIPELINE_SESSION_TIMEOUT_S": "6", "PIPELINE_HEARTBEAT_S": "1.5"}
 
 
-def test_twenty_faults_of_all_kinds_change_nothing(tmp_path: Path) -> None:
-    """The seed has each way of cutting the network and several kills; it takes nine minutes, on a busy machine twenty.
+def test_a_fault_of_each_kind_changes_nothing(tmp_path: Path) -> None:
+    """One of each kind, in the order of the seed; `pipeline chaos --faults 20` and more are for people to run.
 
     The run ends by its faults; its seconds are only there so that it ends at all.
     """
     table = tmp_path / "table.md"
-    command = [sys.executable, "-m", "pipeline", "chaos", "--faults", "20", "--seconds", "1800", "--seed", "23"]
+    command = [
+        sys.executable,
+        "-m",
+        "pipeline",
+        "chaos",
+        "--faults",
+        str(len(FAULTS)),
+        "--seconds",
+        "1800",
+        "--seed",
+        "23",
+    ]
     command += ["--every", "2", "--rate", "200", "--json", "--markdown", str(table)]
     done = subprocess.run(command, env=os.environ | QUICK, capture_output=True, text=True, timeout=2_100, check=False)
     assert done.stdout, done.stderr
@@ -36,7 +47,7 @@ def test_twenty_faults_of_all_kinds_change_nothing(tmp_path: Path) -> None:
     wrong = {name: check["found"] for name, check in report["checks"].items() if not check["ok"]}
     assert wrong == {}, done.stderr
     assert (done.returncode, report["ok"]) == (0, True)
-    assert len(report["faults"]) == 20, done.stderr
+    assert len(report["faults"]) == len(FAULTS), done.stderr
     assert set(report["by_kind"]) == set(FAULTS)
     assert report["poisoned"] > 100
     assert report["checks"]["dead_letters"]["found"]["letters"] >= report["poisoned"]
