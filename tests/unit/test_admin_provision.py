@@ -36,7 +36,7 @@ async def test_topics_say_what_was_done(monkeypatch, done, line):
 def steps(monkeypatch):
     for name in ("topics", "schemas", "database", "pinot"):
 
-        async def step(settings, name=name):
+        async def step(settings, *_, name=name):
             return f"{name}: done"
 
         monkeypatch.setattr(provision, f"provision_{name}", step)

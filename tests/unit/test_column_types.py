@@ -77,7 +77,7 @@ def test_a_decimal_that_is_finer_than_its_column_is_rounded_half_up() -> None:
         ({"type": "int", "logicalType": "timestamp-millis"}, "int"),
         (["null", "long", "string"], "union of null, long, string"),
         (["null"], "union of null"),
-        ({"type": "array", "items": ["null", "long"]}, "array of union of null, long"),
+        ({"type": "array", "items": ["null", "long"]}, "array of long"),
         ({"type": "array", "items": {"type": "record", "name": "r", "fields": []}}, "array of record r"),
         ({"type": "fixed", "name": "f", "size": 3}, "fixed f"),
     ],

@@ -75,7 +75,7 @@ def generate(monkeypatch):
             return {name: int(name in brokers.filled) for name in names}
 
         monkeypatch.setattr(datagen, "Sender", brokers.sender)
-        monkeypatch.setattr(datagen, "_encoder", encoder)
+        monkeypatch.setattr(datagen, "encoder_of", encoder)
         monkeypatch.setattr(datagen, "describe_topics", described)
         monkeypatch.setattr(datagen, "require_rights", has_rights)
         monkeypatch.setattr(datagen, "end_offsets", ends)

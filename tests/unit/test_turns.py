@@ -17,7 +17,7 @@ from pipeline.transport.fetching import FETCH_WAIT_MS, PART_WAIT_MS, fetch_promp
 from pipeline.transport.turns import Turns
 
 VIEWS, USERS, OTHER = TopicPartition("views", 0), TopicPartition("users", 0), TopicPartition("users", 1)
-TABLES = {"views": "users"}
+TABLES = {"views": ("users",)}
 
 
 class State:
