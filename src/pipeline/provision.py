@@ -21,7 +21,7 @@ from pipeline.kafka import admin_client
 from pipeline.kafka_access import MECHANISMS, set_passwords
 from pipeline.kafka_access import grant as grant_rights
 from pipeline.kafka_refusals import broker_error
-from pipeline.options import app_option
+from pipeline.options import app_option, only_flash_sales
 from pipeline.registry import Registry
 from pipeline.settings import FLASH_SALES, Settings
 from pipeline.topics import Topic
@@ -152,5 +152,7 @@ def command(pinot: bool, access: bool, passwords: Path | None) -> None:
     """Create topics, schemas, database and Pinot tables; safe to repeat."""
     if passwords is not None and not access:
         raise click.UsageError("--passwords needs --access")
+    if access:
+        only_flash_sales("provision --access")
     wanted = Access(passwords) if access else None
     asyncio.run(provision(configuration.settings(), pinot=pinot, access=wanted))
