@@ -3,8 +3,6 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import faust
-from aiokafka import AIOKafkaConsumer
 from faust.types.transports import TransportT
 from mode import ServiceT
 
@@ -13,8 +11,7 @@ from pipeline.tables.store import StateTable
 from pipeline.topics import Kind, Topic
 from pipeline.transport import memory
 from pipeline.transport.consumer import BatchSchema, BatchTransport
-from pipeline.transport.metrics import Counted
-from pipeline.transport.outbox import Outbox
+from pipeline.transport.host import Host
 from pipeline.transport.references import References
 from pipeline.transport.standby import Standby
 from pipeline.transport.watchdog import Watchdog
@@ -23,33 +20,20 @@ CHANGELOG = {"segment.bytes": str(4 * 1024 * 1024), "segment.ms": "600000", "min
 """Brokers compact all but the newest segment: small ones, so that restoring takes the same after a day of work."""
 
 
-class BatchApp(faust.App):
+class BatchApp(Host):
     """A Faust application whose events carry record batches.
 
-    Set by whoever composes the application: `outbox`, `references` and, where others' state
-    is to be followed, `standby`, services that start with the worker;
-    `changelog_reader`, which makes a consumer that belongs to no group; `prepare`, which runs before anything else
-    starts; `stall_timeout_s`, after which a worker that stands still ends. `processors` are those behind the agents,
-    by agent. `tables_of_streams` names the tables' topics of each stream's topic that is joined with some: tables go
-    first, see `transport/turns.py`. Callbacks in `state_listeners` run whenever partitions of state have come or gone.
+    Set by whoever composes the application, beside what Host names: `references` and, where others' state is to be
+    followed, `standby`, services that start with the worker; `prepare`, which runs before anything else starts;
+    `stall_timeout_s`, after which a worker that stands still ends.
     """
 
-    outbox: Outbox
     references: References | None = None
     standby: Standby | None = None
     stall_timeout_s = 60.0
-    changelog_reader: Callable[..., AIOKafkaConsumer]
     prepare: Callable[[], Awaitable[None]]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.state_listeners: list[Callable[[], None]] = []
-        self.serving_generation: int | None = None
-        self.batches_waiting = 0
-        self.batches_in_work = 0
-        self.batches_done = 0
-        self.processors: dict[str, Counted] = {}
-        self.own_topics: set[str] = set()
-        self.tables_of_streams: dict[str, tuple[str, ...]] = {}
         self._batch_topics: set[str] = set()
         super().__init__(*args, **kwargs)
 

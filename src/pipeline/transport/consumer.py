@@ -10,7 +10,7 @@ Everything of Faust's private parts that the transport touches is listed in docs
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import faust
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -21,11 +21,8 @@ from faust.types.tuples import ConsumerMessage, Message
 from pipeline.records import RecordBatch
 from pipeline.transport.fetching import fetch_promptly, look_again, next_batches
 from pipeline.transport.group import Member, seek_to_stable, stable_offsets
+from pipeline.transport.host import Host
 from pipeline.transport.turns import Turns
-
-if TYPE_CHECKING:
-    from pipeline.transport.app import BatchApp
-
 
 FETCH_S = 0.2
 CREATE_TIME = 0
@@ -81,7 +78,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
 class BatchConsumer(Consumer):
     """Faust's consumer, yielding batches and committing by position."""
 
-    app: "BatchApp"
+    app: Host
     _positions: dict[TP, int]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -266,7 +263,7 @@ async def batches(
     Batches that were fetched before a rebalance are dropped: after it reading goes on from the committed offsets.
     """
     unacknowledged = cast("faust.Stream[Any]", stream).noack()
-    app = cast("BatchApp", unacknowledged.app)
+    app = cast(Host, unacknowledged.app)
     consumer = cast(BatchConsumer, app.consumer)
     async for event in unacknowledged.events():
         together = event.value if isinstance(event.value, tuple) else (event.value,)

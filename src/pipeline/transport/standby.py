@@ -5,7 +5,7 @@ one who reads from the beginning.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from aiokafka import TopicPartition
 from mode import Service
@@ -14,9 +14,7 @@ from pipeline.records import RecordBatch
 from pipeline.tables.state import Key
 from pipeline.tables.store import apply_changes
 from pipeline.transport.fetching import next_batches
-
-if TYPE_CHECKING:
-    from pipeline.transport.app import BatchApp
+from pipeline.transport.host import Host
 
 MOST_RECORDS = 5_000
 FETCH_S = 0.5
@@ -26,7 +24,7 @@ Rows = dict[Key, Any]
 class Standby(Service):
     """Follows the changelogs that it is told to, in memory, until their rows are taken."""
 
-    def __init__(self, app: "BatchApp", **kwargs: Any) -> None:
+    def __init__(self, app: Host, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._app = app
         self._rows: dict[TopicPartition, Rows] = {}

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -21,9 +21,7 @@ from mode import Service
 from pipeline.errors import StallError
 from pipeline.settings import systemd_socket
 from pipeline.transport.consumer import BatchConsumer
-
-if TYPE_CHECKING:
-    from pipeline.transport.app import BatchApp
+from pipeline.transport.host import Host
 
 EXIT_CODE = 70
 CHECKS = 6  # per timeout
@@ -62,7 +60,7 @@ class Watchdog(Service):
     A worker that hangs while it stops is still a member of its group, and nobody else gets its partitions.
     """
 
-    def __init__(self, app: "BatchApp", timeout_s: float, stop_s: float = STOP_S, **kwargs: Any) -> None:
+    def __init__(self, app: Host, timeout_s: float, stop_s: float = STOP_S, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._app = app
         self._timeout_s = timeout_s
