@@ -15,6 +15,8 @@ hypothesis.settings.load_profile("untimed")
 
 BROWSER = ("chromium", "chromedriver")
 DESELECTED = pytest.StashKey[str]()
+SHARED: list[Stack] = []
+"""The stack that tests share, while it runs."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -59,7 +61,15 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     `stack.settings` are the settings with its addresses. It is stopped, and its data are wiped, at the end.
     """
     with own_stack(tmp_path_factory.mktemp("stack")) as stack:
+        SHARED.append(stack)
         yield stack
+
+
+@pytest.fixture
+def alone() -> None:
+    """Nothing else runs: the stack that tests share is stopped. Those of faults come last, and need the machine."""
+    while SHARED:
+        SHARED.pop().down()
 
 
 @pytest.fixture(scope="session")

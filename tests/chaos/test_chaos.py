@@ -14,7 +14,7 @@ from pipeline.chaos.report import ChaosReport
 from pipeline.chaos.run import Plan, run_plan
 from pipeline.chaos.scene import Options
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.usefixtures("alone")]
 
 INEXACT_WORKER = Path(__file__).with_name("inexact_worker.py")
 STALLING_WORKER = Path(__file__).with_name("stalling_worker.py")
