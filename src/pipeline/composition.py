@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from pipeline.agents.aggregation import Merge
-from pipeline.agents.attach import attach
+from pipeline.agents.attach import attach, close_idle_partitions
 from pipeline.agents.changes import ROW, FoldTable, Go, JoinTables, KeepTable
 from pipeline.agents.folding import Folding
 from pipeline.agents.joining import AsOfRows, LookupRows, Next, StreamWindow, TableVersions
@@ -270,15 +270,3 @@ def reference_table(app: BatchApp, topic: Topic) -> ReferenceTable:
     table = ReferenceTable(app, name=topic.name.lower(), changelog_topic=app.topic(topic.name), is_global=True)
     app.tables.add(table)
     return table
-
-
-def close_idle_partitions(app: BatchApp, topic: Topic, folding: Folding, limit_s: float) -> None:
-    """Tell the merges, from time to time, which partitions of this worker they need not wait for."""
-
-    async def close_idle() -> None:
-        mine = {tp.partition for tp in app.consumer.assignment() if tp.topic == topic.name}
-        if watermarks := folding.idle(mine, limit_s):
-            await app.outbox.deliver(watermarks)
-            await app.outbox.flush()
-
-    app.timer(interval=limit_s / 2)(close_idle)

@@ -196,6 +196,11 @@ def check_output(where: str, aggregate: Aggregate, output: Topic) -> None:
         raise SettingError(f"{where}: the fields of its function make no Avro schema: {error}") from None
 
 
+def avro_name(topic: str) -> str:
+    """A topic's name as a name in Avro, which takes less than Kafka."""
+    return re.sub(r"^(?=[0-9])|[^A-Za-z0-9_]", "_", topic)
+
+
 def output_topic(aggregate: Aggregate, *, retires: bool = False) -> Topic:
     """The topic of an aggregate's results, with the schema that follows from group, function and window.
 
@@ -210,7 +215,7 @@ def output_topic(aggregate: Aggregate, *, retires: bool = False) -> Topic:
     columns += [{"name": name, "type": "long"} for name in ("event_time_ms", "version")]
     if retires or isinstance(aggregate.window, Session):
         columns.append({"name": "retired", "type": "boolean"})
-    name = re.sub(r"^(?=[0-9])|[^A-Za-z0-9_]", "_", aggregate.output)  # Avro takes less than Kafka
+    name = avro_name(aggregate.output)
     schema = {"type": "record", "namespace": "pipeline", "name": name, "fields": columns}
     return Topic(aggregate.output, Kind.OUTPUT, key=",".join(names), schema=schema)
 

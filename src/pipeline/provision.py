@@ -4,7 +4,7 @@ SQLAlchemy and Pinot's client are imported only when their step runs, so that th
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -60,7 +60,9 @@ async def provision(
     step. Raises ProvisionError, RegistryError or StackError at the first step that fails; running it again carries on
     from there.
     """
-    wanted = _topics(settings)
+    from pipeline.applications.loading import runnable
+
+    wanted = runnable(settings).topics
     tell(await provision_topics(settings, wanted))
     tell(await provision_schemas(settings, wanted))
     if settings.app != FLASH_SALES:
@@ -70,13 +72,6 @@ async def provision(
         tell(await provision_access(settings, access))
     if pinot:
         tell(await provision_pinot(settings))
-
-
-def _topics(settings: Settings) -> Sequence[Topic]:
-    """Every topic of the application."""
-    from pipeline.applications.loading import runnable
-
-    return topics.ALL if settings.app == FLASH_SALES else runnable(settings).topics
 
 
 async def provision_topics(settings: Settings, wanted: Iterable[Topic] = topics.ALL) -> str:

@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import Any
 
 from pipeline.agents.aggregation import Fold, Merge
-from pipeline.agents.attach import attach
+from pipeline.agents.attach import attach, close_idle_partitions
 from pipeline.agents.letters import DeadLetters, LateLetters
 from pipeline.agents.processor import Schemas
 from pipeline.declarations import (
@@ -167,7 +167,7 @@ class Topology:
             if part.source.name in encoders:
                 fold.take_over_from(encoders[part.source.name])
             if settings.idle_close_s is not None:
-                close_idle_partitions(app, fold, settings.idle_close_s)
+                close_idle_partitions(app, part.source, fold, settings.idle_close_s)
 
 
 def attach_aggregation(
@@ -198,15 +198,3 @@ def _rows(app: BatchApp, topic: Topic) -> Mapping[str, Mapping[str, Any]]:
             f"a join with {topic.name} needs an application that follows this topic as a reference table"
         )
     return app.references.rows(topic.name)
-
-
-def close_idle_partitions(app: BatchApp, fold: Fold, limit_s: float) -> None:
-    """Tell the merges, from time to time, which partitions of this worker they need not wait for."""
-
-    async def close_idle() -> None:
-        mine = {tp.partition for tp in app.consumer.assignment() if tp.topic == fold.topic.name}
-        if watermarks := fold.idle(mine, limit_s):
-            await app.outbox.deliver(watermarks)
-            await app.outbox.flush()
-
-    app.timer(interval=limit_s / 2)(close_idle)

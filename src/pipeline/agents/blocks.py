@@ -1,7 +1,7 @@
 """Rows on their way through the steps of an agent: columns, each made when it is first asked for."""
 
-from collections.abc import Callable, Mapping, Sequence
-from itertools import compress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import compress, groupby
 from typing import Any
 
 from pipeline.codecs import Record
@@ -197,20 +197,15 @@ def _field(records: Sequence[Record], name: str) -> Make:
 
 def distinct(offsets: Sequence[int]) -> list[int]:
     """Offsets that never fall, made to rise: each shifted, and numbered among its equals."""
-    found: list[int] = []
-    before, number = -1, 0
-    for offset in offsets:
-        number = number + 1 if offset == before else 0
-        before = offset
-        found.append((offset << EXPLODED_BITS) + number)
-    return found
+    return [(offset << EXPLODED_BITS) + number for offset, number in zip(offsets, _numbers(offsets), strict=True)]
 
 
 def _distinct_origins(origins: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    found: list[tuple[int, int]] = []
-    before, number = (-1, -1), 0
-    for origin in origins:
-        number = number + 1 if origin == before else 0
-        before = origin
-        found.append((origin[0], (origin[1] << EXPLODED_BITS) + number))
-    return found
+    numbered = zip(origins, _numbers(origins), strict=True)
+    return [(partition, (offset << EXPLODED_BITS) + number) for (partition, offset), number in numbered]
+
+
+def _numbers(values: Sequence[Any]) -> Iterator[int]:
+    """For each value how many equal ones stand just before it."""
+    for _, equals in groupby(values):
+        yield from range(sum(1 for _ in equals))

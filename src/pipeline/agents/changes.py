@@ -5,6 +5,7 @@ known from all the records that came with them: `Changes` has both.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
 from pipeline.agents.blocks import Block
@@ -59,8 +60,9 @@ class Changes:
     def records(self, columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any] | None]:
         """For each record its row of these columns of the rows, or null."""
         found: list[dict[str, Any] | None] = [None] * len(self.keys)
-        names = tuple(columns)
-        for place, values in zip(self.rows.column(ROW), zip(*columns.values(), strict=True), strict=True):
+        names, places = tuple(columns), self.rows.column(ROW)
+        rows = zip(*columns.values(), strict=True) if columns else repeat((), len(places))
+        for place, values in zip(places, rows, strict=True):
             found[place] = dict(zip(names, values, strict=True))
         return found
 
@@ -166,21 +168,11 @@ class FoldTable:
         state = self.table.state_of(partition)
         if partition not in self._folds:
             self._folds[partition] = [GroupedTable(one, partition, state) for one in self._aggregates]
-        rows = changes.keyed(
-            changes.records({name: changes.rows.value(made) for name, made in self._columns.items()})
-            if self._columns
-            else self._bare(changes)
-        )
+        columns = {name: changes.rows.value(made) for name, made in self._columns.items()}
+        rows = changes.keyed(changes.records(columns))
         partials = [partial for fold in self._folds[partition] for partial in fold.fold(rows).partials]
         sent = [Outgoing(self._partials.name, p.group.encode(), dump(p), now_ms()) for p in partials]
         return self.table.changes(state, partition) + sent
-
-    @staticmethod
-    def _bare(changes: Changes) -> list[dict[str, Any] | None]:
-        found: list[dict[str, Any] | None] = [None] * len(changes.keys)
-        for place in changes.rows.column(ROW):
-            found[place] = {}
-        return found
 
 
 class JoinTables:

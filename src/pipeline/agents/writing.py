@@ -98,11 +98,13 @@ class Rekey:
         """One record for each row that has a key."""
         out: list[Outgoing] = []
         keys = block.value(self._key)
+        block = block.keyed(key_bytes(keys, self._kind))
         if None in keys:
             self.null_keys += sum(key is None for key in keys)
             block = block.where([key is not None for key in keys])
         block, values = self._rows.encoded(block, self._topic, out)
-        rows = zip(key_bytes(block.value(self._key), self._kind), values, block.origins, block.times_ms, strict=True)
+        rows = zip(block.keys, values, block.origins, block.times_ms, strict=True)
         return out + [
-            Outgoing(self._topic, key, HEADER.pack(*origin) + value, time_ms) for key, value, origin, time_ms in rows
+            Outgoing(self._topic, key or b"", HEADER.pack(*origin) + value, time_ms)
+            for key, value, origin, time_ms in rows
         ]

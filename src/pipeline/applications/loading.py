@@ -60,7 +60,10 @@ def declared(application: Application) -> Runnable:
 
 
 def _flash_sales() -> Runnable:
-    from pipeline.applications.flash_sales.composition import compose
+    def compose(settings: Settings, app: "BatchApp", registry: "Schemas", encoders: Mapping[str, ValueEncoder]) -> None:
+        from pipeline.applications.flash_sales.composition import compose
+
+        compose(settings, app, registry, encoders)
 
     joined = (topics.PAGEVIEW, topics.PAGEVIEW_BY_USER, topics.USERS)
     kept = (*joined, *topics.ENRICHED, topics.PAGEVIEW_PARTIALS, topics.FLASHSALE_PARTIALS)

@@ -1,7 +1,6 @@
 """Avro schemas of what is declared: those that are given, and those that follow from the columns of a result."""
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 
 from pipeline import functions
 from pipeline.codecs import schema
-from pipeline.declarations import COLUMN_NAME
+from pipeline.declarations import COLUMN_NAME, avro_name
 from pipeline.declare.kinds import Scope
 from pipeline.errors import SettingError
 from pipeline.formats import check_formats
@@ -95,11 +94,6 @@ def renamed(avro: Any, name: str) -> Any:
         if inner in made:
             made[inner] = renamed(made[inner], f"{name}_{inner}")
     return made
-
-
-def avro_name(name: str) -> str:
-    """A topic's name as a name in Avro, which takes less than Kafka."""
-    return re.sub(r"^(?=[0-9])|[^A-Za-z0-9_]", "_", name)
 
 
 def record_type(topic: Topic) -> ColumnType:

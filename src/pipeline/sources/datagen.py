@@ -171,8 +171,7 @@ async def run(
             async with sender:
                 needed = [right for right in rights(settings)["generator"] if right.name == generator.topic.name]
                 await require_rights(settings, needed)
-                if not await describe_topics(settings, [generator.topic.name]):
-                    raise SourceError(f"topic {generator.topic.name} does not exist: run `pipeline provision` first")
+                await require_topic(settings, generator.topic)
                 source = Source(generator, encode, seed, limit, imperfect)
                 await past.begin(stop)
                 if past and not any((await end_offsets(settings, [generator.topic.name])).values()):
@@ -221,6 +220,12 @@ class Source:
         return self.generator.key.text(record[topic.key]).encode(), self._imperfect.view(
             value
         ) if topic is PAGEVIEW else value
+
+
+async def require_topic(settings: Settings, topic: Topic) -> None:
+    """Raise SourceError when a topic does not exist."""
+    if not await describe_topics(settings, [topic.name]):
+        raise SourceError(f"topic {topic.name} does not exist: run `pipeline provision` first")
 
 
 async def encoder_of(settings: Settings, topic: Topic, stop: asyncio.Event) -> ValueEncoder | None:

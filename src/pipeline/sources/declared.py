@@ -7,14 +7,12 @@ from pipeline.declare.application import Application
 from pipeline.declare.generators import Generator, Rows
 from pipeline.errors import SourceError
 from pipeline.formats import ValueEncoder
-from pipeline.kafka import describe_topics
 from pipeline.settings import Settings
 from pipeline.sources import datagen
 from pipeline.sources.runtime import say_sentences, stop_on_signals, until_stopped
 from pipeline.sources.sender import Sender
 from pipeline.tables.types import ColumnType
 from pipeline.timebase import now_ms
-from pipeline.topics import Topic
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +58,7 @@ async def _write_rows(settings: Settings, rows: Rows, stop: asyncio.Event) -> st
         encode: ValueEncoder | None = await datagen.encoder_of(settings, topic, stop)
         if encode is None:
             return
-        await require_topic(settings, topic)
+        await datagen.require_topic(settings, topic)
         async with Sender(settings, stop) as sender:
             for record in records:
                 await sender.send(topic.name, kind.text(record[topic.key]).encode(), encode(record), now_ms())
@@ -68,9 +66,3 @@ async def _write_rows(settings: Settings, rows: Rows, stop: asyncio.Event) -> st
 
     await until_stopped(work(), stop)
     return f"{topic.name}: {len(records)} rows written"
-
-
-async def require_topic(settings: Settings, topic: Topic) -> None:
-    """Raise SourceError when a topic does not exist."""
-    if not await describe_topics(settings, [topic.name]):
-        raise SourceError(f"topic {topic.name} does not exist: run `pipeline provision` first")
