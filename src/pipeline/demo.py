@@ -14,7 +14,7 @@ from rich.console import Console
 
 from pipeline import settings as configuration
 from pipeline import topics
-from pipeline.demo_declared import UNUSED, DeclaredDemo
+from pipeline.demo_declared import UNUSED, DeclaredDemo, require_alive
 from pipeline.errors import SettingError, StackError
 from pipeline.options import app_option
 from pipeline.provision import access_of, provision
@@ -23,7 +23,6 @@ from pipeline.settings import Settings
 from pipeline.sources.runtime import say_sentences
 from pipeline.stack.cluster import Program, Stack, Stage
 from pipeline.stack.interrupts import terminated_like_interrupted
-from pipeline.stack.program import log_file
 
 SOURCES = ("generator", "poller")
 READY_TIMEOUT_S = 90.0
@@ -124,7 +123,7 @@ class Demo:
         deadline = time.monotonic() + READY_TIMEOUT_S
         with self._console.status("starting workers, sources and the dashboard"):
             while not answers(self._page):
-                self._require_alive()
+                require_alive(self._stack, self._programs)
                 if time.monotonic() > deadline:
                     raise StackError(f"the dashboard did not show data within {READY_TIMEOUT_S:.0f} s")
                 time.sleep(0.3)
@@ -135,7 +134,7 @@ class Demo:
         with self._console.status("running") as line:
             while end is None or time.monotonic() < end:
                 time.sleep(TICK_S if end is None else min(TICK_S, max(0.0, end - time.monotonic())))
-                self._require_alive()
+                require_alive(self._stack, self._programs)
                 try:
                     now, count = time.monotonic(), asyncio.run(_source_records(self.settings))
                 except (StackError, KafkaError, OSError):  # a broker is away: it is started again, and all goes on
@@ -145,14 +144,6 @@ class Demo:
                 rate = 0.0 if before is None else (count - before[1]) / (now - before[0])
                 before = now, count
                 line.update(f"running: {count:,} source records, {rate:,.0f} a second")
-
-    def _require_alive(self) -> None:
-        names = {program.name for program in self._programs}
-        for part in self._stack.status():
-            if part.name in names and part.state in ("fatal", "exited"):
-                log = log_file(self._stack.folder.logs, part.name)
-                lines = log.read_text(errors="replace").strip().splitlines()[-8:] if log.exists() else []
-                raise StackError("\n  ".join([f"{part.name} ended again and again; the end of {log}:", *lines]))
 
     def _verify(self) -> bool:
         from pipeline.verify.command import show

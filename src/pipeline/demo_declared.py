@@ -4,7 +4,7 @@ import asyncio
 import sys
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -61,7 +61,7 @@ class DeclaredDemo:
                 first_s: float | None = None
                 while end_s is None or time.monotonic() < end_s:
                     await asyncio.sleep(LOOK_S)
-                    self._require_alive()
+                    require_alive(self._stack, self._programs)
                     if following.done():
                         following.result()
                     if first_s is None and all(rows.count for rows in self._outputs()):
@@ -125,13 +125,15 @@ class DeclaredDemo:
         hint = Text(f"application {self.application.name}   logs in {self._stack.folder.logs}   Ctrl-C stops it")
         return Group(*tables, hint)
 
-    def _require_alive(self) -> None:
-        names = {program.name for program in self._programs}
-        for part in self._stack.status():
-            if part.name in names and part.state in ("fatal", "exited"):
-                log = log_file(self._stack.folder.logs, part.name)
-                lines = log.read_text(errors="replace").strip().splitlines()[-8:] if log.exists() else []
-                raise StackError("\n  ".join([f"{part.name} ended again and again; the end of {log}:", *lines]))
+
+def require_alive(stack: Stack, programs: Iterable[Program]) -> None:
+    """Raise StackError, with the end of its log, when one of these ended again and again."""
+    names = {program.name for program in programs}
+    for part in stack.status():
+        if part.name in names and part.state in ("fatal", "exited"):
+            log = log_file(stack.folder.logs, part.name)
+            lines = log.read_text(errors="replace").strip().splitlines()[-8:] if log.exists() else []
+            raise StackError("\n  ".join([f"{part.name} ended again and again; the end of {log}:", *lines]))
 
 
 class NewestRows:
