@@ -91,8 +91,10 @@ async def measure(profiled: str) -> None:
         memory.settle()
         await references(app)
         found: Callable[[str], Processor] = app.app.processors.__getitem__  # type: ignore[assignment]
-        enriched = await stage("join", found("pageviews"), views(app), topics.EXTENDED_PAGEVIEWS.name, profiled)
-        partials = await stage("fold", found("pageview_fold"), enriched, "pipeline-pageview-partials", profiled)
+        enriched = await stage("join", found("PageView"), views(app), topics.EXTENDED_PAGEVIEWS.name, profiled)
+        partials = await stage(
+            "fold", found(topics.EXTENDED_PAGEVIEWS.name), enriched, "pipeline-pageview-partials", profiled
+        )
         await stage("merge", found("pageview_merge"), partials, "", profiled)
 
 

@@ -37,6 +37,7 @@ def rights(settings: Settings) -> dict[str, tuple[Right, ...]]:
         "worker": (
             *_on((*topics.EVENTS, *topics.REFERENCES, *topics.ENRICHED, *workers_own), Operation.READ),
             *_on((*topics.ENRICHED, *topics.OUTPUTS, *workers_own), Operation.WRITE),
+            *_on((topics.PAGEVIEW_BY_USER,), Operation.DELETE),
             *_on((topics.DEAD_LETTERS, topics.LATE_RECORDS), Operation.WRITE),
             *_on((topics.POLLER_POSITION,), Operation.DESCRIBE),
             *_named(state, Operation.CREATE, Operation.READ, Operation.WRITE),

@@ -4,18 +4,28 @@ from collections.abc import Mapping, Sequence
 
 from pipeline.agents.aggregation import Merge
 from pipeline.agents.attach import attach, close_idle_partitions
-from pipeline.agents.changes import ROW, FoldTable, Go, JoinTables, KeepTable
+from pipeline.agents.changes import ROW, FoldTable, Go, InTable, JoinTables, KeepTable
 from pipeline.agents.folding import Folding
 from pipeline.agents.joining import AsOfRows, LookupRows, Next, StreamWindow, TableVersions
 from pipeline.agents.letters import DeadLetters, LateLetters
 from pipeline.agents.processor import Schemas
 from pipeline.agents.references import ReferenceLoader
 from pipeline.agents.tables import TableProcessor
-from pipeline.agents.tree import Stateful, TopicProcessor, explode, select, sequence, then, where
-from pipeline.agents.writing import Rekey, Write
+from pipeline.agents.tree import Stateful, TopicProcessor, explode, require, select, sequence, then, where
+from pipeline.agents.writing import Encoding, Rekey, Write
 from pipeline.cleaning import clean
 from pipeline.declare.statements import AggregateStatement
-from pipeline.declare.steps import AsOfJoin, Explode, Lookup, Repartition, Select, TableTableJoin, Where, WindowJoin
+from pipeline.declare.steps import (
+    AsOfJoin,
+    Explode,
+    Lookup,
+    Repartition,
+    Require,
+    Select,
+    TableTableJoin,
+    Where,
+    WindowJoin,
+)
 from pipeline.formats import KeyEncoder, ValueEncoder, key_encoder
 from pipeline.plan.plan import Branch, Node, Plan, Root
 from pipeline.settings import Settings
@@ -57,12 +67,13 @@ class TableTrees:
     def _node(self, root: Root, node: Node, stateful: list[Stateful]) -> Go:
         parts: list[Go] = []
         for kept in node.keeps:
-            table = self._app.state_table(self._plan.shown(kept), root.topic, self._partitions)
+            table = None
+            if kept.filters:
+                table = self._app.state_table(self._plan.shown(kept), root.topic, self._partitions)
+                stateful.append(InTable(table))
             key = kept.stream.columns.get(kept.output.key, STRING)
             encoder, keys = self._encoders[kept.output.name], keys_of(kept.output, self._encoders)
-            keep = KeepTable(kept, table, encoder, self._letters, key, keys)
-            stateful.append(keep)
-            parts.append(keep)
+            parts.append(KeepTable(kept, table, encoder, self._letters, key, keys))
         for state, statements in node.folds.items():
             table = self._app.state_table(f"{state}_partials", root.topic, self._partitions)
             columns = {name: made for statement in statements for name, made in statement.computed}
@@ -169,7 +180,16 @@ class Composition:
         names, registry, letters = _names(root), self._registry, self._letters
         if root.table is None:
             internal, numbered = root.is_internal, root.is_numbered
-            return TopicProcessor(root.topic, names, registry, letters, is_internal=internal, is_numbered=numbered)
+            return TopicProcessor(
+                root.topic,
+                names,
+                registry,
+                letters,
+                is_internal=internal,
+                is_numbered=numbered,
+                origin=root.origin,
+                read_as=root.read_as,
+            )
         return TableProcessor(root.table, names, registry, letters, self._versions.get(root.topic.name))
 
     def _node(self, root: Root, node: Node, processor: TopicProcessor, stateful: list[Stateful]) -> Next:
@@ -192,14 +212,20 @@ class Composition:
         step = branch.step
         if isinstance(step, Repartition):
             assert branch.topic is not None
-            encoder = self._encoders[branch.topic.name]
-            return Rekey(step, branch.topic, tuple(branch.node.columns), encoder, self._letters)
+            rows = None
+            if not branch.as_they_are:
+                encoder = self._encoders[branch.topic.name]
+                rows = Encoding(tuple(branch.node.columns), encoder, self._letters)
+            at_home = None if branch.node.keeps_state() else self._node(root, branch.node, processor, stateful)
+            return Rekey(step, branch.topic, self._settings.partitions, rows, at_home)
         if isinstance(step, WindowJoin):
             return self._fed(root, branch, Side.LEFT, processor, stateful)
         go_on = self._node(root, branch.node, processor, stateful)
         match step:
             case Where():
                 return then(where(step), go_on)
+            case Require():
+                return then(require(step), go_on)
             case Select():
                 return then(select(step), go_on)
             case Explode():

@@ -14,9 +14,6 @@ def apps() -> None:
 
     folder = configuration.settings().app_dir
     for name in names(folder):
-        if name == configuration.FLASH_SALES:
-            click.echo(f"{name}: page views, users and sales, with database, Pinot and page")
-            continue
         try:
             application = load(name, folder)
         except SettingError as error:
@@ -37,7 +34,5 @@ def explain(drawing: bool) -> None:
     from pipeline.plan.plan import Plan
 
     settings = configuration.settings()
-    if settings.app == configuration.FLASH_SALES:
-        raise SettingError("application flash_sales is not declared yet, so there is no plan of it to explain")
     plan = Plan(load(settings.app, settings.app_dir))
     click.echo(drawn(plan) if drawing else explained(plan))

@@ -163,7 +163,7 @@ PAGEVIEWS_SESSION = Topic(
     schema="total_pageview_session",
 )
 
-PAGEVIEW_BY_USER = Topic("pipeline-pageview-by-userid", Kind.INTERNAL, key="userid")
+PAGEVIEW_BY_USER = Topic("pipeline-pageview-by-userid", Kind.INTERNAL, key="userid", config={"retention.ms": "-1"})
 PAGEVIEW_PARTIALS = Topic("pipeline-pageview-partials", Kind.INTERNAL, key="group")
 FLASHSALE_PARTIALS = Topic("pipeline-flashsale-partials", Kind.INTERNAL, key="group")
 POLLER_POSITION = Topic("pipeline-poller-position", Kind.INTERNAL, key="table", retention_ms=None)

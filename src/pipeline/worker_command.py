@@ -70,5 +70,6 @@ async def require_topics(settings: Settings) -> None:
             f"{missing[0]} among them: run `pipeline provision` first"
         )
     spread = {name: Partitioning(name, len(state.partitions)) for name, state in known.items()}
-    check_copartitioned(spread[topic.name] for topic in application.joined)
+    for group in application.joined:
+        check_copartitioned(spread[topic.name] for topic in group)
     check_partitions((spread[topic.name] for topic in application.kept), settings.partitions)

@@ -13,6 +13,7 @@ from typing import Any
 from pipeline import topics
 from pipeline.access import rights
 from pipeline.app import create_app
+from pipeline.applications.loading import runnable
 from pipeline.codecs import schema
 from pipeline.runner.local import LocalApplication, flash_sales_application
 from pipeline.serving.tables import TABLES
@@ -51,20 +52,18 @@ def settings() -> Settings:
 
 def called(made: Settings) -> dict[str, Any]:
     """Every name, and a hash of every schema."""
-    app = create_app(made)
+    app, known = create_app(made), runnable(made).topics
     try:
         tables = sorted(app.tables.data)
-        agents = sorted(app.agents)
     finally:
         app.consumer.discard()
     return {
         "group": made.app_id,
-        "agents": agents,
         "tables": tables,
-        "topics": {topic.name: [topic.kind, topic.key, topic.kafka_config] for topic in topics.ALL},
+        "topics": {topic.name: [topic.kind, topic.key, topic.kafka_config] for topic in known},
         "subjects": {
             topic.subject: hashlib.sha256(json.dumps(schema(topic.schema), sort_keys=True).encode()).hexdigest()
-            for topic in topics.ALL
+            for topic in known
             if topic.schema is not None
         },
         "transactional ids": sorted(

@@ -8,15 +8,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from pipeline.applications.flash_sales.aggregations import aggregations
 from pipeline.cli import main
-from pipeline.codecs import schema
 from pipeline.errors import CaseError
 from pipeline.runner.cases import Case, Difference, load, run
 from pipeline.runner.local import flash_sales_application
 from pipeline.settings import Settings
-from pipeline.topics import BY_NAME, OUTPUTS
-from pipeline.topology import output_topic
+from pipeline.topics import OUTPUTS
 
 FOLDER = Path(__file__).parent
 NAMES = sorted(path.name.removesuffix(".input.json") for path in FOLDER.glob("*.input.json"))
@@ -111,12 +108,3 @@ def test_a_module_without_topology_is_refused(module: str) -> None:
     result = CliRunner().invoke(main, ["test-runner", "--topology", module, "--input", files[0], "--output", files[1]])
     assert result.exit_code == 1
     assert f"--topology is '{module}', but" in result.output
-
-
-def test_schemas_derived_from_aggregates_have_the_columns_of_the_packaged_ones() -> None:
-    for part in aggregations(Settings()):
-        for aggregate in part.aggregates:
-            packaged, derived = BY_NAME[aggregate.output], output_topic(aggregate)
-            assert packaged.schema is not None and derived.schema is not None
-            types = [{f["name"]: f["type"] for f in schema(s)["fields"]} for s in (packaged.schema, derived.schema)]
-            assert types[0] == types[1], aggregate.output

@@ -4,11 +4,14 @@ The stored file was written by version 0.1 before applications were declared; se
 """
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pinned
 import pytest
 
+from pipeline import topics
+from pipeline.applications.loading import runnable
 from pipeline.runner.local import flash_sales_application
 
 
@@ -21,6 +24,13 @@ def stored() -> dict[str, Any]:
 
 async def test_names_and_schemas_are_as_they_were(stored: dict[str, Any]) -> None:
     assert json.loads(json.dumps(pinned.called(pinned.settings()))) == stored["called"]
+
+
+def test_topics_are_declared_as_everything_else_knows_them() -> None:
+    declared = {topic.name: topic for topic in runnable(pinned.settings()).topics}
+    assert declared.keys() == {topic.name for topic in topics.ALL}
+    for topic in topics.ALL:
+        assert replace(declared[topic.name], schema=topic.schema) == topic
 
 
 async def test_changelogs_are_as_they_were(stored: dict[str, Any]) -> None:

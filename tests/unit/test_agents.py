@@ -8,9 +8,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from pipeline import topics
-from pipeline.agents.aggregation import Fold
 from pipeline.agents.letters import KEPT_BYTES
 from pipeline.agents.processor import MAX_VALUE_BYTES
+from pipeline.agents.tree import TopicProcessor
 from pipeline.codecs import Record
 from pipeline.records import RecordBatch
 from pipeline.runner.local import LocalApplication, flash_sales_application
@@ -247,7 +247,7 @@ async def test_a_sale_whose_amount_is_too_large_is_a_dead_letter_and_those_besid
     await application.feed_batch(RecordBatch(topics.FLASH_SALES.name, 0, [4, 5, 6], [1] * 3, [b"1"] * 3, sales))
     (letter,) = await values(application, topics.DEAD_LETTERS)
     assert letter is not None
-    assert (letter["offset"], letter["reason"]) == (5, "sales amount of 21474836467852516353 cents is beyond 10**15")
+    assert (letter["offset"], letter["reason"]) == (5, "its amount is beyond 10000000000000")
     rows = await values(application, topics.EXTENDED_FLASHSALES)
     assert [row and (row["origin_offset"], row["sales_amount_cents"]) for row in rows] == [(4, 2997), (6, None)]
 
@@ -297,8 +297,9 @@ async def test_what_became_of_the_records_is_a_metric(application: LocalApplicat
     def count(agent: str, outcome: str) -> float | None:
         return registry.get_sample_value("pipeline_records_total", {"agent": agent, "outcome": outcome})
 
-    assert (count("pageviews", "consumed"), count("pageviews", "bad")) == (2, 1)
-    assert (count("pageview_fold", "consumed"), count("pageview_fold", "null_groups")) == (1, 1)
+    assert (count("PageView", "consumed"), count("PageView", "bad")) == (2, 1)
+    folded = topics.EXTENDED_PAGEVIEWS.name
+    assert (count(folded, "consumed"), count(folded, "null_groups")) == (1, 1)
 
 
 async def test_rows_that_are_folded_one_by_one_do_not_pile_up(application: LocalApplication) -> None:
@@ -307,9 +308,9 @@ async def test_rows_that_are_folded_one_by_one_do_not_pile_up(application: Local
     for number in range(3):
         await put(application, topics.PAGEVIEW, "User_1", VIEW, number)
         await put(application, topics.FLASH_SALES, "1", SALE, number)
-    for name in ("pageview_fold", "flashsale_fold"):
+    for name in (topics.EXTENDED_PAGEVIEWS.name, topics.EXTENDED_FLASHSALES.name):
         fold = application.app.processors[name]
-        assert isinstance(fold, Fold)
+        assert isinstance(fold, TopicProcessor)
         assert fold._decode.handover is not None
         assert (fold.counts["consumed"], len(fold._decode.handover)) == (3, 0)
 

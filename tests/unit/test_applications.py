@@ -119,9 +119,36 @@ def test_names_of_topics_and_states_follow_from_what_is_declared() -> None:
 
 
 def test_only_what_is_read_goes_to_another_partition() -> None:
-    (between,) = (topic for topic in Plan(APPLICATION).topics() if topic.name == "shop-orders-by-user")
+    orders = ORDERS.where(c.n > 0).repartition("by-user", key=c.user).group_by(c.user).aggregate(n=Count()).to("N")
+    (between,) = (topic for topic in Plan(Application("few", orders)).topics() if topic.name == "few-by-user")
     assert isinstance(between.schema, dict)
     assert [field["name"] for field in between.schema["fields"]] == ["user"]
+
+
+def test_records_of_a_source_go_to_another_partition_as_they_are() -> None:
+    """Their values are not read and written again: the topic needs no schema of its own."""
+    plan = Plan(APPLICATION)
+    root = plan.roots["shop-orders-by-user"]
+    assert (root.topic.schema, root.read_as) == (None, ORDERS.topic)
+
+
+@pytest.mark.parametrize("partitions", [1, 3])
+async def test_rows_that_lie_at_home_go_on_at_once(partitions: int) -> None:
+    """Only the others go by way of the topic in between; what becomes of all of them is the same."""
+    who = USERS.select(c.user, c.country)
+    joined = ORDERS.repartition("by-user", key=c.user).join("who", who).select(c.id, c.user, country=c.who.country)
+    running = local_application(Settings(), declared(Application("home", joined.to("JOINED"))), partitions)
+    async with running.running() as local:
+        for user in ("u1", "u2", "u3", "u4"):
+            await local.feed("users", user.encode(), local.encode("users", {"user": user, "country": user.upper()}), 1)
+        for number, user in enumerate(("u1", "u2", "u3", "u4") * 3):
+            row = {"id": f"o{number}", "user": user, "items": [], "n": 1}
+            await local.feed("orders", f"o{number}".encode(), local.encode("orders", row), 10)
+        rows = [(record.key, row) for record, row in await local.rows("JOINED")]
+        assert sorted(row["id"] for _, row in rows if row) == sorted(f"o{number}" for number in range(12))
+        assert all(row and row["country"] == row["user"].upper() and key == row["user"].encode() for key, row in rows)
+        between = local.broker.topics.get("home-by-user", [])
+        assert (len(between) == 0) if partitions == 1 else (0 < len(between) < 12)
 
 
 def test_explain_shows_the_tree_with_what_branches_share_once() -> None:

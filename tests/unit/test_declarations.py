@@ -10,12 +10,11 @@ from uuid import UUID
 import pytest
 from declared import COLUMNS, COMPOUND, DECIMAL, SCALARS, by, fed, results, topic
 
-from pipeline.app import create_app
 from pipeline.codecs import Encoder, schema
 from pipeline.errors import CaseError, SettingError
 from pipeline.runner.cases import Input, to_record
 from pipeline.runner.local import topology_application
-from pipeline.settings import Settings, load
+from pipeline.settings import load
 from pipeline.tables.aggregate import Aggregate
 from pipeline.tables.functions import (
     Average,
@@ -34,7 +33,7 @@ from pipeline.tables.functions import (
 )
 from pipeline.tables.windows import Session, Tumbling, Unwindowed
 from pipeline.topics import PAGES, Kind, Topic
-from pipeline.topology import Aggregation, TableJoin, Topology, output_topic
+from pipeline.topology import Aggregation, TableJoin, Topology
 
 TWO: dict[str, tuple[Any, Any, str]] = {
     "s": ("a", "b", "a"),
@@ -379,29 +378,6 @@ def test_a_named_type_that_is_referred_to_is_found() -> None:
     aggregates = [by("again", Max("s", "o", "string"), name="a"), by("s", Min("again", "o", "string"), name="b")]
     assert len(Topology("test", Aggregation(source, *aggregates)).outputs) == 2
     assert "group_by own is of type array of row" in refused(by("own"), source=source)
-
-
-def test_the_application_itself_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pipeline.applications.flash_sales import composition
-
-    def misspelt(settings: Settings) -> tuple[Aggregation, ...]:
-        return (Aggregation(dataclasses.replace(topic(), name="EXTENDED_PAGEVIEWS_STREAM"), by("page_gruop")),)
-
-    monkeypatch.setattr(composition, "aggregations", misspelt)
-    with pytest.raises(
-        SettingError, match=r"^topology flash_sales, aggregation extended_.*: group_by is 'page_gruop', but"
-    ):
-        create_app(load())
-
-
-def test_string_groups_and_the_outputs_of_the_application_are_as_they_were() -> None:
-    from pipeline.applications.flash_sales.aggregations import aggregations
-
-    for part in aggregations(Settings()):
-        for bound, given in zip(part.bound("t").aggregates, part.aggregates, strict=True):
-            assert (bound.group_types, bound.value_types) == ((), ())
-            assert bound == given
-            assert output_topic(bound) == output_topic(given)
 
 
 def test_bytes_in_a_case_are_base64() -> None:

@@ -118,6 +118,54 @@ WRONG: list[tuple[str, Callable[[], object], str]] = [
         "table products is not as it lies in its topic: write it with .to(topic) first",
     ),
     (
+        "a join with columns of which each may be null",
+        lambda: orders().join("p", products().select(c.name)),
+        "table products, select: select its key, too, or another column that is never null",
+    ),
+    (
+        "a join with a table that is renamed on the way",
+        lambda: orders().join("p", products().select(nr=c.id)),
+        "table products is not as it lies in its topic",
+    ),
+    (
+        "one table with two sets of columns",
+        lambda: Application(
+            "twice",
+            orders().join("p", products()).to("A"),
+            orders().join("p", products().select(c.id, c.name)).to("B"),
+        ),
+        "table products is joined in two places, but with other columns or by another name",
+    ),
+    (
+        "a requirement of a table after a step",
+        lambda: products().where(c.name == "tea").require(c.name.is_not_null(), "no name"),
+        "table products, require: it must come first",
+    ),
+    ("a requirement that is no condition", lambda: orders().require(c.price, "no"), "must be boolean"),
+    (
+        "a table that requires two things",
+        lambda: Application(
+            "two", orders().join("p", products().require(c.name == "a", "no")).to("A"), products().to("B")
+        ),
+        "table products requires one thing here and another there",
+    ),
+    (
+        "a result's time that is no column",
+        lambda: orders().to("T", time="date"),
+        "time is 'date', but must be a column",
+    ),
+    ("a result's time that is no long", lambda: orders().to("T", time="when"), "must be a column of type long"),
+    (
+        "a schema of other columns",
+        lambda: orders().select(c.id).to("T", schema={"name": "STRING"}),
+        "stream orders, to T: the schema has columns name, but the rows id",
+    ),
+    (
+        "a schema of another type",
+        lambda: orders().select(c.id).to("T", schema={"id": "BIGINT"}),
+        "column id is of type string, but long in the schema",
+    ),
+    (
         "a stream with a table that has no key",
         lambda: orders().join("p", products().select(c.name).to("NAMES")),
         "table NAMES has lost its key: select it, too",

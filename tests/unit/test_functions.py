@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.applications.flash_sales.aggregations import pageview_aggregates, sale_aggregates
+from pipeline.applications.flash_sales.topology import application
+from pipeline.declare.application import aggregated
 from pipeline.errors import SettingError
 from pipeline.settings import load
 from pipeline.tables import sums
@@ -229,8 +230,7 @@ def test_fields_are_those_of_the_columns_nullable_where_the_result_may_be_null(f
 
 
 def test_fields_are_those_of_the_application_schemas() -> None:
-    settings = load()
-    for aggregate in (*pageview_aggregates(settings), *sale_aggregates(settings)):
+    for aggregate in (statement.aggregate for statement in aggregated(application(load()).statements)):
         schema = json.loads(_schema(BY_NAME[aggregate.output].schema))
         known = {field["name"]: field["type"] for field in schema["fields"]}
         for field in aggregate.function.fields():

@@ -6,8 +6,11 @@ from decimal import Decimal
 import pytest
 
 from pipeline import topics
-from pipeline.agents.flash_sales import amount_cents
+from pipeline.applications.flash_sales import topology
+from pipeline.declare.compiled import compiled
+from pipeline.declare.expressions import cast
 from pipeline.settings import Settings
+from pipeline.tables.types import column_type
 from pipeline.verify.as_of import RACE_MS
 from pipeline.verify.compare import differences
 from pipeline.verify.expected import Sources
@@ -15,6 +18,7 @@ from pipeline.verify.joins import JoinReport, check_views
 from pipeline.verify.retention import Retention, removed_until_ms
 from pipeline.verify.source_side import Enriched, References, Row, SourceRecord, sale_amount
 
+PRICE = {"type": "bytes", "logicalType": "decimal", "precision": 10, "scale": 2}
 VIEW_COLUMNS = {"viewtime": 0, "userid": 1, "pageid": 2}
 VIEW = {"viewtime": 1, "userid": "User_1", "pageid": "Page_10"}
 USER_COLUMNS = {"userid": 0, "regionid": 1, "gender": 2}
@@ -144,10 +148,13 @@ def test_many_versions_of_a_user_cost_little():
 
 def test_amounts_are_rounded_half_up_sale_by_sale_as_the_worker_does():
     """A writer's scale of 4: the worker rounded, the check cut off."""
+    declared = {"sale_price": column_type(PRICE), "quantity": column_type("int")}
+    written = compiled(cast(topology.amount * 100, "BIGINT"), declared)
     for price, quantity in (("9.9950", 1), ("0.0149", 3), ("-0.005", 1), ("99999999.99", 9), ("0.0001", 50)):
         amount = sale_amount({"sale_price": Decimal(price), "quantity": quantity})
         assert amount is not None
-        assert int(amount * 100) == amount_cents(Decimal(price), quantity)
+        row = {"sale_price": [Decimal(price)], "quantity": [quantity]}
+        assert written.column(row.__getitem__, 1) == ([int(amount * 100)], {})
 
 
 def test_what_retention_removed_ends_with_the_oldest_record_left_and_the_disorder():

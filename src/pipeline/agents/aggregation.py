@@ -9,7 +9,7 @@ from pipeline.agents.letters import DeadLetters, LateLetters
 from pipeline.agents.partials import load
 from pipeline.agents.processor import DecodingProcessor, Schemas
 from pipeline.codecs import fields
-from pipeline.declare.compiled import Compiled
+from pipeline.declare.compiled import Compiled, field_of
 from pipeline.formats import KeyEncoder, ValueEncoder
 from pipeline.handover import Columns, Handover
 from pipeline.records import Outgoing, RecordBatch
@@ -167,7 +167,7 @@ class Merge:
         if having is None:
             return [self._row(batch, result, row)]
         key = (HAVING, result.aggregate, result.group, result.start_ms)
-        passes, errors = having.column(lambda name: [row[name]], 1)
+        passes, errors = having.column(lambda name: [field_of(row, name)], 1)
         letters = [self._letters.letter(batch, len(batch) - 1, reason) for reason in errors.values()]
         if passes[0] and not result.retired:
             if state.get(key) is None:

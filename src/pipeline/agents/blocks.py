@@ -28,6 +28,7 @@ class Block:
         "_keys",
         "_makes",
         "_origins",
+        "_texts",
         "batch",
         "errors",
         "is_exploded",
@@ -54,6 +55,7 @@ class Block:
         self._makes = dict(makes)
         self._origins = origins
         self._keys: Sequence[bytes | None] | None = None
+        self._texts: Sequence[str | None] | None = None
 
     @classmethod
     def of_records(
@@ -82,7 +84,7 @@ class Block:
         return len(self.places)
 
     def column(self, name: str) -> Sequence[Any]:
-        """One column."""
+        """One column, or one field of a column that is a record: "column.field"."""
         found = self._columns.get(name)
         if found is None:
             found = self._columns[name] = self._made(name)
@@ -92,10 +94,17 @@ class Block:
         match name:
             case _ if name in self._makes:
                 return self._makes[name]()
+            case _ if "." in name:
+                column, _, field = name.partition(".")
+                return [None if record is None else record[field] for record in self.column(column)]
             case "ROWTIME":
                 return self.times_ms
+            case "ROWPARTITION" if self._origins is None:
+                return [self.batch.partition] * len(self)
             case "ROWPARTITION":
                 return [partition for partition, _ in self.origins]
+            case "ROWOFFSET" if self._origins is None:
+                return [self.batch.offsets[place] for place in self.places]
         assert name == ROWOFFSET, f"{name} is no column, and none of {ROWTIME}, {ROWPARTITION}, {ROWOFFSET}"
         bits = EXPLODED_BITS if self.is_numbered else 0
         return [offset >> bits for _, offset in self.origins]
@@ -116,6 +125,13 @@ class Block:
         return self._origins
 
     @property
+    def record_times_ms(self) -> Sequence[int]:
+        """The timestamps of the records that the rows come from, whatever the rows' event times are."""
+        stamps = self.batch.timestamps
+        whole = len(self) == len(self.batch) and not self.is_exploded
+        return stamps if whole else [stamps[place] for place in self.places]
+
+    @property
     def offsets(self) -> Sequence[int]:
         """The offsets of the records in their batch; of rows that one record made, they rise all the same."""
         offsets = self.batch.offsets
@@ -131,9 +147,15 @@ class Block:
         keys = self.batch.keys
         return [keys[place] for place in self.places] if self.is_exploded or len(self) < len(self.batch) else keys
 
+    def from_columns(self, partition: str, offset: str) -> "Block":
+        """The same rows, which say in two columns where their source records lie."""
+        self._origins = list(zip(self.column(partition), self.column(offset), strict=True))
+        return self
+
     def with_columns(self, makes: Mapping[str, Make], *, only: bool = False) -> "Block":
         """The same rows with more columns; `only` with these and no others."""
-        return self._like(self.places, self.times_ms, {} if only else self._sources(), makes, self._origins, self._keys)
+        inherited = {} if only else self._sources()
+        return self._like(self.places, self.times_ms, inherited, makes, self._origins, self._keys, self._texts)
 
     def at(self, rows: Sequence[int], makes: Mapping[str, Make] | None = None) -> "Block":
         """The rows at these places, which may repeat, with more columns."""
@@ -142,7 +164,8 @@ class Block:
             return lambda: [column[row] for column in (make(),) for row in rows]
 
         picked = {name: pick(make) for name, make in self._sources().items()}
-        chosen = [None if column is None else [column[row] for row in rows] for column in (self._origins, self._keys)]
+        columns = (self._origins, self._keys, self._texts)
+        chosen = [None if column is None else [column[row] for row in rows] for column in columns]
         places, times_ms = [self.places[row] for row in rows], [self.times_ms[row] for row in rows]
         return self._like(places, times_ms, picked, makes or {}, *chosen)
 
@@ -152,10 +175,17 @@ class Block:
             return self
         return self.at(list(compress(range(len(self)), mask)))
 
-    def keyed(self, keys: Sequence[bytes | None]) -> "Block":
-        """The same rows with other keys."""
+    @property
+    def key_texts(self) -> Sequence[str | None]:
+        """The keys as states have them; one that is no text has none of its own there."""
+        if self._texts is None:
+            self._texts = texts(self.keys)
+        return self._texts
+
+    def keyed(self, keys: Sequence[bytes | None], texts: Sequence[str | None] | None = None) -> "Block":
+        """The same rows with other keys, and their texts where these are at hand."""
         made = self.with_columns({})
-        made._keys = keys
+        made._keys, made._texts = keys, texts
         return made
 
     def exploded(self) -> "Block":
@@ -185,14 +215,21 @@ class Block:
         makes: Mapping[str, Make],
         origins: Any,
         keys: Any,
+        texts: Any,
     ) -> "Block":
         made = Block(self.batch, places, times_ms, {**inherited, **makes}, self.errors, origins)
-        made._keys, made.is_exploded, made.is_numbered = keys, self.is_exploded, self.is_numbered
+        made._keys, made._texts = keys, texts
+        made.is_exploded, made.is_numbered = self.is_exploded, self.is_numbered
         return made
 
 
 def _field(records: Sequence[Record], name: str) -> Make:
     return lambda: [record[name] for record in records]
+
+
+def texts(keys: Sequence[bytes | None]) -> list[str | None]:
+    """Keys as states have them; one that is no text has none of its own there."""
+    return [None if key is None else key.decode("utf-8", "surrogateescape") for key in keys]
 
 
 def distinct(offsets: Sequence[int]) -> list[int]:

@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import repeat
 from typing import Any
 
-from pipeline.agents.blocks import Block
-from pipeline.agents.joining import texts
+from pipeline.agents.blocks import Block, texts
 from pipeline.agents.letters import DeadLetters
 from pipeline.agents.partials import dump
 from pipeline.agents.tree import Stateful
@@ -74,13 +73,30 @@ class Changes:
 Go = Callable[[Changes], list[Outgoing]]
 
 
+class InTable:
+    """State that is in its table alone."""
+
+    def __init__(self, table: StateTable) -> None:
+        self.table = table
+
+    def reset(self) -> None:
+        """Nothing is kept besides the table."""
+
+    def forget(self, partition: int) -> None:
+        """Nothing is kept besides the table."""
+
+
 class KeepTable:
-    """Rows into the topic of a table; one that was written and is there no more goes out once more, as retired."""
+    """Rows into the topic of a table; one that was written and is there no more goes out once more, as retired.
+
+    Which were written is kept in `table`. Without one, each record without a row retires its key: that is enough where
+    every row that there is goes out.
+    """
 
     def __init__(
         self,
         statement: TableStatement,
-        table: StateTable,
+        table: StateTable | None,
         encoder: ValueEncoder,
         letters: DeadLetters,
         key: ColumnType,
@@ -88,17 +104,11 @@ class KeepTable:
     ) -> None:
         self._keys = keys
         self._statement = statement
-        self.table = table
+        self._table = table
         self._encode = encoder
         self._letters = letters
         self._key = key
         self._columns = tuple(statement.stream.columns)
-
-    def reset(self) -> None:
-        """What is kept is in the table."""
-
-    def forget(self, partition: int) -> None:
-        """What is kept is in the table."""
 
     def __call__(self, changes: Changes) -> list[Outgoing]:
         """One record for each row, and for each that is retired.
@@ -107,16 +117,18 @@ class KeepTable:
         comes again is sent again; one of a row that was never written is not sent at all.
         """
         out: list[Outgoing] = []
-        batch, state = changes.rows.batch, self.table.state_of(changes.rows.batch.partition)
+        batch = changes.rows.batch
+        state = None if self._table is None else self._table.state_of(batch.partition)
         records = changes.records({name: changes.rows.column(name) for name in self._columns})
         for place, record in enumerate(records):
             key, version = changes.keys[place], changes.versions[place]
             if key is None:
                 continue
             text = key.decode("utf-8", "surrogateescape")
-            known = state.get((text,))
-            if record is None and (known is None or (known[1] and version > known[0])):
-                continue
+            if state is not None and record is None:
+                known = state.get((text,))
+                if known is None or (known[1] and version > known[0]):
+                    continue
             row = record or self._gone(text)
             kept = (changes.times_ms[place], version, record is None)
             try:
@@ -125,10 +137,11 @@ class KeepTable:
                 reason = f"what becomes of it does not fit the schema of {self._statement.output.name}: {error}"
                 out.append(self._letters.letter(batch, min(place, len(batch) - 1), reason))
                 continue
-            state.put((text,), [version, record is None])
+            if state is not None:
+                state.put((text,), [version, record is None])
             written = key if self._keys is None else written_key(self._keys, key)
             out.append(Outgoing(self._statement.output.name, written, value, kept[0], batch.partition))
-        return self.table.changes(state, batch.partition) + out
+        return out if self._table is None or state is None else self._table.changes(state, batch.partition) + out
 
     def _gone(self, text: str) -> dict[str, Any]:
         """A row of which only the key is left."""

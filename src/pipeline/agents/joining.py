@@ -8,19 +8,15 @@ from pipeline.agents.letters import LateLetters
 from pipeline.declare.steps import AsOfJoin, Lookup, WindowJoin
 from pipeline.declare.tables import Table
 from pipeline.records import Outgoing
-from pipeline.tables.forms import RowForm
+from pipeline.tables.forms import ColumnsForm, RowForm
 from pipeline.tables.joins import Joined, JoinedRow, JoinKind, KeyedRows, Side
 from pipeline.tables.lookup import Lookup as Rows
+from pipeline.tables.lookup import looked_up
 from pipeline.tables.store import StateTable
 from pipeline.tables.stream_join import PartitionStreamJoin
 from pipeline.tables.versions import Versions
 
 Next = Callable[[Block], list[Outgoing]]
-
-
-def texts(keys: Sequence[bytes | None]) -> list[str | None]:
-    """Keys as states have them; one that is no text has none of its own there."""
-    return [None if key is None else key.decode("utf-8", "surrogateescape") for key in keys]
 
 
 class LookupRows:
@@ -29,31 +25,50 @@ class LookupRows:
     def __init__(self, step: Lookup, table: Rows) -> None:
         self._step = step
         self._table = table
+        self._fields = tuple(step.table.columns)
 
     def __call__(self, block: Block) -> Block:
-        """The rows with the table's in a column more."""
-        step = self._step
+        """The rows with the table's in a column more, of which each field can be had without the others."""
+        step, table = self._step, self._table
         values = block.value(step.key)
         keys = values if step.key_type.family == "string" else step.key_type.texts(values)
-        found = list(map(self._table.get, keys))
-        block = block.with_columns({step.name: lambda: found})
-        return block.where([row is not None for row in found]) if step.kind is JoinKind.INNER else block
+        makes: dict[str, Make] = {f"{step.name}.{field}": _looked_up(keys, table, field) for field in self._fields}
+        block = block.with_columns({step.name: lambda: list(map(table.get, keys)), **makes})
+        if step.kind is not JoinKind.INNER:
+            return block
+        return block.where([row is not None for row in block.column(step.name)])
+
+
+def _looked_up(keys: Sequence[Any], table: Rows, field: str) -> Make:
+    return lambda: looked_up(keys, table, field)
 
 
 class TableVersions:
-    """The versions of a table's rows in each partition, and the rows of now."""
+    """The versions of a table's rows in each partition, and the rows of now.
+
+    A version is the whole row in one column or, where a join needs only some columns of it, these one by one.
+    """
 
     def __init__(self, declared: Table, table: StateTable, kept_ms: int) -> None:
         self.table = table
+        kept = declared.kept
+        self.columns = None if kept is None else ColumnsForm(kept, declared.never_null)
         self.form = RowForm(declared.columns)
         self._kept_ms = kept_ms
         self._partitions: dict[int, Versions] = {}
 
     def of(self, partition: int) -> Versions:
-        """The versions of one partition: each row is one column, in its plain form."""
+        """The versions of one partition."""
         if partition not in self._partitions:
-            self._partitions[partition] = Versions(self.table.state_of(partition), 1, self._kept_ms)
+            width = 1 if self.columns is None else len(self.columns.names)
+            self._partitions[partition] = Versions(self.table.state_of(partition), width, self._kept_ms)
         return self._partitions[partition]
+
+    def plain(self, row: Mapping[str, Any] | None) -> list[Any]:
+        """The columns of a version, from the row; of none where it is deleted."""
+        if self.columns is not None:
+            return self.columns.plain(row)
+        return [None if row is None else self.form.plain(row)]
 
     def forget(self, partition: int) -> None:
         """Read a partition's rows afresh."""
@@ -76,13 +91,22 @@ class AsOfRows:
         if not len(block):
             return block.with_columns({self._step.name: list})
         versions = self._versions.of(block.batch.partition)
-        keys = [key or "" for key in texts(block.keys)]
-        rows = [row[1] for row in versions.as_of(keys, block.times_ms)]
+        keys = [key or "" for key in block.key_texts]
+        rows = versions.as_of(keys, block.times_ms)
         versions.joined(max(block.times_ms))
-        form = self._versions.form
-        found = [None if row is None else form.row(row) for row in rows]
-        block = block.with_columns({self._step.name: lambda: found})
+        name, form = self._step.name, self._versions.columns
+        if form is not None:
+            makes: dict[str, Make] = {f"{name}.{field}": _of_versions(form, field, rows) for field in form.names}
+            block = block.with_columns({**makes, name: lambda: form.rows(rows, first=1)})
+            return block.where(form.there(rows, first=1)) if self._step.kind is JoinKind.INNER else block
+        whole = self._versions.form
+        found = [None if row[1] is None else whole.row(row[1]) for row in rows]
+        block = block.with_columns({name: lambda: found})
         return block.where([row is not None for row in found]) if self._step.kind is JoinKind.INNER else block
+
+
+def _of_versions(form: ColumnsForm, field: str, rows: Sequence[Sequence[Any]]) -> Make:
+    return lambda: form.column(field, rows, first=1)
 
 
 class StreamWindow:
@@ -123,7 +147,7 @@ class StreamWindow:
         names, plain = tuple(self._columns[side]), self._forms[side].plain
         columns = [block.column(name) for name in names]
         records = [plain(dict(zip(names, row, strict=True))) for row in zip(*columns, strict=True)]
-        return KeyedRows(block.offsets, block.times_ms, texts(block.keys), records)
+        return KeyedRows(block.offsets, block.times_ms, block.key_texts, records)
 
     def _block(self, block: Block, joined: Joined) -> Block:
         rows = joined.rows

@@ -9,6 +9,8 @@ from pipeline.agents.letters import DeadLetters
 from pipeline.agents.processor import DecodingProcessor, Schemas
 from pipeline.agents.tree import Stateful
 from pipeline.codecs import Record, fields, key_text
+from pipeline.declarations import columns_of
+from pipeline.declare.compiled import field_of
 from pipeline.declare.tables import Table
 from pipeline.errors import BadRecord
 from pipeline.records import Outgoing, RecordBatch
@@ -36,6 +38,8 @@ class TableProcessor(DecodingProcessor):
         self._versions = versions
         assert declared.topic.schema is not None
         self._retires = bool(declared.statements) and RETIRED in fields(declared.topic.schema)
+        self._required = declared.required
+        self._key_type = columns_of(f"topic {self.topic.name}", self.topic).get(self.topic.key)
         self._go: Go | None = None
         self._stateful: Sequence[Stateful] = ()
 
@@ -76,18 +80,42 @@ class TableProcessor(DecodingProcessor):
     def _good(
         self, batch: RecordBatch, places: Sequence[int], rows: Sequence[Record | None], out: list[Outgoing]
     ) -> tuple[list[int], list[Record | None]]:
-        """The records whose keys are texts; rows that are retired are null."""
+        """The records whose keys are texts, the row's own, and that are as they must be; retired rows are null."""
         good: list[int] = []
         found: list[Record | None] = []
-        for place, row in zip(places, rows, strict=True):
+        refused = self._refused(rows) if self._required else {}
+        for number, (place, row) in enumerate(zip(places, rows, strict=True)):
             try:
-                key_text(batch.keys[place])
+                key = key_text(batch.keys[place])
+                if row is not None and (own := self._key_text(row)) not in (None, key):
+                    raise BadRecord(f"key {key!r} is not the {self.topic.key} {own!r}")
+                if number in refused:
+                    raise BadRecord(refused[number])
             except BadRecord as error:
                 out.append(self.dead_letter(batch, place, error))
                 continue
             good.append(place)
             found.append(None if row is not None and self._retires and row[RETIRED] else row)
         return good, found
+
+    def _refused(self, rows: Sequence[Record | None]) -> dict[int, str]:
+        """{number of a row: why it is refused}."""
+        there, present = (
+            [number for number, row in enumerate(rows) if row is not None],
+            [r for r in rows if r is not None],
+        )
+        found: dict[int, str] = {}
+        for one in self._required:
+            passes, errors = one.condition.column(lambda name: [field_of(row, name) for row in present], len(there))
+            for place, (number, passed) in enumerate(zip(there, passes, strict=True)):
+                if not passed:
+                    found.setdefault(number, errors.get(place, one.reason))
+        return found
+
+    def _key_text(self, row: Record) -> str | None:
+        """The text of the column that is the key; null where there is none."""
+        value = None if self._key_type is None else row[self.topic.key]
+        return None if self._key_type is None or value is None else self._key_type.text(value)
 
     def _kept(
         self, kept: TableVersions, batch: RecordBatch, places: Sequence[int], rows: Sequence[Record | None]
@@ -97,8 +125,7 @@ class TableProcessor(DecodingProcessor):
         for place, row in zip(places, rows, strict=True):
             time_ms = batch.timestamps[place]
             self.counts["behind_stream"] += time_ms <= versions.stream_time_ms
-            plain = None if row is None else kept.form.plain(row)
-            versions.put(key_text(batch.keys[place]), batch.offsets[place], time_ms, [plain])
+            versions.put(key_text(batch.keys[place]), batch.offsets[place], time_ms, kept.plain(row))
         return kept.table.changes(kept.table.state_of(batch.partition), batch.partition)
 
     def _changes(self, batch: RecordBatch, places: Sequence[int], rows: Sequence[Record | None]) -> Changes:

@@ -1,13 +1,14 @@
 """What one agent does with its topic: decode once, run down the tree of steps, one branch after the other."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from pipeline.agents.blocks import Block
 from pipeline.agents.letters import DeadLetters
 from pipeline.agents.processor import DecodingProcessor, Schemas
 from pipeline.agents.writing import HEADER
-from pipeline.declare.steps import Explode, Select, Where
+from pipeline.declare.steps import Explode, Require, Select, Where
 from pipeline.formats import ValueEncoder
 from pipeline.handover import Handover
 from pipeline.records import Outgoing, RecordBatch
@@ -34,6 +35,7 @@ class TopicProcessor(DecodingProcessor):
 
     `names` are the columns that anything reads; `stateful` is everything below that keeps state. Where `is_internal`,
     each value begins with the place of the record that the row comes from; `is_numbered`: of several that it made.
+    `origin` names the columns that have that place. `read_as` is the topic whose records these were at first.
     """
 
     def __init__(
@@ -45,8 +47,12 @@ class TopicProcessor(DecodingProcessor):
         *,
         is_internal: bool = False,
         is_numbered: bool = False,
+        origin: tuple[str, str] | None = None,
+        read_as: Topic | None = None,
     ) -> None:
-        super().__init__(topic, registry, letters)
+        super().__init__(topic if read_as is None else replace(read_as, key_format=topic.key_format), registry, letters)
+        self.topic = topic
+        self._origin = origin
         self._is_numbered = is_numbered
         self._names = tuple(names)
         self._is_internal = is_internal
@@ -73,8 +79,10 @@ class TopicProcessor(DecodingProcessor):
 
     def take_over_from(self, encoder: ValueEncoder) -> None:
         """Take what this process itself has written as it was, without reading it back."""
-        if self.topic.event_time is None and self._names:
-            encoder.handover = self._decode.handover = Handover(self._names)
+        known = (self.topic.event_time, *(self._origin or ()))
+        names = dict.fromkeys((*self._names, *(name for name in known if name is not None)))
+        if names:
+            encoder.handover = self._decode.handover = Handover(tuple(names))
 
     async def prepare(self, batch: RecordBatch) -> None:
         """Learn the schema ids that the batch uses."""
@@ -97,10 +105,14 @@ class TopicProcessor(DecodingProcessor):
     def _block(self, batch: RecordBatch, out: list[Outgoing]) -> Block:
         if not self._is_internal and (columns := self._decode.handed_over(batch.values)) is not None:
             self.counts["consumed"] += len(batch)
-            return Block.of_columns(batch, range(len(batch)), batch.timestamps, columns)
+            times_ms = batch.timestamps if self.topic.event_time is None else columns[self.topic.event_time]
+            block = Block.of_columns(batch, range(len(batch)), times_ms, columns)
+            return block if self._origin is None else block.from_columns(*self._origin)
         if not self._is_internal:
             records, places, times_ms = self.timed(batch, out)
-            return Block.of_records(batch, places, times_ms, records, self._names)
+            names = dict.fromkeys((*self._names, *(self._origin or ())))
+            block = Block.of_records(batch, places, times_ms, records, tuple(names))
+            return block if self._origin is None else block.from_columns(*self._origin)
         inner = _unwrapped(batch)
         records, places, times_ms = self.timed(inner, out)
         origins = [HEADER.unpack_from(batch.values[place] or b"") for place in places]
@@ -144,6 +156,20 @@ def then(step: Callable[[Block], Block], go_on: Next) -> Next:
 def where(step: Where) -> Callable[[Block], Block]:
     """Only rows for which it is true."""
     return lambda block: block.where(block.value(step.condition))
+
+
+def require(step: Require) -> Callable[[Block], Block]:
+    """Only rows for which it is true; the others are noted as errors."""
+
+    def run(block: Block) -> Block:
+        mask = block.value(step.condition)
+        if not all(mask):
+            for place, passes in zip(block.places, mask, strict=True):
+                if not passes:
+                    block.errors[place, step.reason] = None
+        return block.where(mask)
+
+    return run
 
 
 def select(step: Select, keep: Sequence[str] = ()) -> Callable[[Block], Block]:

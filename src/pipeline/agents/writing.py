@@ -1,8 +1,8 @@
 """What is done with rows at the end of a branch: written to a topic, or sent to the partition of another key."""
 
 import struct
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 from pipeline.agents.blocks import Block
 from pipeline.agents.letters import DeadLetters
@@ -12,9 +12,11 @@ from pipeline.formats import KeyEncoder, ValueEncoder
 from pipeline.records import Outgoing, outgoing
 from pipeline.tables.types import ColumnType
 from pipeline.topics import Topic
+from pipeline.transport.outbox import partition_for
 
 HEADER = struct.Struct(">iq")
 """Before a row that goes to another partition: partition and offset of the source record that it comes from."""
+KEPT_HOMES = 1_000_000
 
 
 def key_bytes(values: Sequence[Any], kind: ColumnType) -> list[bytes]:
@@ -23,7 +25,7 @@ def key_bytes(values: Sequence[Any], kind: ColumnType) -> list[bytes]:
     return [b"" if text is None else text.encode() for text in texts]
 
 
-class _Encoding:
+class Encoding:
     """Writes the columns of rows; a row that does not fit the schema becomes a dead letter."""
 
     def __init__(self, names: Sequence[str], encoder: ValueEncoder, letters: DeadLetters) -> None:
@@ -60,21 +62,33 @@ class Write:
     ) -> None:
         self._topic = statement.output.name
         self._key = statement.key
+        self._timed = statement.output.event_time is not None
+        key = statement.stream.key
+        self._own_key = None if key is None else (key, statement.stream.columns[key])
         self._keys = keys
-        self._rows = _Encoding(tuple(statement.stream.columns), encoder, letters)
+        self._rows = Encoding(tuple(statement.stream.columns), encoder, letters)
 
     def __call__(self, block: Block) -> list[Outgoing]:
-        """One record a row, dead letters for what does not fit."""
+        """One record a row, dead letters for what does not fit. A row without a key gets its column's value for one."""
         out: list[Outgoing] = []
         block, values = self._rows.encoded(block, self._topic, out)
+        times_ms = block.record_times_ms if self._timed else block.times_ms
         if self._key is None:
-            keys = [key or b"" for key in block.keys]
-            return out + outgoing(self._topic, self._written(keys), list(values), block.times_ms, block.batch.partition)
+            keys: Sequence[bytes | None] = block.keys
+            if None in keys:
+                own = [b""] * len(block) if self._own_key is None else self._of_column(block, *self._own_key)
+                keys = [made if key is None else key for key, made in zip(keys, own, strict=True)]
+            written = self._written(cast("Sequence[bytes]", keys))
+            return out + outgoing(self._topic, written, values, times_ms, block.batch.partition)
         made, kind = self._key
-        rows = zip(self._written(key_bytes(block.value(made), kind)), values, block.times_ms, strict=True)
+        rows = zip(self._written(key_bytes(block.value(made), kind)), values, times_ms, strict=True)
         return out + [Outgoing(self._topic, key, value, time_ms) for key, value, time_ms in rows]
 
-    def _written(self, keys: list[bytes]) -> list[bytes]:
+    @staticmethod
+    def _of_column(block: Block, name: str, kind: ColumnType) -> list[bytes]:
+        return key_bytes(block.column(name), kind)
+
+    def _written(self, keys: Sequence[bytes]) -> Sequence[bytes]:
         """Keys in the topic's format, from their texts."""
         return keys if self._keys is None else [written_key(self._keys, key) for key in keys]
 
@@ -84,27 +98,71 @@ def written_key(encode: KeyEncoder, text: bytes) -> bytes:
     return encode.of_text(text.decode("utf-8", "surrogateescape")) if text else text
 
 
+class Homes(dict[bytes, int]):
+    """The partition of each key, worked out when it is first asked for; never more than KEPT_HOMES are kept."""
+
+    def __init__(self, partitions: int) -> None:
+        super().__init__()
+        self._partitions = partitions
+
+    def __missing__(self, key: bytes) -> int:
+        if len(self) >= KEPT_HOMES:
+            self.clear()
+        home = self[key] = partition_for(key, self._partitions)
+        return home
+
+
 class Rekey:
-    """Rows into the application's own topic of another key, each with where it comes from."""
+    """Rows into the application's own topic of another key, each with where it comes from.
+
+    `rows` writes their columns; without it, the values of their records go there as they are. With `at_home`, rows that
+    lie in the partition of their key already go on there at once: that is not for what keeps state by offset, which
+    has one topic.
+    """
 
     def __init__(
-        self, step: Repartition, topic: Topic, names: Sequence[str], encoder: ValueEncoder, letters: DeadLetters
-    ):
+        self,
+        step: Repartition,
+        topic: Topic,
+        partitions: int,
+        rows: Encoding | None,
+        at_home: Callable[[Block], list[Outgoing]] | None = None,
+    ) -> None:
         self._key, self._kind, self._topic = step.key, step.key_type, topic.name
-        self._rows = _Encoding(names, encoder, letters)
+        self._homes = Homes(partitions)
+        self._rows = rows
+        self._at_home = at_home
         self.null_keys = 0
 
     def __call__(self, block: Block) -> list[Outgoing]:
-        """One record for each row that has a key."""
+        """What becomes of the rows at home, and one record for each other that has a key."""
         out: list[Outgoing] = []
-        keys = block.value(self._key)
-        block = block.keyed(key_bytes(keys, self._kind))
-        if None in keys:
-            self.null_keys += sum(key is None for key in keys)
-            block = block.where([key is not None for key in keys])
-        block, values = self._rows.encoded(block, self._topic, out)
-        rows = zip(block.keys, values, block.origins, block.times_ms, strict=True)
+        values = block.value(self._key)
+        texts = values if self._kind.family == "string" else self._kind.texts(values)
+        keys = [b"" if text is None else text.encode() for text in texts]
+        block = block.keyed(keys, texts)
+        if None in values:
+            self.null_keys += sum(value is None for value in values)
+            block = block.where([value is not None for value in values])
+            keys = [key for key, value in zip(keys, values, strict=True) if value is not None]
+        homes, here = list(map(self._homes.__getitem__, keys)), block.batch.partition
+        if self._at_home is not None and (count := homes.count(here)):
+            if count == len(homes):
+                return self._at_home(block)
+            out += self._at_home(block.where([home == here for home in homes]))
+            block = block.where([home != here for home in homes])
+            homes = [home for home in homes if home != here]
+        return out + self._sent(block, homes)
+
+    def _sent(self, block: Block, homes: Sequence[int]) -> list[Outgoing]:
+        out: list[Outgoing] = []
+        if self._rows is None:
+            values: Sequence[bytes] = [block.batch.values[place] or b"" for place in block.places]
+        else:
+            block, values = self._rows.encoded(block, self._topic, out)
+            homes = [self._homes[key or b""] for key in block.keys]
+        rows = zip(block.keys, values, block.origins, block.times_ms, homes, strict=True)
         return out + [
-            Outgoing(self._topic, key or b"", HEADER.pack(*origin) + value, time_ms)
-            for key, value, origin, time_ms in rows
+            Outgoing(self._topic, key or b"", HEADER.pack(*origin) + value, time_ms, home)
+            for key, value, origin, time_ms, home in rows
         ]

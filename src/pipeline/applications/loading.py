@@ -9,12 +9,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline import topics
+from pipeline import settings as configuration
 from pipeline.declare.application import Application
 from pipeline.errors import SettingError
 from pipeline.formats import ValueEncoder
 from pipeline.plan.plan import Plan
-from pipeline.settings import FLASH_SALES, Settings
+from pipeline.settings import Settings
 from pipeline.topics import Topic
 
 if TYPE_CHECKING:
@@ -29,20 +29,20 @@ OWN = "pipeline.applications"
 class Runnable:
     """What a worker needs of an application: every topic, those that are read partition by partition, its agents.
 
-    `application` is None for flash sales, which is not declared yet.
+    `joined` are groups of topics in which equal keys must lie in partitions of equal numbers.
     """
 
     name: str
     topics: tuple[Topic, ...]
     kept: tuple[Topic, ...]
-    joined: tuple[Topic, ...]
+    joined: tuple[tuple[Topic, ...], ...]
     compose: Compose
-    application: Application | None = None
+    application: Application
 
 
 def runnable(settings: Settings) -> Runnable:
     """The application that is set; raises SettingError when there is none, or it cannot work."""
-    return _flash_sales() if settings.app == FLASH_SALES else declared(load(settings.app, settings.app_dir))
+    return declared(load(settings.app, settings.app_dir, settings))
 
 
 def declared(application: Application) -> Runnable:
@@ -56,18 +56,7 @@ def declared(application: Application) -> Runnable:
 
     kept = (*(root.topic for root in plan.roots.values()), *(table.topic for table in plan.as_of_tables))
     partials = tuple(plan.partials(state) for _, _, state, _ in plan.folds())
-    return Runnable(application.name, plan.topics(), (*kept, *partials), (), compose, application)
-
-
-def _flash_sales() -> Runnable:
-    def compose(settings: Settings, app: "BatchApp", registry: "Schemas", encoders: Mapping[str, ValueEncoder]) -> None:
-        from pipeline.applications.flash_sales.composition import compose
-
-        compose(settings, app, registry, encoders)
-
-    joined = (topics.PAGEVIEW, topics.PAGEVIEW_BY_USER, topics.USERS)
-    kept = (*joined, *topics.ENRICHED, topics.PAGEVIEW_PARTIALS, topics.FLASHSALE_PARTIALS)
-    return Runnable(FLASH_SALES, topics.ALL, kept, joined, compose)
+    return Runnable(application.name, plan.topics(), (*kept, *partials), plan.joined(), compose, application)
 
 
 def names(folder: Path) -> tuple[str, ...]:
@@ -86,15 +75,18 @@ def _text(path: Path) -> str:
     return path.read_text("utf-8", errors="replace")
 
 
-def load(name: str, folder: Path) -> Application:
+def load(name: str, folder: Path, settings: Settings | None = None) -> Application:
     """The APPLICATION of a module, one of the project's own or any that can be imported from a folder.
 
+    It may be a function of the settings that gives one. Without `settings`, they are those of the environment.
     Raises SettingError, in a sentence, when there is none or it cannot be built.
     """
     sys.path.insert(0, str(folder))
     try:
         module = _module(name, folder)
         found = getattr(import_module(module), "APPLICATION", None)
+        if callable(found):
+            found = found(configuration.load() if settings is None else settings)
     except SettingError as error:
         raise SettingError(f"application {name}: {error}") from None
     except Exception as error:

@@ -53,6 +53,14 @@ def Sum(value: Any) -> Aggregated:
     return _of_one("SUM", value, bind)
 
 
+def SumDecimal(value: Any, scale: int = 2) -> Aggregated:
+    """SUM(value) of decimals, or of whole numbers in 10**-scale such as cents, in two columns.
+
+    `name` is a double in whole units; the exact long is `name`_cents when the scale is 2, else `name`_unscaled.
+    """
+    return _of_one("SUM", value, lambda column, output, kind: operators.SumDecimal(column, output, scale))
+
+
 def Average(value: Any) -> Aggregated:
     """AVG(value): a double; null where there is no value."""
     return _of_one("AVG", value, lambda column, output, kind: operators.Average(column, output))

@@ -19,16 +19,26 @@ class Application:
     """What runs under one name: `results` are what `to` gave, with all that they are made of.
 
     `name` is the beginning of its group, its state and its own topics: never change it for a running application.
-    `data` are generators of example data for its sources, which `pipeline generate` runs.
+    `prefix` begins its own topics in place of the name. `data` are generators of example data for its sources, which
+    `pipeline generate` runs. `topics` are further ones that are provisioned with its own, such as a source's.
     Raises SettingError when two statements get into each other's way.
     """
 
-    def __init__(self, name: str, *results: Relation, data: Sequence[Generator | Rows] = ()) -> None:
+    def __init__(
+        self,
+        name: str,
+        *results: Relation,
+        data: Sequence[Generator | Rows] = (),
+        prefix: str | None = None,
+        topics: Sequence[Topic] = (),
+    ) -> None:
         where = f"application {name}"
         if TOPIC_NAME.fullmatch(name) is None or len(name) > 100:
             raise SettingError(f"{where}: its name must be 1 to 100 letters, digits, '.', '_' and '-'")
         self.name = name
         self.data = tuple(data)
+        self.further_topics = tuple(topics)
+        self._prefix = name if prefix is None else prefix
         for result in results:
             if result.steps or not result.statements:
                 raise SettingError(f'{where}: {result} is not written to a topic: end it with .to("TOPIC")')
@@ -58,6 +68,17 @@ class Application:
             same = {id(t.schema): t for t in self._declared() if t.name == topic.name}
             if len({str(t.schema) + str(t.event_time) + t.kind for t in same.values()}) > 1:
                 raise SettingError(f"{where}: topic {topic.name} is declared twice, but differently")
+
+        for name, tables in _by_topic((*self._chains(), *self.tables)).items():
+            if len({one.required for one in tables}) > 1:
+                raise SettingError(f"{where}: table {name} requires one thing here and another there")
+        kept = _by_topic(step.table for chain in self._chains() for step in chain.steps if isinstance(step, AsOfJoin))
+        for name, tables in kept.items():
+            if len({(one.state, None if one.kept is None else tuple(one.kept)) for one in tables}) > 1:
+                raise SettingError(
+                    f"{where}: table {name} is joined in two places, but with other columns or by another name: "
+                    "join one and the same"
+                )
 
     def _chains(self) -> tuple[Relation, ...]:
         """The streams and tables of all statements, and those of the same kind that they are joined with."""
@@ -96,7 +117,7 @@ class Application:
 
     def internal(self, name: str) -> str:
         """The name of a topic of its own."""
-        return f"{self.name}-{name}"
+        return f"{self._prefix}-{name}"
 
     def __str__(self) -> str:
         return f"application {self.name}"
@@ -112,6 +133,14 @@ def _once(values: Iterable[T]) -> tuple[T, ...]:
     for value in values:
         found.setdefault(id(value), value)
     return tuple(found.values())
+
+
+def _by_topic(relations: Iterable[Relation]) -> dict[str, list[Table]]:
+    found: dict[str, list[Table]] = {}
+    for relation in relations:
+        if isinstance(relation, Table):
+            found.setdefault(relation.name, []).append(relation)
+    return found
 
 
 def _by_name(topics: Iterable[Topic]) -> tuple[Topic, ...]:

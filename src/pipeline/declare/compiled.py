@@ -4,7 +4,7 @@ The types are those of Avro (tables/types.py), the rules of nulls, promotion and
 (a division by zero, a text that is no number) is null, as in ksqlDB, and is told: see `Compiled`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,19 +18,20 @@ from pipeline.declare.writer import Writer
 class Compiled:
     """An expression over columns.
 
-    `inputs` names the columns that it reads; `kind` is its type (None: it is NULL); `source` is Python's text of it.
+    `reads` names what it reads: columns, and fields of columns that are records as "column.field". `kind` is its type
+    (None: it is NULL); `source` is Python's text of it.
     """
 
     text: str
-    inputs: tuple[str, ...]
+    reads: tuple[str, ...]
     kind: Kind
     source: str
     _run: Callable[..., list[Any]]
 
     def column(self, columns: Callable[[str], Sequence[Any]], count: int) -> tuple[Sequence[Any], dict[int, str]]:
         """The values for `count` rows, and {row: reason} of those that have none because of an error; they are null."""
-        inputs = [columns(name) for name in self.inputs]
-        if self.is_column:
+        inputs = [columns(name) for name in self.reads]
+        if self.source == "v0":
             return inputs[0], {}
         try:
             return self._run(range(count), *inputs), {}
@@ -51,7 +52,12 @@ class Compiled:
     @property
     def is_column(self) -> bool:
         """Whether it is a column as it is."""
-        return self.source == "v0"
+        return self.source == "v0" and "." not in self.reads[0]
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The columns that it reads, whole or a field of them."""
+        return tuple(dict.fromkeys(name.partition(".")[0] for name in self.reads))
 
 
 def _reason(error: Exception) -> str:
@@ -80,3 +86,10 @@ def predicate(given: Expression, scope: Scope) -> Compiled:
     if made.kind is not None and made.kind.family != "boolean":
         raise ExpressionError(f"{given} is of type {made.kind.name}, but must be boolean")
     return made
+
+
+def field_of(row: Mapping[str, Any], name: str) -> Any:
+    """What an expression reads of one row: a column, or a field of one that is a record ("column.field")."""
+    column, _, field = name.partition(".")
+    value = row[column]
+    return value if not field or value is None else value[field]

@@ -6,11 +6,11 @@ clicks.window(Tumbling(minutes(1))).group_by(c.source).aggregate(clicks=Count())
 from dataclasses import replace
 from typing import Any
 
-from pipeline.declarations import bound, check_output, output_topic
+from pipeline.declarations import bound, check_output, columns_of, output_topic
 from pipeline.declare.aggregates import Aggregated
 from pipeline.declare.compiled import Compiled, predicate
 from pipeline.declare.expressions import Column
-from pipeline.declare.outputs import with_formats
+from pipeline.declare.outputs import settled_schema, with_formats
 from pipeline.declare.statements import AggregateStatement
 from pipeline.declare.steps import TableTableJoin, WindowJoin
 from pipeline.declare.streams import Stream
@@ -20,6 +20,7 @@ from pipeline.tables.aggregate import Aggregate
 from pipeline.tables.several import Several
 from pipeline.tables.types import ColumnType
 from pipeline.tables.windows import Unwindowed, Window
+from pipeline.topics import Schema
 
 Named = tuple[tuple[str, Compiled], ...]
 SUBTRACTING = "COUNT, SUM, AVG, STDDEV_SAMP, STDDEV_SAMPLE, CORRELATION, COLLECT_LIST, HISTOGRAM"
@@ -106,8 +107,12 @@ class Grouped:
         computed[column], types[column] = made, made.kind
         return column
 
-    def to(self, topic: str, **formats: Any) -> Stream:
-        """Write the results to a topic; gives the stream of its changes. `formats` as of a stream."""
+    def to(self, topic: str, *, name: str | None = None, schema: Schema | None = None, **formats: Any) -> Stream:
+        """Write the results to a topic; gives the stream of its changes.
+
+        `name` is the aggregate's in what is kept and in late records, by default the topic: never change it for a
+        running application. `schema` and `formats` as of `Stream.to`.
+        """
         stream, groups = self._stream, self._groups
         where = f"{stream}, to {topic}"
         if groups is None:
@@ -117,16 +122,20 @@ class Grouped:
         computed: dict[str, Compiled] = dict(groups)
         types = {name: made.kind for name, made in groups if made.kind is not None}
         functions = []
-        for name, one in self._aggregates.items():
-            inputs = [self._input(where, name, one, number, computed, types) for number in range(len(one.arguments))]
-            functions.append(one.bind(inputs, name, [types[column] for column in inputs]))
+        for column, one in self._aggregates.items():
+            inputs = [self._input(where, column, one, number, computed, types) for number in range(len(one.arguments))]
+            functions.append(one.bind(inputs, column, [types[read] for read in inputs]))
             if isinstance(stream, Table) and not hasattr(functions[-1], "subtract"):
-                raise SettingError(f"{where}: {name} is {one}, but must be one that can take a row back: {SUBTRACTING}")
+                raise SettingError(
+                    f"{where}: {column} is {one}, but must be one that can take a row back: {SUBTRACTING}"
+                )
         names = tuple(name for name, _ in groups)
         function = functions[0] if len(functions) == 1 else Several(tuple(functions))
-        aggregate = Aggregate(topic, names, function, topic, self._window, self._final)
+        aggregate = Aggregate(name or topic, names, function, topic, self._window, self._final)
         aggregate = bound(where, aggregate, types)
         output = output_topic(aggregate, retires=self._having is not None)
+        if schema is not None:
+            output = replace(output, schema=settled_schema(where, topic, schema, columns_of(where, output)))
         output = with_formats(where, output, types[names[0]] if len(names) == 1 else None, formats)
         check_output(where, aggregate, output)
         statement = AggregateStatement(stream, tuple(computed.items()), aggregate, output, None)

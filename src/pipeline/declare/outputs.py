@@ -12,6 +12,7 @@ from pipeline.declarations import COLUMN_NAME, avro_name
 from pipeline.declare.kinds import Scope
 from pipeline.errors import SettingError
 from pipeline.formats import check_formats
+from pipeline.tables.json_forms import same_type
 from pipeline.tables.types import ColumnType, column_type
 from pipeline.topics import KeyFormat, Schema, Topic
 
@@ -59,6 +60,25 @@ def result_schema(where: str, name: str, columns: Scope) -> Schema:
             )
     fields = [field(column, kind.avro, name) for column, kind in columns.items()]
     return {"type": "record", "namespace": NAMESPACE, "name": avro_name(name), "fields": fields}
+
+
+def settled_schema(where: str, name: str, given: Schema | None, columns: Scope) -> Schema:
+    """The schema of a topic of these columns: the one that is given, if its fields are these columns, or what follows.
+
+    Raises SettingError where a given one has other names or types; whether it takes nulls is left to it.
+    """
+    if given is None:
+        return result_schema(where, name, columns)
+    settled = record_schema(name, given)
+    fields = {field["name"]: column_type(field["type"]) for field in schema(settled)["fields"]}
+    if fields.keys() != columns.keys():
+        raise SettingError(f"{where}: the schema has columns {', '.join(fields)}, but the rows {', '.join(columns)}")
+    for column in columns:
+        if not same_type(fields[column].avro, columns[column].avro):
+            raise SettingError(
+                f"{where}: column {column} is of type {columns[column].name}, but {fields[column].name} in the schema"
+            )
+    return settled
 
 
 def field(name: str, avro: Any, within: str) -> dict[str, Any]:

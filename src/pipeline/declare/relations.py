@@ -7,7 +7,7 @@ from pipeline.declarations import check_topic_name
 from pipeline.declare.compiled import Compiled, compiled, predicate
 from pipeline.declare.expressions import Column, Expression, expression
 from pipeline.declare.kinds import ExpressionError, Scope
-from pipeline.declare.steps import PSEUDO, Repartition, Select, Step, Where
+from pipeline.declare.steps import PSEUDO, Repartition, Require, Select, Step, Where
 from pipeline.errors import SettingError
 from pipeline.tables.types import ColumnType
 from pipeline.topics import KeyFormat, Topic
@@ -83,6 +83,10 @@ class Relation:
         """Only the rows for which the condition is true: neither false nor null."""
         return self._then(Where(self.compiled("where", condition, predicate)))
 
+    def require(self, condition: Any, reason: str) -> Self:
+        """Refuse rows for which the condition is not true: each becomes a dead letter that says the reason."""
+        return self._then(Require(self.compiled("require", condition, predicate), reason))
+
     def select(self, *same: Any, **columns: Any) -> Self:
         """Rows of these columns only: columns as they are, and name=expression for others, in this order."""
         chosen: dict[str, Any] = {}
@@ -110,7 +114,8 @@ class Relation:
     def named(self, state: str) -> Self:
         """A name for what is kept for the aggregates over these rows, which they share: never change it.
 
-        Aggregates over equal rows with one name are folded together, and their partials lie in one topic.
+        Aggregates over equal rows with one name are folded together, and their partials lie in one topic. Of a table
+        that streams are joined with, it names the versions of its rows.
         """
         check_topic_name(f"{self}, named", state)
         return self._with(state=state)

@@ -6,15 +6,15 @@ from typing import Any
 from pipeline.declarations import check_topic_name, columns_of
 from pipeline.declare.compiled import Compiled
 from pipeline.declare.kinds import Scope
-from pipeline.declare.outputs import Formats, result_schema, with_formats
-from pipeline.declare.steps import Where
+from pipeline.declare.outputs import Formats, settled_schema, with_formats
+from pipeline.declare.steps import ROWOFFSET, ROWPARTITION, AsOfJoin, Lookup, Repartition, Require, Select, Where
 from pipeline.declare.streams import Stream
 from pipeline.declare.tables import Table
 from pipeline.errors import SettingError
 from pipeline.tables.aggregate import Aggregate
 from pipeline.tables.types import ColumnType, column_type
 from pipeline.tables.windows import Unwindowed
-from pipeline.topics import Kind, Topic
+from pipeline.topics import Kind, Schema, Topic
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,6 +24,20 @@ class StreamStatement:
     stream: Stream
     output: Topic
     key: tuple[Compiled, ColumnType] | None
+
+    @property
+    def origin(self) -> tuple[str, str] | None:
+        """The columns of the source record's partition and offset, where they are written and name one row.
+
+        By them a row that a replay wrote again is known.
+        """
+        steps = self.stream.steps
+        plain = all(isinstance(step, Where | Require | Select | Lookup | AsOfJoin | Repartition) for step in steps)
+        if not plain or not steps or not isinstance(last := steps[-1], Select):
+            return None
+        found = {made.text: name for name, made in last.columns}
+        names = found.get(ROWPARTITION), found.get(ROWOFFSET)
+        return None if names[0] is None or names[1] is None else (names[0], names[1])
 
     def result(self) -> Stream:
         """The stream of the output topic."""
@@ -76,7 +90,7 @@ class AggregateStatement:
 Statement = StreamStatement | TableStatement | AggregateStatement
 
 
-def written(stream: Stream, name: str, key: Any, formats: Formats) -> Stream:
+def written(stream: Stream, name: str, key: Any, schema: Schema | None, time: str | None, formats: Formats) -> Stream:
     """The stream of a topic that the rows of another are written to; see `Stream.to`."""
     where = f"{stream}, to {name}"
     check_topic_name(where, name)
@@ -85,7 +99,10 @@ def written(stream: Stream, name: str, key: Any, formats: Formats) -> Stream:
         kind = "null" if made.kind is None else made.kind.name
         raise SettingError(f"{where}: key {made.text} is of type {kind}, but must be a scalar")
     column = stream.key if made is None else made.text
-    topic = Topic(name, Kind.ENRICHED, key=column or "", schema=result_schema(where, name, stream.columns))
+    made_schema = settled_schema(where, name, schema, stream.columns)
+    if time is not None and (time not in stream.columns or stream.columns[time].avro != "long"):
+        raise SettingError(f"{where}: time is {time!r}, but must be a column of type long, epoch milliseconds")
+    topic = Topic(name, Kind.ENRICHED, key=column or "", schema=made_schema, event_time=time)
     of_key = stream.columns.get(stream.key or "") if made is None else made.kind
     output = with_formats(where, topic, of_key, formats)
     statement = StreamStatement(stream, output, None if made is None or made.kind is None else (made, made.kind))
@@ -100,7 +117,7 @@ KEPT_WITH_ROWS: Scope = {
 """What rows of tables have beside their columns: when they changed, what never falls, whether they are gone."""
 
 
-def table_written(table: Table, name: str, formats: Formats) -> Table:
+def table_written(table: Table, name: str, schema: Schema | None, formats: Formats) -> Table:
     """The table of a topic that the rows of another are written to; see `Table.to`."""
     where = f"{table}, to {name}"
     check_topic_name(where, name)
@@ -110,7 +127,7 @@ def table_written(table: Table, name: str, formats: Formats) -> Table:
         if column in table.columns:
             raise SettingError(f"{where}: there is a column {column}, but rows of tables get one: select another name")
     columns = {**table.columns, **KEPT_WITH_ROWS}
-    topic = Topic(name, Kind.OUTPUT, key=table.key or "", schema=result_schema(where, name, columns))
+    topic = Topic(name, Kind.OUTPUT, key=table.key or "", schema=settled_schema(where, name, schema, columns))
     output = with_formats(where, topic, table.columns.get(table.key or ""), formats)
     statement = TableStatement(table, output)
     return Table.of(output, columns, table.key, (*table.statements, statement))

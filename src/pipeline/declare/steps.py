@@ -34,6 +34,17 @@ class Where:
 
 
 @dataclass(frozen=True, slots=True)
+class Require:
+    """Rows for which this is not true become dead letters with this reason, and go no further."""
+
+    condition: Compiled
+    reason: str
+
+    def __str__(self) -> str:
+        return f"REQUIRE {self.condition.text}"
+
+
+@dataclass(frozen=True, slots=True)
 class Select:
     """Rows of these columns, and no others."""
 
@@ -128,4 +139,4 @@ class TableTableJoin:
         return f"{self.join.kind.upper()} JOIN {self.right.name} {self.name} (two tables)"
 
 
-Step = Where | Select | Explode | Lookup | AsOfJoin | Repartition | WindowJoin | TableTableJoin
+Step = Where | Require | Select | Explode | Lookup | AsOfJoin | Repartition | WindowJoin | TableTableJoin

@@ -138,12 +138,15 @@ class Stream(Relation):
             raise SettingError(
                 f"{where}: within and grace are for joins of two streams, but {other.topic.name} is a table"
             )
-        if other.steps:
-            raise SettingError(f"{where}: {other} is not as it lies in its topic: write it with .to(topic) first")
+        kept = other.kept
         if kind not in (INNER, LEFT):
             raise SettingError(f"{where}: kind is '{kind}', but must be 'inner' or 'left': a table triggers nothing")
         columns = {**self.columns, name: record_type(other.topic)}
         if other.everywhere:
+            if kept is not None:
+                raise SettingError(
+                    f"{where}: {other} is held everywhere as it lies in its topic: join it without select"
+                )
             if on is None:
                 raise SettingError(f"{where}: on is missing, but must say which column is {other.topic.name}'s key")
             made = self.compiled(f"join {name}", on)
@@ -155,8 +158,11 @@ class Stream(Relation):
                     f"{other.topic.name}"
                 )
             return self._then(Lookup(name, other, made, made.kind, kind), columns)
-        self._require_keyed(where, on, other.topic.name, other.key_type(where))
+        of_key = other.key_type(where) if kept is None else columns_of(where, other.topic)[other.topic.key]
+        self._require_keyed(where, on, other.topic.name, of_key)
         self.require_same_keys(where, other)
+        if kept is not None:
+            columns[name] = record_type_of(name, kept)
         return self._then(AsOfJoin(name, other, kind), columns, statements=(*self.statements, *other.statements))
 
     def _join_stream(
@@ -207,15 +213,19 @@ class Stream(Relation):
 
         return Grouped(self).group_by(*columns, **named)
 
-    def to(self, topic: str, *, key: Any = None, **formats: Any) -> "Stream":
+    def to(
+        self, topic: str, *, key: Any = None, schema: Schema | None = None, time: str | None = None, **formats: Any
+    ) -> "Stream":
         """Write the rows to a topic; gives the stream of that topic.
 
         `key` is a column, or an expression: by default the key that the rows have. A key that is null is empty.
-        `formats` as of a stream.
+        `schema` is the Avro schema of the topic, of the same columns, where it is not to follow from them. `time` names
+        the column of the event time, epoch milliseconds: then records keep the time of those that they come from, and
+        retention counts from there; without it, the record's own time is the event's. `formats` as of a stream.
         """
         from pipeline.declare.statements import written
 
-        return written(self, topic, key, formats)
+        return written(self, topic, key, schema, time, formats)
 
     def table(self) -> Table:
         """The same topic as a table: of what an aggregate without a window wrote, the latest row of each group."""

@@ -9,11 +9,13 @@ A row that does not qualify any more, or is deleted, is retired: the output gets
 
 from typing import TYPE_CHECKING, Any
 
+from pipeline.codecs import schema
 from pipeline.declarations import check_topic_name, columns_of
+from pipeline.declare.compiled import predicate
 from pipeline.declare.kinds import Scope
 from pipeline.declare.outputs import record_schema, record_type_of, with_formats
 from pipeline.declare.relations import Relation, require_key, require_new, same_texts
-from pipeline.declare.steps import TableTableJoin
+from pipeline.declare.steps import Require, Select, TableTableJoin
 from pipeline.errors import SettingError
 from pipeline.tables.joins import JoinKind
 from pipeline.tables.table_join import TableJoin
@@ -30,17 +32,29 @@ class Table(Relation):
     `schema` is the Avro schema of a row, or its columns as {name: type}. `key` names the column that is the record's
     key. A stream is joined with the row that was valid at its own row's time, partition by partition. With
     `everywhere`, every worker holds the whole table, and a stream is joined with it by any column, with the row that is
-    known at that moment: for small tables that change rarely. `value_format`, `value_delimiter` and `key_format` say
+    known at that moment: for small tables that change rarely. `retention_ms` None: the topic keeps the latest record of
+    each key; otherwise all records for that long. `value_format`, `value_delimiter` and `key_format` say
     how records are written (docs/formats.md): values in Avro and keys as text unless they do.
     """
 
     kind = "table"
+    required: tuple[Require, ...] = ()
+    """What each of its records must be."""
 
-    def __init__(self, name: str, schema: Schema, *, key: str, everywhere: bool = False, **formats: Any) -> None:
+    def __init__(
+        self,
+        name: str,
+        schema: Schema,
+        *,
+        key: str,
+        everywhere: bool = False,
+        retention_ms: int | None = None,
+        **formats: Any,
+    ) -> None:
         where = f"table {name}"
         check_topic_name(where, name)
         kind = Kind.REFERENCE if everywhere else Kind.EVENT
-        topic = Topic(name, kind, key=key, schema=record_schema(name, schema), retention_ms=None)
+        topic = Topic(name, kind, key=key, schema=record_schema(name, schema), retention_ms=retention_ms)
         self.columns: Scope = columns_of(where, topic)
         self.everywhere = everywhere
         self.key: str | None = key
@@ -53,6 +67,41 @@ class Table(Relation):
         made = object.__new__(cls)
         made.topic, made.columns, made.key, made.everywhere, made.statements = topic, columns, key, False, statements
         return made
+
+    def require(self, condition: Any, reason: str) -> "Table":
+        """Refuse records for which the condition is not true: each becomes a dead letter that says the reason, and the
+        table's row stays as it was. It is of the table's own columns, before any other step.
+        """
+        if self.steps or self.statements:
+            raise SettingError(f"{self}, require: it must come first, before any other step, and of a source")
+        made = Require(self.compiled("require", condition, predicate), reason)
+        return self._with(required=(*self.required, made))
+
+    @property
+    def kept(self) -> Scope | None:
+        """The columns that a stream is joined with: all of the topic (None), or those of a `select` as they are.
+
+        Raises SettingError where it is not as it lies in its topic.
+        """
+        if not self.steps:
+            return None
+        step = self.steps[0]
+        if len(self.steps) > 1 or not isinstance(step, Select) or any(made.text != name for name, made in step.columns):
+            raise SettingError(f"{self} is not as it lies in its topic: write it with .to(topic) first")
+        if self._never_null() is None:
+            raise SettingError(f"{self}, select: select its key, too, or another column that is never null")
+        return self.columns
+
+    @property
+    def never_null(self) -> str:
+        """Of the columns that a stream is joined with one that tells whether there is a row."""
+        return self._never_null() or ""
+
+    def _never_null(self) -> str | None:
+        fields = {field["name"]: field["type"] for field in schema(self.topic.schema or {})["fields"]}
+        key = self.topic.key
+        sure = [name for name in self.columns if name == key or "null" not in fields[name]]
+        return sure[0] if sure else None
 
     def join(self, name: str, other: "Table", *, kind: JoinKind = JoinKind.LEFT) -> "Table":
         """The rows with those of another table of the same key, in the new column `name`, a record.
@@ -82,8 +131,11 @@ class Table(Relation):
 
         return Grouped(self).group_by(*columns, **named)
 
-    def to(self, topic: str, **formats: Any) -> "Table":
-        """Write the rows to a topic, under their key; gives the table of that topic. `formats` as of a table."""
+    def to(self, topic: str, *, schema: Schema | None = None, **formats: Any) -> "Table":
+        """Write the rows to a topic, under their key; gives the table of that topic.
+
+        `schema` and `formats` as of `Stream.to`; a schema has event_time_ms, version and retired, too.
+        """
         from pipeline.declare.statements import table_written
 
-        return table_written(self, topic, formats)
+        return table_written(self, topic, schema, formats)

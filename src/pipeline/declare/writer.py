@@ -54,9 +54,12 @@ class Writer:
     def _column(self, name: str) -> tuple[str, ColumnType]:
         if name not in self._scope:
             raise ExpressionError(f"there is no column {name}, only {', '.join(self._scope) or 'none at all'}")
+        return self._input(name), self._scope[name]
+
+    def _input(self, name: str) -> str:
         if name not in self.inputs:
             self.inputs.append(name)
-        return f"v{self.inputs.index(name)}", self._scope[name]
+        return f"v{self.inputs.index(name)}"
 
     def _constant(self, value: Any) -> str:
         if value is None or value is True or value is False:
@@ -87,15 +90,25 @@ class Writer:
         return f"({null} if {' or '.join(checks)} else {made})" if checks else f"({made})"
 
     def _field(self, given: Expression, of: Expression, name: str) -> tuple[str, ColumnType]:
+        if isinstance(of, Column):
+            return self._field_of_column(of.name_, name)
         code, kind = self.write(of)
         if kind is None or kind.family != "record":
             raise ExpressionError(
                 f"{given} asks for a field of {of}, which is of type {_name(kind)}, but must be a record"
             )
-        fields = {field["name"]: field["type"] for field in kind.avro["fields"]}
-        if name not in fields:
-            raise ExpressionError(f"{of} has no field {name}, only {', '.join(fields)}")
-        return self._strict("{0}[{1}]", [code, self._constant(name)]), column_type(fields[name])
+        return self._strict("{0}[{1}]", [code, self._constant(name)]), _field_type(str(of), kind, name)
+
+    def _field_of_column(self, column: str, name: str) -> tuple[str, ColumnType]:
+        """A field of a column, which is an input of its own: a join can give it without making the whole record."""
+        if column not in self._scope:
+            return self._column(column)
+        kind = self._scope[column]
+        if kind.family != "record":
+            raise ExpressionError(
+                f"{column}->{name} asks for a field of {column}, which is of type {kind.name}, but must be a record"
+            )
+        return self._input(f"{column}.{name}"), _field_type(column, kind, name)
 
     def _element(self, given: Element) -> tuple[str, ColumnType]:
         code, kind = self.write(given.of_)
@@ -214,6 +227,13 @@ class Writer:
         places = ", ".join(f"{{{number}}}" for number in range(len(codes)))
         made = f"{self._constant(call)}({places})"
         return (f"({made.format(*codes)})" if function.takes_nulls else self._strict(made, codes)), kind
+
+
+def _field_type(of: str, kind: ColumnType, name: str) -> ColumnType:
+    fields = {field["name"]: field["type"] for field in kind.avro["fields"]}
+    if name not in fields:
+        raise ExpressionError(f"{of} has no field {name}, only {', '.join(fields)}")
+    return column_type(fields[name])
 
 
 def _element(values: Sequence[Any], place: int) -> Any:

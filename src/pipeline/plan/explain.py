@@ -15,10 +15,12 @@ def explained(plan: Plan) -> str:
     """Every topic that is read, with its tree of steps; then the topics and states that are the application's own."""
     lines = [f"application {plan.application.name}"]
     for root in plan.roots.values():
-        lines += ["", f"topic {root.topic.name}{_how(root)}: key {root.topic.key}", *_node(plan, root.node, "  ")]
+        lines += ["", f"topic {root.topic.name}{_how(root)}: key {root.topic.key}"]
+        lines += [*(f"  {one}" for one in (root.table.required if root.table else ())), *_node(plan, root.node, "  ")]
     for table in plan.application.tables:
         how = "held whole by every worker" if table.everywhere else "its versions are kept partition by partition"
-        lines += ["", f"table {table.topic.name}: key {table.key}, {how}"]
+        kept = "" if table.kept is None else f", of which {', '.join(table.kept)}"
+        lines += ["", f"table {table.topic.name}{kept}: key {table.topic.key}, {how}"]
     lines += ["", "states", *(f"  {line}" for line in _states(plan))]
     lines += ["", "topics", *(f"  {topic.name} ({topic.kind})" for topic in plan.topics())]
     return "\n".join(lines)
@@ -33,6 +35,8 @@ def _how(root: Root) -> str:
 def _node(plan: Plan, node: Node, indent: str) -> Iterator[str]:
     for written in node.writes:
         yield f"{indent}INTO {written.output.name}{_key(written)}"
+    for kept in node.keeps:
+        yield f"{indent}INTO {kept.output.name}"
     for state, statements in node.folds.items():
         for statement in statements:
             yield f"{indent}{_aggregate(statement)} (fold here, merge in {plan.partials(state).name})"
@@ -43,7 +47,8 @@ def _node(plan: Plan, node: Node, indent: str) -> Iterator[str]:
         if branch.topic is None:
             yield from _node(plan, branch.node, indent + "  ")
         else:
-            yield f"{indent}  goes on in topic {branch.topic.name}"
+            home = "" if branch.node.keeps_state() else ", rows that lie there already at once"
+            yield f"{indent}  goes on in topic {branch.topic.name}{home}"
 
 
 def _key(statement: StreamStatement) -> str:
@@ -110,7 +115,7 @@ def _edges(plan: Plan, source: str, node: Node, steps: list[str], box: Box, edge
         text = "<br/>".join([*steps, *more]).replace('"', "'")
         edges.append(f'  {box(source)} -- "{text or "as it is"}" --> {box(target)}')
 
-    for written in node.writes:
+    for written in (*node.writes, *node.keeps):
         edge(written.output.name)
     for statements in node.folds.values():
         for statement in statements:

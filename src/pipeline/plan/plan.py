@@ -6,7 +6,7 @@ goes on with it.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pipeline.declarations import columns_of
 from pipeline.declare.application import Application
@@ -14,7 +14,19 @@ from pipeline.declare.kinds import Scope
 from pipeline.declare.outputs import result_schema
 from pipeline.declare.relations import Relation
 from pipeline.declare.statements import AggregateStatement, Statement, StreamStatement, TableStatement
-from pipeline.declare.steps import PSEUDO, Explode, Lookup, Repartition, Select, Step, TableTableJoin, Where, WindowJoin
+from pipeline.declare.steps import (
+    PSEUDO,
+    AsOfJoin,
+    Explode,
+    Lookup,
+    Repartition,
+    Require,
+    Select,
+    Step,
+    TableTableJoin,
+    Where,
+    WindowJoin,
+)
 from pipeline.declare.tables import Table
 from pipeline.errors import SettingError
 from pipeline.topics import DEAD_LETTERS, LATE_RECORDS, Kind, Topic
@@ -51,27 +63,41 @@ class Node:
             found |= branch.reads()
         return found
 
-    def tree(self) -> Iterable["Node"]:
-        """It and all nodes below it whose rows lie in the same partition."""
+    def keeps_state(self) -> bool:
+        """Whether anything that is done with these rows, here and below, keeps state by their offsets."""
+        return any(
+            node.folds or node.keeps or node.feeds or any(isinstance(b.step, WindowJoin) for b in node.branches)
+            for node in self.tree()
+        )
+
+    def tree(self, *, at_home: bool = False) -> Iterable["Node"]:
+        """It and all nodes below it whose rows lie in the same partition.
+
+        With `at_home`, also those behind a repartition that rows reach at once when they lie there already.
+        """
         yield self
         for branch in self.branches:
-            if branch.topic is None:
-                yield from branch.node.tree()
+            if branch.topic is None or (at_home and not branch.node.keeps_state()):
+                yield from branch.node.tree(at_home=at_home)
 
 
 @dataclass(slots=True, eq=False)
 class Branch:
-    """A step, and the rows that it makes; `topic` is where they lie when it takes them elsewhere."""
+    """A step, and the rows that it makes; `topic` is where they lie when it takes them elsewhere.
+
+    Where `as_they_are`, they are the records of the source, whose values go there unchanged.
+    """
 
     step: Step
     node: Node
     topic: Topic | None = None
+    as_they_are: bool = False
 
     def reads(self) -> set[str]:
         """The columns that the step and all after it read of the rows before it."""
         after, step = self.node.reads(), self.step
         match step:
-            case Where():
+            case Where() | Require():
                 return after | set(step.condition.inputs)
             case Select():
                 return {name for column, made in step.columns if column in after for name in made.inputs}
@@ -91,6 +117,9 @@ class Branch:
 class Root:
     """What the agent of one topic does. `table` is set where its rows are those of one.
 
+    `read_as` is the topic whose records these are: another one where they come from it as they were. `origin` names the
+    columns that say which source record a row comes from.
+
     Where `is_internal`, rows come from another topic and say from where; `is_numbered`: also which of several rows they
     are that one record was exploded into.
     """
@@ -101,6 +130,8 @@ class Root:
     is_numbered: bool = False
     written_here: bool = False
     table: Table | None = None
+    read_as: Topic | None = None
+    origin: tuple[str, str] | None = None
 
 
 class Plan:
@@ -110,8 +141,12 @@ class Plan:
         self.application = application
         self.roots: dict[str, Root] = {}
         self._written = {statement.output.name for statement in application.statements}
+        self._origins: dict[str, tuple[str, str] | None] = {}
         for statement in application.statements:
             self._add(statement)
+        for name, origin in self._origins.items():
+            if name in self.roots:
+                self.roots[name].origin = origin
         self._settle()
         for table in self.as_of_tables:
             if table.topic.name in self.roots:
@@ -121,6 +156,7 @@ class Plan:
         node = self._node(statement.stream)
         if isinstance(statement, StreamStatement):
             node.writes.append(statement)
+            self._origins[statement.output.name] = statement.origin
         elif isinstance(statement, TableStatement):
             node.keeps.append(statement)
         else:
@@ -177,10 +213,16 @@ class Plan:
             for node in root.node.tree():
                 for branch in node.branches:
                     if branch.topic is not None and branch.topic.schema is None:
-                        self._settle_topic(branch)
+                        self._settle_topic(root, node, branch)
 
-    def _settle_topic(self, branch: Branch) -> None:
+    def _settle_topic(self, root: Root, node: Node, branch: Branch) -> None:
         assert branch.topic is not None
+        if node is root.node and not root.is_internal and root.table is None:
+            branch.as_they_are = True
+            branch.topic = replace(branch.topic, config=FOREVER)
+            goes_on = self.roots[branch.topic.name]
+            goes_on.topic, goes_on.read_as = branch.topic, root.topic
+            return
         assert isinstance(branch.step, Repartition)
         there = branch.node.columns
         used = (
@@ -209,7 +251,7 @@ class Plan:
 
     def versions(self, table: Table) -> str:
         """The name of what is kept of a table's rows."""
-        return f"{table.topic.name}_versions"
+        return table.state or f"{table.topic.name}_versions"
 
     def join_state(self, step: WindowJoin | TableTableJoin) -> str:
         """The name of what is kept of both sides of a join of two streams, or two tables."""
@@ -226,6 +268,19 @@ class Plan:
                 for state, statements in node.folds.items():
                     yield root, node, state, statements
 
+    def joined(self) -> tuple[tuple[Topic, ...], ...]:
+        """Topics that are joined partition by partition, each group with one table or stream."""
+        groups: dict[str, dict[str, Topic]] = {}
+        for root in self.roots.values():
+            for node in root.node.tree(at_home=True):
+                for step in (branch.step for branch in (*node.branches, *node.feeds)):
+                    if isinstance(step, AsOfJoin):
+                        table = step.table.topic
+                        groups.setdefault(table.name, {table.name: table})[root.topic.name] = root.topic
+                    elif isinstance(step, WindowJoin | TableTableJoin):
+                        groups.setdefault(f"join {step.name}", {})[root.topic.name] = root.topic
+        return tuple(tuple(group.values()) for group in groups.values())
+
     def topics(self) -> tuple[Topic, ...]:
         """Every topic that the application needs: sources, tables, outputs, its own, dead and late letters."""
         application = self.application
@@ -233,7 +288,7 @@ class Plan:
         own = tuple(root.topic for root in self.roots.values() if root.is_internal)
         partials = tuple(self.partials(state) for _, _, state, _ in self.folds())
         found = {t.name: t for t in (*application.sources, *tables, *application.outputs, *own, *partials)}
-        return (*found.values(), DEAD_LETTERS, LATE_RECORDS)
+        return (*found.values(), *application.further_topics, DEAD_LETTERS, LATE_RECORDS)
 
 
 FOREVER = {"retention.ms": "-1"}
