@@ -11,10 +11,11 @@ from pathlib import Path
 
 from rich.console import Console
 
+from bench.peers import pipeline_app
 from bench.peers.configuration import Configuration
 from bench.workloads import Kind, Workload
 from pipeline.errors import PipelineError, StackError
-from pipeline.settings import Settings
+from pipeline.settings import FLASH_SALES, Settings
 from pipeline.stack.artifacts import parse_lock
 from pipeline.stack.fetch import Cache
 
@@ -83,9 +84,9 @@ def command(name: str, config: Configuration, settings: Settings, console: Conso
             update={"app_id": config.app_id, "commit_interval_s": config.commit_interval_ms / 1000}
         ).as_environment()
         own["PIPELINE_PROCESSING_GUARANTEE"] = config.guarantee
-        whole = config.kind == Kind.APPLICATION
-        module = ["pipeline", "worker", "--log-level", "warning"] if whole else ["bench.peers.pipeline_app", "worker"]
-        return [sys.executable, "-m", *module], {**environment, **own}
+        app = FLASH_SALES if config.kind == Kind.APPLICATION else pipeline_app.NAME
+        worker = [sys.executable, "-m", "pipeline", "worker", "--app", app, "--log-level", "warning"]
+        return worker, {**environment, **own}
     if name == "faust":
         return [sys.executable, "-m", "bench.peers.faust_app", "worker"], environment
     if name == "quix_streams":

@@ -159,7 +159,15 @@ class Bench:
         peer = program.name != "pipeline"
         number = (await registry.register([output]))[output.subject] if peer else 0
         config = self._config(workload.kind, app_id, source.name, output.name, guarantee, count, folder, number)
-        wanted = [output] if peer else [t for t in pipeline_app.needed_topics(config) if t.name != source.name]
+        wanted = (
+            [output]
+            if peer
+            else [
+                topic
+                for topic in pipeline_app.needed_topics(config)
+                if topic.name not in (source.name, topics.PAGES.name)
+            ]
+        )
         await recreate(self.settings, wanted, self.kept())
         given: dict[str, Schema] = {
             "view": "pageview",

@@ -24,7 +24,11 @@ def test_every_process_has_rights_and_none_twice() -> None:
 
 def test_only_the_owner_may_do_everything() -> None:
     table = rights(load())
-    assert not any(right.operation in (Operation.ALL, Operation.DELETE) for given in table.values() for right in given)
+    assert not any(right.operation is Operation.ALL for given in table.values() for right in given)
+    deleted = {
+        (who, right.name) for who, given in table.items() for right in given if right.operation is Operation.DELETE
+    }
+    assert deleted == {("worker", "pipeline-pageview-by-userid")}, "what a worker makes for itself, and empties"
     cluster = {process for process, given in table.items() for right in given if right.resource is Resource.CLUSTER}
     assert cluster == {"dashboard"}
 

@@ -115,8 +115,8 @@ def _edges(plan: Plan, source: str, node: Node, steps: list[str], box: Box, edge
         text = "<br/>".join([*steps, *more]).replace('"', "'")
         edges.append(f'  {box(source)} -- "{text or "as it is"}" --> {box(target)}')
 
-    for written in (*node.writes, *node.keeps):
-        edge(written.output.name)
+    for output in (*(one.output for one in node.writes), *(one.output for one in node.keeps)):
+        edge(output.name)
     for statements in node.folds.values():
         for statement in statements:
             edge(statement.output.name, _aggregate(statement).partition(" INTO ")[0])
