@@ -1,7 +1,7 @@
 """Whether what a program wrote is what it had to write."""
 
 import json
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from bench import cluster
 from bench.inputs import Shape, Views, page_catalogue, user_id
@@ -11,9 +11,6 @@ from pipeline.settings import Settings
 from pipeline.sources.datagen import VIEWTIME_FIRST, VIEWTIME_STEP
 from pipeline.topics import Topic
 
-if TYPE_CHECKING:
-    from bench.run import Bench
-
 
 class Verdict(Protocol):
     """What judges a complete output."""
@@ -22,11 +19,19 @@ class Verdict(Protocol):
         """Sentences that say what differs; empty when nothing does."""
 
 
+class Given(Protocol):
+    """The input of all runs."""
+
+    settings: Settings
+    shape: Shape
+    views: Views
+
+
 class Check:
     """The output of one run of one program."""
 
-    def __init__(self, bench: "Bench", workload: Workload, program: str, result: Topic, seen: str, count: int) -> None:
-        self._settings, self._shape, self._views = bench.settings, bench.shape, bench.views
+    def __init__(self, given: Given, workload: Workload, program: str, result: Topic, seen: str, count: int) -> None:
+        self._settings, self._shape, self._views = given.settings, given.shape, given.views
         self._workload, self._program, self._result = workload, program, result
         self._seen, self._count = seen, count
 
