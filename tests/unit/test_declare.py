@@ -74,6 +74,10 @@ WRONG: list[tuple[str, Callable[[], object], str]] = [
     ("and, not &", lambda: orders().where(c.paid and c.price > 1), "use &, | and ~"),
     ("exploded, but no array", lambda: orders().explode(c.price, "x"), "is of type long, but must be an array"),
     ("exploded into a column that is there", lambda: orders().explode(c.tags, "id"), "there is a column id already"),
+    ("one of several exploded, but no array", lambda: orders().explode(t=c.tags, x=c.price), "price is of type long"),
+    ("several exploded into one column", lambda: orders().explode(id=c.tags, t=c.tags), "there is a column id already"),
+    ("exploded without a column", lambda: orders().explode(c.tags), "either an array and the name of its column, or"),
+    ("exploded in both ways", lambda: orders().explode(c.tags, "tag", t=c.tags), "either an array and the name"),
     ("a key that is no column", lambda: Stream("s", COLUMNS, key="nr"), "key is 'nr', but must be one of the columns"),
     ("a key that is no scalar", lambda: Stream("s", COLUMNS, key="tags"), "but must be a scalar"),
     (

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Protocol
+from itertools import chain, repeat
+from typing import Any, Protocol
 
 from pipeline.agents.blocks import Block
 from pipeline.agents.letters import DeadLetters
 from pipeline.agents.processor import DecodingProcessor, Schemas
 from pipeline.agents.writing import HEADER
+from pipeline.declare.compiled import Compiled
 from pipeline.declare.steps import Explode, Require, Select, Where
 from pipeline.formats import ValueEncoder
 from pipeline.handover import Handover
@@ -184,12 +186,34 @@ def select(step: Select, keep: Sequence[str] = ()) -> Callable[[Block], Block]:
 
 
 def explode(step: Explode) -> Callable[[Block], Block]:
-    """A row for each element of an array."""
+    """A row for each element of an array; of several, as many as the longest has."""
+    if len(step.arrays) == 1:
+        return _explode_one(*step.arrays[0])
 
     def run(block: Block) -> Block:
-        arrays = block.value(step.array)
-        rows = [row for row, array in enumerate(arrays) for _ in array or ()]
-        elements = [element for array in arrays for element in array or ()]
-        return block.at(rows, {step.column: lambda: elements}).exploded()
+        columns = {name: [array or () for array in block.value(made)] for name, made in step.arrays}
+        lengths = [max(map(len, arrays)) for arrays in zip(*columns.values(), strict=True)]
+        rows = [row for row, length in enumerate(lengths) for _ in range(length)]
+        makes = {name: (lambda arrays=arrays: _padded(arrays, lengths)) for name, arrays in columns.items()}
+        return block.at(rows, makes).exploded()
 
     return run
+
+
+def _explode_one(column: str, made: Compiled) -> Callable[[Block], Block]:
+    def run(block: Block) -> Block:
+        arrays = block.value(made)
+        rows = [row for row, array in enumerate(arrays) for _ in array or ()]
+        elements = [element for array in arrays for element in array or ()]
+        return block.at(rows, {column: lambda: elements}).exploded()
+
+    return run
+
+
+def _padded(arrays: Sequence[Sequence[Any]], lengths: Sequence[int]) -> list[Any]:
+    """The elements of arrays, each filled up with nulls to its length."""
+    return [
+        element
+        for array, length in zip(arrays, lengths, strict=True)
+        for element in chain(array, repeat(None, length - len(array)))
+    ]

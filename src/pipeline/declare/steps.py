@@ -56,13 +56,15 @@ class Select:
 
 @dataclass(frozen=True, slots=True)
 class Explode:
-    """A row for each element of an array, in its order, with the element in a column more; none for null and []."""
+    """A row for each element of an array, in its order, with the element in a column more; none for null and [].
 
-    array: Compiled
-    column: str
+    Of several arrays the first elements are in the first row, and so on; where one has no more, its column is null.
+    """
+
+    arrays: tuple[tuple[str, Compiled], ...]
 
     def __str__(self) -> str:
-        return f"EXPLODE({self.array.text}) AS {self.column}"
+        return ", ".join(f"EXPLODE({array.text}) AS {column}" for column, array in self.arrays)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ What cannot work is a SettingError in one sentence that names the stream, the st
 from typing import TYPE_CHECKING, Any
 
 from pipeline.declarations import check_event_time, check_topic_name, columns_of
+from pipeline.declare.compiled import Compiled
 from pipeline.declare.expressions import Column, expression
 from pipeline.declare.kinds import Scope
 from pipeline.declare.outputs import record_schema, record_type, record_type_of, with_formats
@@ -90,14 +91,25 @@ class Stream(Relation):
         made.is_windowed = is_windowed
         return made
 
-    def explode(self, array: Any, column: str) -> "Stream":
-        """A row for each element of an array, in its order, with the element in the new `column`."""
-        made = self.compiled("explode", array)
-        if made.kind is None or made.kind.family != "array":
-            kind = "null" if made.kind is None else made.kind.name
-            raise SettingError(f"{self}, explode: {made.text} is of type {kind}, but must be an array")
-        require_new(f"{self}, explode", column, self.columns)
-        return self._then(Explode(made, column), {**self.columns, column: column_type(made.kind.avro["items"])})
+    def explode(self, array: Any = None, column: str = "", /, **arrays: Any) -> "Stream":
+        """A row for each element of an array, in its order, with the element in the new `column`.
+
+        Of several arrays, given as column=array, the first elements are in the first row, and so on: as many rows as
+        the longest has elements, with nulls where another has no more.
+        """
+        where = f"{self}, explode"
+        if (array is None) != bool(arrays) or (array is not None and not column):
+            raise SettingError(f"{where}: there must be either an array and the name of its column, or column=array")
+        steps: dict[str, Compiled] = {}
+        columns = dict(self.columns)
+        for name, given in arrays.items() if arrays else [(column, array)]:
+            made = self.compiled("explode", given)
+            if made.kind is None or made.kind.family != "array":
+                kind = "null" if made.kind is None else made.kind.name
+                raise SettingError(f"{where}: {made.text} is of type {kind}, but must be an array")
+            require_new(where, name, columns)
+            steps[name], columns[name] = made, column_type(made.kind.avro["items"])
+        return self._then(Explode(tuple(steps.items())), columns)
 
     def repartition(self, name: str, key: Any) -> "Stream":
         """The rows keyed by an expression, each in the partition of its key; a row whose key is null is dropped.

@@ -102,7 +102,7 @@ class Branch:
             case Select():
                 return {name for column, made in step.columns if column in after for name in made.inputs}
             case Explode():
-                return after - {step.column} | set(step.array.inputs)
+                return after - dict(step.arrays).keys() | {name for _, array in step.arrays for name in array.inputs}
             case Lookup():
                 return after - {step.name} | set(step.key.inputs)
             case Repartition():
