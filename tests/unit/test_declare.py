@@ -78,6 +78,42 @@ WRONG: list[tuple[str, Callable[[], object], str]] = [
     ("several exploded into one column", lambda: orders().explode(id=c.tags, t=c.tags), "there is a column id already"),
     ("exploded without a column", lambda: orders().explode(c.tags), "either an array and the name of its column, or"),
     ("exploded in both ways", lambda: orders().explode(c.tags, "tag", t=c.tags), "either an array and the name"),
+    (
+        "inserted into a source",
+        lambda: orders().into(Stream("all", COLUMNS, key="id")),
+        "stream orders, into all: stream all is not what the rows of a stream were written to with .to(topic)",
+    ),
+    ("inserted into an aggregate", lambda: orders().into(counted(orders())), "is not what the rows of a stream were"),
+    (
+        "inserted into its own source",
+        lambda: (all_orders := orders().to("ALL")).where(c.paid).into(all_orders),
+        "rows of ALL would go into it again, and so on without an end",
+    ),
+    (
+        "inserted with another column",
+        lambda: orders().select(c.id, c.price).into(orders().select(c.id, n=c.price).to("ALL")),
+        "stream ALL has a column n, but stream orders has none: select equal columns",
+    ),
+    (
+        "inserted with a column more",
+        lambda: orders().select(c.id, c.price).into(orders().select(c.id).to("ALL")),
+        "stream orders has a column price, but stream ALL has none: select equal columns",
+    ),
+    (
+        "inserted with another type",
+        lambda: orders().select(c.id, x=c.price).into(orders().select(c.id, x=c.when).to("ALL")),
+        "column x is of type long, but must be string as in stream ALL",
+    ),
+    (
+        "inserted under another key",
+        lambda: orders().into(orders().to("ALL", key=c.when)),
+        "rows are keyed by id, but those in it are by when",
+    ),
+    (
+        "inserted from where other keys lie",
+        lambda: Stream("json", COLUMNS, key="id", key_format="json").into(orders().to("ALL")),
+        "rows lie by keys in the format json, but those in it by keys in text: call repartition(name, key=id) first",
+    ),
     ("a key that is no column", lambda: Stream("s", COLUMNS, key="nr"), "key is 'nr', but must be one of the columns"),
     ("a key that is no scalar", lambda: Stream("s", COLUMNS, key="tags"), "but must be a scalar"),
     (

@@ -52,11 +52,11 @@ class Application:
                 raise SettingError(f"{where}: data are generated for {made.topic.name}, which no statement reads")
 
     def _check(self, where: str) -> None:
-        written = [statement.output.name for statement in self.statements]
+        outputs = self.outputs
+        written = [topic.name for topic in outputs]
         check_names(where, "output topic", [*written, DEAD_LETTERS.name, LATE_RECORDS.name])
         repartitioned = _once(step for s in self._chains() for step in s.steps if isinstance(step, Repartition))
         check_names(where, "repartition", (step.name for step in repartitioned))
-        outputs = [statement.output for statement in self.statements]
         for topic in self._declared():
             if topic.name in written and not any(topic is output for output in outputs):
                 raise SettingError(
@@ -113,7 +113,7 @@ class Application:
     @property
     def outputs(self) -> tuple[Topic, ...]:
         """The topics that it writes for others."""
-        return tuple(statement.output for statement in self.statements)
+        return _once(statement.output for statement in self.statements)
 
     def internal(self, name: str) -> str:
         """The name of a topic of its own."""

@@ -19,7 +19,10 @@ from pipeline.topics import Kind, Schema, Topic
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StreamStatement:
-    """`CREATE STREAM output AS SELECT ... FROM stream`. `key` None: rows keep the key that they have."""
+    """`CREATE STREAM output AS SELECT ... FROM stream`, or `INSERT INTO output SELECT ... FROM stream`.
+
+    `key` None: rows keep the key that they have.
+    """
 
     stream: Stream
     output: Topic
@@ -38,6 +41,11 @@ class StreamStatement:
         found = {made.text: name for name, made in last.columns}
         names = found.get(ROWPARTITION), found.get(ROWOFFSET)
         return None if names[0] is None or names[1] is None else (names[0], names[1])
+
+    @property
+    def placed_by(self) -> str:
+        """The format of the keys by which its rows lie in partitions."""
+        return self.stream.key_format if self.key is None else self.output.key_format
 
     def result(self) -> Stream:
         """The stream of the output topic."""
@@ -94,19 +102,62 @@ def written(stream: Stream, name: str, key: Any, schema: Schema | None, time: st
     """The stream of a topic that the rows of another are written to; see `Stream.to`."""
     where = f"{stream}, to {name}"
     check_topic_name(where, name)
-    made = None if key is None else stream.compiled(f"to {name}, key", key)
-    if made is not None and (made.kind is None or not made.kind.is_scalar):
-        kind = "null" if made.kind is None else made.kind.name
-        raise SettingError(f"{where}: key {made.text} is of type {kind}, but must be a scalar")
-    column = stream.key if made is None else made.text
+    made = _key(where, stream, f"to {name}, key", key)
+    column = stream.key if made is None else made[0].text
     made_schema = settled_schema(where, name, schema, stream.columns)
     if time is not None and (time not in stream.columns or stream.columns[time].avro != "long"):
         raise SettingError(f"{where}: time is {time!r}, but must be a column of type long, epoch milliseconds")
     topic = Topic(name, Kind.ENRICHED, key=column or "", schema=made_schema, event_time=time)
-    of_key = stream.columns.get(stream.key or "") if made is None else made.kind
-    output = with_formats(where, topic, of_key, formats)
-    statement = StreamStatement(stream, output, None if made is None or made.kind is None else (made, made.kind))
-    return statement.result()
+    of_key = stream.columns.get(stream.key or "") if made is None else made[1]
+    return StreamStatement(stream, with_formats(where, topic, of_key, formats), made).result()
+
+
+def _key(where: str, stream: Stream, what: str, key: Any) -> tuple[Compiled, ColumnType] | None:
+    if key is None:
+        return None
+    made = stream.compiled(what, key)
+    if made.kind is None or not made.kind.is_scalar:
+        kind = "null" if made.kind is None else made.kind.name
+        raise SettingError(f"{where}: key {made.text} is of type {kind}, but must be a scalar")
+    return made, made.kind
+
+
+def inserted(stream: Stream, result: Stream, key: Any) -> Stream:
+    """The stream of a topic that the rows of one more stream are written to; see `Stream.into`."""
+    where = f"{stream}, into {result.name}"
+    writers = [s for s in result.statements if s.output is result.topic and isinstance(s, StreamStatement)]
+    if result.steps or not writers:
+        raise SettingError(f"{where}: {result} is not what the rows of a stream were written to with .to(topic)")
+    if result.name in (stream.name, *(statement.output.name for statement in stream.statements)):
+        raise SettingError(f"{where}: rows of {result.name} would go into it again, and so on without an end")
+    _require_same_columns(where, stream, result)
+    made = _key(where, stream, f"into {result.name}, key", key)
+    column, wanted = (stream.key if made is None else made[0].text) or "", result.topic.key
+    if column != wanted:
+        raise SettingError(
+            f"{where}: rows are keyed by {column or 'no column'}, but those in it are by {wanted or 'no column'}"
+        )
+    statement = StreamStatement(stream, result.topic, made)
+    if (one := statement.placed_by) != (other := writers[0].placed_by):
+        raise SettingError(
+            f"{where}: rows lie by keys in the format {one}, but those in it by keys in {other}: call "
+            f"repartition(name, key={wanted or '...'}) first, so that equal keys are in one partition"
+        )
+    return Stream.of(result.topic, result.columns, result.key, (*result.statements, *stream.statements, statement))
+
+
+def _require_same_columns(where: str, stream: Stream, result: Stream) -> None:
+    """Raise SettingError unless both have the same columns of the same types, in whichever order."""
+    for name in (*result.columns, *stream.columns):
+        if name not in stream.columns or name not in result.columns:
+            has, lacks = (stream, result) if name in stream.columns else (result, stream)
+            raise SettingError(f"{where}: {has} has a column {name}, but {lacks} has none: select equal columns")
+        one, other = (result_schema(where, result.name, {name: of.columns[name]}) for of in (stream, result))
+        if one != other:
+            raise SettingError(
+                f"{where}: column {name} is of type {stream.columns[name].name}, but must be "
+                f"{result.columns[name].name} as in {result}"
+            )
 
 
 KEPT_WITH_ROWS: Scope = {

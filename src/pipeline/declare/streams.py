@@ -83,7 +83,12 @@ class Stream(Relation):
 
     @classmethod
     def of(
-        cls, topic: Topic, columns: Scope, key: str | None, statements: "tuple[Statement, ...]", is_windowed: bool
+        cls,
+        topic: Topic,
+        columns: Scope,
+        key: str | None,
+        statements: "tuple[Statement, ...]",
+        is_windowed: bool = False,
     ) -> "Stream":
         """The stream of a topic that the application writes itself."""
         made = object.__new__(cls)
@@ -238,6 +243,16 @@ class Stream(Relation):
         from pipeline.declare.statements import written
 
         return written(self, topic, key, schema, time, formats)
+
+    def into(self, result: "Stream", *, key: Any = None) -> "Stream":
+        """Write the rows, too, to the topic of `result`, which `to` gave; gives the stream of all its rows.
+
+        That is INSERT INTO: columns, their types and the key must be those of `result`, and its formats hold. Rows of
+        one stream keep their order; between those of several there is none.
+        """
+        from pipeline.declare.statements import inserted
+
+        return inserted(self, result, key)
 
     def table(self) -> Table:
         """The same topic as a table: of what an aggregate without a window wrote, the latest row of each group."""
