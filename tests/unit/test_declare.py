@@ -114,6 +114,63 @@ WRONG: list[tuple[str, Callable[[], object], str]] = [
         lambda: Stream("json", COLUMNS, key="id", key_format="json").into(orders().to("ALL")),
         "rows lie by keys in the format json, but those in it by keys in text: call repartition(name, key=id) first",
     ),
+    (
+        "a lambda over no array",
+        lambda: orders().select(x=f.transform(c.price, lambda x: x)),
+        "TRANSFORM(price, (x) => x) is of price, which is of type long, but must be an array or a map",
+    ),
+    (
+        "a lambda of too many arguments",
+        lambda: orders().select(x=f.transform(c.tags, lambda k, v: v)),
+        "must have a lambda of 1 argument behind tags",
+    ),
+    (
+        "one lambda for a map",
+        lambda: orders().select(x=f.transform(f.as_map(c.tags, c.tags), lambda k, v: v)),
+        "must have 2 lambdas, one for keys and one for values, each of 2 arguments behind",
+    ),
+    (
+        "keys that are no texts",
+        lambda: orders().select(x=f.transform(f.as_map(c.tags, c.tags), lambda k, v: 1, lambda k, v: v)),
+        "(k, v) => 1 is of type int, but keys must be string",
+    ),
+    (
+        "a lambda without a type",
+        lambda: orders().select(x=f.transform(c.tags, lambda x: None)),
+        "(x) => NULL gives NULL, which has no type",
+    ),
+    ("no lambda", lambda: orders().select(x=f.filter(c.tags, True)), "must have a lambda of 1 argument behind tags"),
+    (
+        "a filter that is no condition",
+        lambda: orders().select(x=f.filter(c.tags, lambda x: f.len(x))),
+        "(x) => LEN(x) is of type int, but must be boolean",
+    ),
+    (
+        "reduced to another type",
+        lambda: orders().select(x=f.reduce(c.tags, 0, lambda s, x: f.concat(x, "!"))),
+        "is of type string, but must be int as the initial value: cast one of them",
+    ),
+    (
+        "reduced to a wider type",
+        lambda: orders().select(x=f.reduce(c.tags, 0, lambda s, x: s + c.price)),
+        "(s, x) => s + price is of type long, but must be int as the initial value: cast one of them",
+    ),
+    (
+        "reduced from nothing",
+        lambda: orders().select(x=f.reduce(c.tags, None, lambda s, x: s)),
+        "the initial value is NULL, which has no type",
+    ),
+    (
+        "a lambda where there is none",
+        lambda: orders().select(x=f.ucase(lambda x: x)),
+        "(x) => x is a lambda, which only TRANSFORM, FILTER, REDUCE take",
+    ),
+    ("lambda of nothing", lambda: orders().select(x=f.reduce()), "REDUCE() has no argument, but must have an array"),
+    (
+        "a lambda's column that is not there",
+        lambda: orders().select(x=f.transform(c.tags, lambda x: f.concat(x, c.prize))),
+        "there is no column prize",
+    ),
     ("a key that is no column", lambda: Stream("s", COLUMNS, key="nr"), "key is 'nr', but must be one of the columns"),
     ("a key that is no scalar", lambda: Stream("s", COLUMNS, key="tags"), "but must be a scalar"),
     (
@@ -291,6 +348,23 @@ def test_expressions_print_as_sql() -> None:
     assert str(c.product.name) == "product->name"
     assert str(case((c.paid, "yes"), otherwise=None)) == "CASE WHEN paid THEN 'yes' ELSE NULL END"
     assert str(cast(c.price, "DOUBLE")) == "CAST(price AS DOUBLE)"
+    assert str(f.transform(c.prices, lambda x: x * 2)) == "TRANSFORM(prices, (x) => x * 2)"
+    assert str(f.reduce(c.stock, 0, lambda s, k, v: s + v)) == "REDUCE(stock, 0, (s, k, v) => s + v)"
+
+
+def test_an_argument_means_nothing_outside_of_its_lambda() -> None:
+    arguments = []
+    f.transform(c.tags, lambda tag: arguments.append(tag))
+    with pytest.raises(SettingError, match="tag stands outside of its lambda, but must be within"):
+        orders().select(x=arguments[0])
+
+
+def test_a_lambda_of_equal_names_within_another_means_the_inner_one() -> None:
+    rows = Stream("s", {"id": "STRING", "rows": "ARRAY<ARRAY<BIGINT>>"}, key="id")
+    sums = f.transform(c.rows, lambda x: f.reduce(x, cast(x[1], "DOUBLE"), lambda s, x: s + x))
+    made = rows.select(x=sums).steps[0].columns[0][1]
+    assert made.column({"rows": [[[1, 2], [None], []], None]}.__getitem__, 2) == ([[4.0, None, None], None], {})
+    assert made.kind.name == "array of double"
 
 
 def test_fields_of_a_struct_are_in_capitals_unless_in_backticks() -> None:

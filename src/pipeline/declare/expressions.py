@@ -4,6 +4,7 @@
     c.product.name              a field of a record; null where the record is
     c.tags[1], c.names["en"]    an element of an array, counted from 1, from the end when negative; a value of a map
     f.ucase(c.name)             any of ksqlDB's scalar functions, see docs/functions.md
+    f.transform(c.tags, lambda tag: f.ucase(tag))     a lambda is called once, with names for its arguments
     case((c.price > 100, "dear"), otherwise="cheap")
     cast(c.price, "DECIMAL(9, 2)")
 
@@ -12,6 +13,7 @@ Nulls are ksqlDB's: arithmetic and functions of null are null, a comparison with
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from inspect import isfunction, signature
 from typing import Any
 
 from pipeline.errors import SettingError
@@ -219,9 +221,38 @@ class Cast(Expression):
         return f"CAST({self.of_} AS {self.type_})"
 
 
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Parameter(Expression):
+    """An argument of a lambda, within it."""
+
+    name_: str
+
+    def __str__(self) -> str:
+        return self.name_
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Lambda(Expression):
+    """What is done with each element of an array or a map: an expression over arguments of its own."""
+
+    parameters_: tuple[Parameter, ...]
+    body_: Expression
+
+    def __str__(self) -> str:
+        return f"({', '.join(map(str, self.parameters_))}) => {self.body_}"
+
+
 def expression(value: Any) -> Expression:
     """A value as an expression; what is one already stays."""
     return value if isinstance(value, Expression) else Literal(value)
+
+
+def argument(value: Any) -> Expression:
+    """The same for a function's argument, which may be a lambda of Python's."""
+    if isinstance(value, Expression) or not isfunction(value):
+        return expression(value)
+    parameters = tuple(map(Parameter, signature(value).parameters))
+    return Lambda(parameters, expression(value(*parameters)))
 
 
 def case(*whens: tuple[Any, Any], otherwise: Any = None) -> Expression:
@@ -256,7 +287,7 @@ class _Functions:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return lambda *arguments: Call(name.upper(), tuple(map(expression, arguments)))
+        return lambda *arguments: Call(name.upper(), tuple(map(argument, arguments)))
 
 
 c = _Columns()

@@ -15,22 +15,29 @@ from pipeline.declare.expressions import (
     Element,
     Expression,
     Field,
+    Lambda,
     Literal,
+    Parameter,
 )
 from pipeline.declare.kinds import NUMBERS, ExpressionError, Kind, Scope, literal_type
+from pipeline.declare.lambdas import LAMBDAS, lambdas
 from pipeline.tables.types import ColumnType, column_type
 
 OPERATORS = {"=": "==", "<>": "!="}
 
 
 class Writer:
-    """Writes one expression as Python: v0, v1, ... are values of the inputs, k0, ... constants, t0, ... temporary."""
+    """Writes one expression as Python.
+
+    v0, v1, ... are values of the inputs, k0, ... constants, t0, ... temporary, p0, ... arguments of lambdas.
+    """
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
         self.inputs: list[str] = []
         self.constants: dict[str, Any] = {}
         self._temporary = 0
+        self._parameters: dict[int, tuple[str, Kind]] = {}
 
     def write(self, given: Expression) -> tuple[str, Kind]:
         """Its text and its type."""
@@ -38,7 +45,7 @@ class Writer:
             case Column():
                 return self._column(given.name_)
             case Literal():
-                return self._constant(given.value_), literal_type(given.value_)
+                return self.constant(given.value_), literal_type(given.value_)
             case Field():
                 return self._field(given, given.of_, given.name_)
             case Element():
@@ -48,8 +55,22 @@ class Writer:
             case Cast():
                 return self._cast(given)
             case Call():
-                return self._call(given)
+                return lambdas(self, given) if given.name_ in LAMBDAS else self._call(given)
+            case Parameter() if id(given) in self._parameters:
+                return self._parameters[id(given)]
+            case Parameter():
+                raise ExpressionError(f"{given} stands outside of its lambda, but must be within")
+            case Lambda():
+                raise ExpressionError(f"{given} is a lambda, which only {', '.join(LAMBDAS)} take")
         raise ExpressionError(f"{given} is no expression")
+
+    def function(self, given: Lambda, kinds: Sequence[Kind]) -> tuple[str, Kind]:
+        """A lambda over arguments of these types, and the type of what it gives."""
+        for parameter, kind in zip(given.parameters_, kinds, strict=True):
+            self._parameters[id(parameter)] = (f"p{len(self._parameters)}", kind)
+        code, kind = self.write(given.body_)
+        names = ", ".join(self._parameters[id(parameter)][0] for parameter in given.parameters_)
+        return f"(lambda {names}: {code})", kind
 
     def _column(self, name: str) -> tuple[str, ColumnType]:
         if name not in self._scope:
@@ -61,7 +82,8 @@ class Writer:
             self.inputs.append(name)
         return f"v{self.inputs.index(name)}"
 
-    def _constant(self, value: Any) -> str:
+    def constant(self, value: Any) -> str:
+        """The name of a value that is not written but known."""
         if value is None or value is True or value is False:
             return str(value)
         name = f"k{len(self.constants)}"
@@ -70,13 +92,13 @@ class Writer:
 
     def _named(self, code: str) -> tuple[str, str]:
         """(an expression that sets a name to the code's value, that name); the same name twice where it is one."""
-        if re.fullmatch(r"[vkt]\d+", code):
+        if re.fullmatch(r"[vktp]\d+", code):
             return code, code
         name = f"t{self._temporary}"
         self._temporary += 1
         return f"({name} := {code})", name
 
-    def _strict(self, call: str, codes: Sequence[str], null: str = "None") -> str:
+    def strict(self, call: str, codes: Sequence[str], null: str = "None") -> str:
         """A call whose value is `null` where one of its arguments is null."""
         names, checks = [], []
         for code in codes:
@@ -97,7 +119,7 @@ class Writer:
             raise ExpressionError(
                 f"{given} asks for a field of {of}, which is of type {_name(kind)}, but must be a record"
             )
-        return self._strict("{0}[{1}]", [code, self._constant(name)]), _field_type(str(of), kind, name)
+        return self.strict("{0}[{1}]", [code, self.constant(name)]), _field_type(str(of), kind, name)
 
     def _field_of_column(self, column: str, name: str) -> tuple[str, ColumnType]:
         """A field of a column, which is an input of its own: a join can give it without making the whole record."""
@@ -116,11 +138,9 @@ class Writer:
             return self._field(given, given.of_, str(given.key_.value_))
         key, key_kind = self.write(given.key_)
         if kind is not None and kind.family == "array" and (key_kind is None or key_kind.family in ("int", "long")):
-            return self._strict(f"{self._constant(_element)}({{0}}, {{1}})", [code, key]), column_type(
-                kind.avro["items"]
-            )
+            return self.strict(f"{self.constant(_element)}({{0}}, {{1}})", [code, key]), column_type(kind.avro["items"])
         if kind is not None and kind.family == "map" and (key_kind is None or key_kind.family == "string"):
-            return self._strict("{0}.get({1})", [code, key]), column_type(kind.avro["values"])
+            return self.strict("{0}.get({1})", [code, key]), column_type(kind.avro["values"])
         raise ExpressionError(
             f"{given} asks {given.of_}, which is of type {_name(kind)}, for {given.key_}, which is of type "
             f"{_name(key_kind)}, but must ask an array for an int, a map for a string, or a record for a name"
@@ -131,8 +151,8 @@ class Writer:
         kinds = [self.write(result)[1] for result in results]
         kind = _common(given, results, kinds)
         for condition, result in given.whens_:
-            made += f"{self._converted(result, kind)} if {self._condition(condition)} else "
-        return f"({made}{self._converted(given.otherwise_, kind)})", kind
+            made += f"{self.converted(result, kind)} if {self._condition(condition)} else "
+        return f"({made}{self.converted(given.otherwise_, kind)})", kind
 
     def _condition(self, given: Expression) -> str:
         code, kind = self.write(given)
@@ -140,12 +160,12 @@ class Writer:
             raise ExpressionError(f"{given} is of type {kind.name}, but must be boolean")
         return code
 
-    def _converted(self, given: Expression, kind: Kind) -> str:
+    def converted(self, given: Expression, kind: Kind) -> str:
         """An expression's text, as a value of the type that it has together with others."""
         code, own = self.write(given)
         if own is None or kind is None or own.avro == kind.avro or kind.family not in NUMBERS:
             return code
-        return self._strict(f"{self._constant(_cast(given, own, kind))}({{0}})", [code])
+        return self.strict(f"{self.constant(_cast(given, own, kind))}({{0}})", [code])
 
     def _cast(self, given: Cast) -> tuple[str, ColumnType]:
         try:
@@ -155,7 +175,7 @@ class Writer:
         code, own = self.write(given.of_)
         if own is None:
             return "None", kind
-        return self._strict(f"{self._constant(_cast(given, own, kind))}({{0}})", [code]), kind
+        return self.strict(f"{self.constant(_cast(given, own, kind))}({{0}})", [code]), kind
 
     def _call(self, given: Call) -> tuple[str, Kind]:
         name, arguments = given.name_, given.arguments_
@@ -163,7 +183,7 @@ class Writer:
             left, right = map(self._condition, arguments)
             return f"({left} {name.lower()} {right})", column_type("boolean")
         if name == "NOT":
-            return self._strict("not {0}", [self._condition(arguments[0])]), column_type("boolean")
+            return self.strict("not {0}", [self._condition(arguments[0])]), column_type("boolean")
         codes, kinds = zip(*map(self.write, arguments), strict=True) if arguments else ((), ())
         if name == "IS NULL":
             return f"({codes[0]} is None)", column_type("boolean")
@@ -191,11 +211,11 @@ class Writer:
                 raise ExpressionError(f"{given} compares {left.name} with {right.name}: {error}") from None
             for place, convert in enumerate(converts):
                 if convert is not functions.unchanged:
-                    prepared[place] = self._strict(f"{self._constant(convert)}({{0}})", [codes[place]])
+                    prepared[place] = self.strict(f"{self.constant(convert)}({{0}})", [codes[place]])
         if given.name_ == "IS DISTINCT FROM":
             return f"({prepared[0]} != {prepared[1]})"
         operator = OPERATORS.get(given.name_, given.name_)
-        return self._strict(f"{{0}} {operator} {{1}}", prepared, "False")
+        return self.strict(f"{{0}} {operator} {{1}}", prepared, "False")
 
     def _like(self, given: Call, codes: Sequence[str], kinds: Sequence[Kind]) -> str:
         pattern = given.arguments_[1]
@@ -205,7 +225,7 @@ class Writer:
             raise ExpressionError(f"the pattern of {given} is {pattern}, but must be a text")
         parts = {"%": ".*", "_": "."}
         expression = re.compile("".join(parts.get(letter) or re.escape(letter) for letter in pattern.value_), re.DOTALL)
-        return self._strict(f"{self._constant(expression.fullmatch)}({{0}}) is not None", [codes[0]], "False")
+        return self.strict(f"{self.constant(expression.fullmatch)}({{0}}) is not None", [codes[0]], "False")
 
     def _arithmetic(self, given: Call, codes: Sequence[str], kinds: Sequence[Kind]) -> tuple[str, Kind]:
         left, right = kinds
@@ -215,7 +235,7 @@ class Writer:
             kind, operate = functions.arithmetic(given.name_, left, right)
         except functions.SignatureError as error:
             raise ExpressionError(f"{given} is of {left.name} and {right.name}: {error}") from None
-        return self._strict(f"{self._constant(operate)}({{0}}, {{1}})", codes), kind
+        return self.strict(f"{self.constant(operate)}({{0}}, {{1}})", codes), kind
 
     def _function(self, given: Call, codes: Sequence[str], kinds: Sequence[Kind]) -> tuple[str, ColumnType]:
         try:
@@ -225,8 +245,8 @@ class Writer:
         except functions.SignatureError as error:
             raise ExpressionError(f"{given}: {error}") from None
         places = ", ".join(f"{{{number}}}" for number in range(len(codes)))
-        made = f"{self._constant(call)}({places})"
-        return (f"({made.format(*codes)})" if function.takes_nulls else self._strict(made, codes)), kind
+        made = f"{self.constant(call)}({places})"
+        return (f"({made.format(*codes)})" if function.takes_nulls else self.strict(made, codes)), kind
 
 
 def _field_type(of: str, kind: ColumnType, name: str) -> ColumnType:

@@ -40,9 +40,6 @@ REFUSED: Mapping[str, str] = MappingProxyType(
         "record's time",
         "CURRENT_TIME": "is refused: it is the present moment, so a replay would not give the same; take the "
         "record's time",
-        "TRANSFORM": "is refused: functions that take a lambda (TRANSFORM, FILTER, REDUCE) are not there",
-        "FILTER": "is refused: functions that take a lambda (TRANSFORM, FILTER, REDUCE) are not there",
-        "REDUCE": "is refused: functions that take a lambda (TRANSFORM, FILTER, REDUCE) are not there",
     }
 )
 """Functions that are not there, each with what follows its name in a sentence."""
