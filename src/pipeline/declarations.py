@@ -12,6 +12,7 @@ from typing import Any
 import fastavro
 from fastavro.schema import SchemaParseException, expand_schema
 
+from pipeline import functions
 from pipeline.avro_schemas import defined_once
 from pipeline.codecs import schema
 from pipeline.errors import SettingError
@@ -57,12 +58,18 @@ def column_types(given: Schema) -> Columns:
     return {field["name"]: column_type(field["type"]) for field in expanded["fields"]}
 
 
+BYTES = functions.BYTES
+ALL_HEADERS = functions.parse_type("ARRAY<STRUCT<KEY STRING, VALUE BYTES>>")
+"""The type of a column with all headers of a record, as ksqlDB's HEADERS."""
+
+
 def columns_of(where: str, topic: Topic) -> Columns:
-    """The types of a topic's columns; raises SettingError when its schema is not that of a record."""
+    """The types of a topic's columns, those of headers last; raises SettingError when its schema is not a record's."""
     if topic.schema is None:
         raise SettingError(f"{where}: topic {topic.name} has no schema, but must have one: its columns are used")
     try:
-        return column_types(topic.schema)
+        columns = column_types(topic.schema)
+        return {**columns, **{column: ALL_HEADERS if name is None else BYTES for column, name in topic.headers.items()}}
     except FileNotFoundError:
         reason = f"there is no packaged schema {topic.schema!r}"
     except (SchemaParseException, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:

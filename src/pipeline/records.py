@@ -6,6 +6,9 @@ from functools import partial
 from itertools import repeat
 from typing import NamedTuple
 
+Headers = Sequence[tuple[str, bytes | None]]
+"""A record's headers: names, which may repeat, and values."""
+
 
 @dataclass(slots=True)
 class RecordBatch:
@@ -13,6 +16,7 @@ class RecordBatch:
 
     `offsets` rise but may have holes (compaction, transaction markers). `timestamps` are epoch milliseconds as the
     broker stored them: they may be negative. `next_offset` is where reading goes on, exclusive end of the batch.
+    `headers` are there for topics only that declare columns of them.
     """
 
     topic: str
@@ -22,6 +26,7 @@ class RecordBatch:
     keys: Sequence[bytes | None]
     values: Sequence[bytes | None]
     next_offset: int = field(default=-1)
+    headers: Sequence[Headers] | None = None
 
     def __post_init__(self) -> None:
         if self.next_offset < 0:
@@ -39,6 +44,7 @@ class RecordBatch:
             self.timestamps[start:end],
             self.keys[start:end],
             self.values[start:end],
+            headers=None if self.headers is None else self.headers[start:end],
         )
 
 

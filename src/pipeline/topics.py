@@ -60,6 +60,7 @@ class Topic:
 
     `schema` gives the columns whatever `value_format` is. `value_delimiter` is one sign, or SPACE or TAB, and for
     DELIMITED only. `key_type` is the Avro type of the key's value, a scalar; the key of format TEXT is a string.
+    `headers` are columns beside those of the schema, {column: name of a header of the record, None for all of them}.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Topic:
     key_format: KeyFormat = KeyFormat.TEXT
     value_delimiter: str = ","
     key_type: Any = "string"
+    headers: Mapping[str, str | None] = field(default_factory=dict)
 
     @property
     def subject(self) -> str:

@@ -171,6 +171,28 @@ WRONG: list[tuple[str, Callable[[], object], str]] = [
         lambda: orders().select(x=f.transform(c.tags, lambda x: f.concat(x, c.prize))),
         "there is no column prize",
     ),
+    (
+        "a header column that is there",
+        lambda: Stream("s", COLUMNS, key="id", headers={"price": "p"}),
+        "stream s: header column price is in the schema, too, but must be a name of its own",
+    ),
+    (
+        "a header column with no name",
+        lambda: Stream("s", COLUMNS, key="id", headers="all headers"),
+        "but must be letters",
+    ),
+    ("a header that is none", lambda: Stream("s", COLUMNS, key="id", headers={"h": None}), "must be of the name of a"),
+    (
+        "a header twice",
+        lambda: Stream("s", COLUMNS, key="id", headers={"h": "x", "i": "x"}),
+        "two columns are of one header, but must be of one each",
+    ),
+    (
+        "headers that are written",
+        lambda: orders().to("X", headers="h"),
+        "headers are columns of what is read, and cannot",
+    ),
+    ("headers everywhere", lambda: products(everywhere=True, headers="h"), "held everywhere has no headers"),
     ("a key that is no column", lambda: Stream("s", COLUMNS, key="nr"), "key is 'nr', but must be one of the columns"),
     ("a key that is no scalar", lambda: Stream("s", COLUMNS, key="tags"), "but must be a scalar"),
     (

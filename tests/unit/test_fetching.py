@@ -208,3 +208,17 @@ def test_a_fetch_that_leaves_partitions_out_comes_back_soon() -> None:
     fetcher._get_actions_per_node("assignment")
     assert fetcher.waits[0] > fetcher.waits[1] == PART_WAIT_MS
     assert fetcher._prefetch_backoff == TAKE_S
+
+
+def test_headers_come_where_they_are_asked_for_and_stay_with_their_records() -> None:
+    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, 0, 0, 1 << 20)
+    for offset, headers in enumerate([[], [("a", b"x"), ("a", None)], [("b", b"")]]):
+        builder.append(offset, 5, b"k", b"v", headers)
+    data = bytes(builder.build())
+    plain, taken = take(response(data)[0], TP, 10), take(response(data)[0], TP, 10, with_headers=True)
+    assert plain is not None
+    assert taken is not None
+    assert (plain.headers, plain.between(0, 1).headers) == (None, None)
+    assert taken.headers is not None
+    assert list(map(list, taken.headers)) == [[], [("a", b"x"), ("a", None)], [("b", b"")]]
+    assert taken.between(2, 3).headers == taken.headers[2:]

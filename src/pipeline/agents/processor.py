@@ -6,7 +6,7 @@ batch needs. The agent around it delivers what comes out through the outbox, and
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -15,7 +15,7 @@ from pipeline.codecs import Record
 from pipeline.errors import BadRecord
 from pipeline.event_times import event_time_format
 from pipeline.formats import Learning, decoder, key_decoder
-from pipeline.records import Outgoing, RecordBatch
+from pipeline.records import Headers, Outgoing, RecordBatch
 from pipeline.tables.store import StateTable
 from pipeline.timebase import LAST_MS, to_ms
 from pipeline.topics import KeyFormat, Topic
@@ -96,7 +96,8 @@ class DecodingProcessor:
                 out.append(self.dead_letter(batch, place, error))
         offsets, times_ms = [batch.offsets[place] for place in places], [batch.timestamps[place] for place in places]
         values = [batch.values[place] for place in places]
-        return RecordBatch(batch.topic, batch.partition, offsets, times_ms, keys, values, batch.next_offset)
+        headers = None if batch.headers is None else [batch.headers[place] for place in places]
+        return RecordBatch(batch.topic, batch.partition, offsets, times_ms, keys, values, batch.next_offset, headers)
 
     def decoded(self, batch: RecordBatch, out: list[Outgoing]) -> tuple[Sequence[int], list[Any]]:
         """The good records and their places in the batch, places first; a dead letter in `out` for each bad one.
@@ -119,6 +120,10 @@ class DecodingProcessor:
                     places.append(place)
                 except BadRecord as error:
                     out.append(self.dead_letter(batch, place, error))
+        if self.topic.headers and batch.headers is not None:
+            for place, record in zip(places, records, strict=True):
+                if record is not None:
+                    record |= header_values(self.topic.headers, batch.headers[place])
         return places, records
 
     def _one(self, batch: RecordBatch, place: int, value: bytes | None) -> Record | None:
@@ -193,6 +198,15 @@ class DecodingProcessor:
         """Count and make the letter of a bad record."""
         self.counts["bad"] += 1
         return self._letters.letter(batch, index, str(error))
+
+
+def header_values(columns: Mapping[str, str | None], headers: Headers) -> Record:
+    """The columns that are headers, of one record: of a name the last, null where there is none."""
+    last = dict(headers)
+    return {
+        column: [{"KEY": key, "VALUE": value} for key, value in headers] if name is None else last.get(name)
+        for column, name in columns.items()
+    }
 
 
 def _usable(times_ms: Sequence[int]) -> bool:

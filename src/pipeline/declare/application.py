@@ -66,7 +66,7 @@ class Application:
         check_names(where, "join", (step.name for step in joins))
         for topic in (*self.sources, *(table.topic for table in self.tables)):
             same = {id(t.schema): t for t in self._declared() if t.name == topic.name}
-            if len({str(t.schema) + str(t.event_time) + t.kind for t in same.values()}) > 1:
+            if len({str(t.schema) + str(t.event_time) + t.kind + str(t.headers) for t in same.values()}) > 1:
                 raise SettingError(f"{where}: topic {topic.name} is declared twice, but differently")
 
         for name, tables in _by_topic((*self._chains(), *self.tables)).items():

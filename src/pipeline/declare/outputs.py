@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline import functions
 from pipeline.codecs import schema
-from pipeline.declarations import COLUMN_NAME, avro_name
+from pipeline.declarations import COLUMN_NAME, avro_name, columns_of
 from pipeline.declare.kinds import Scope
 from pipeline.errors import SettingError
 from pipeline.formats import check_formats
@@ -90,11 +90,29 @@ def field(name: str, avro: Any, within: str) -> dict[str, Any]:
 
 def with_formats(where: str, topic: Topic, kind: ColumnType | None, formats: Formats) -> Topic:
     """The topic in these formats; a key that is not a text has the type of its column. Raises SettingError."""
+    if "headers" in formats:
+        raise SettingError(f"{where}: headers are columns of what is read, and cannot be written")
     made = replace(topic, **formats)
     if made.key_format != KeyFormat.TEXT and kind is not None:
         made = replace(made, key_type=kind.avro)
     check_formats(where, made)
     return made
+
+
+def header_columns(where: str, topic: Topic, given: str | Mapping[str, str] | None) -> Mapping[str, str | None]:
+    """The columns of a topic that are headers; raises SettingError where one has another's name, or no header's."""
+    columns: dict[str, str | None] = {given: None} if isinstance(given, str) else dict(given or {})
+    known = columns_of(where, topic)
+    for column, name in columns.items():
+        if column in known:
+            raise SettingError(f"{where}: header column {column} is in the schema, too, but must be a name of its own")
+        if COLUMN_NAME.fullmatch(column) is None:
+            raise SettingError(f"{where}: header column is {column!r}, but must be letters, digits and _")
+        if not isinstance(given, str) and not isinstance(name, str):
+            raise SettingError(f"{where}: header column {column} is of {name!r}, but must be of the name of a header")
+    if len(set(columns.values())) < len(columns):
+        raise SettingError(f"{where}: two columns are of one header, but must be of one each")
+    return columns
 
 
 def renamed(avro: Any, name: str) -> Any:
@@ -118,10 +136,12 @@ def renamed(avro: Any, name: str) -> Any:
 
 def record_type(topic: Topic) -> ColumnType:
     """The type of a whole row of a topic."""
+    if topic.headers:
+        return record_type_of(avro_name(topic.name), columns_of(f"topic {topic.name}", topic))
     return column_type(schema(topic.schema or {}))
 
 
-def record_type_of(name: str, columns: Scope) -> Any:
+def record_type_of(name: str, columns: Scope) -> ColumnType:
     """The type of a record of these columns."""
     return column_type(
         {"type": "record", "name": name, "fields": [{"name": n, "type": ["null", k.avro]} for n, k in columns.items()]}

@@ -11,13 +11,15 @@
 What cannot work is a SettingError in one sentence that names the stream, the step and the column.
 """
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline.declarations import check_event_time, check_topic_name, columns_of
 from pipeline.declare.compiled import Compiled
 from pipeline.declare.expressions import Column, expression
 from pipeline.declare.kinds import Scope
-from pipeline.declare.outputs import record_schema, record_type, record_type_of, with_formats
+from pipeline.declare.outputs import header_columns, record_schema, record_type, record_type_of, with_formats
 from pipeline.declare.relations import Relation, require_key, require_new, same_texts
 from pipeline.declare.steps import AsOfJoin, Explode, Lookup, Repartition, WindowJoin
 from pipeline.declare.tables import Table
@@ -44,6 +46,9 @@ class Stream(Relation):
     in `time_format`; without it the record's own time is the event's. `retention_ms` is for how long the topic keeps
     records, None: for ever. `value_format`, `value_delimiter` and `key_format` say how records are written
     (docs/formats.md): values in Avro and keys as text unless they do.
+
+    `headers` names the column of all headers of a record, an array of records of KEY, a text, and VALUE, bytes; or
+    {column: header's name} are columns of single headers, bytes: of several of one name the last, null without any.
     """
 
     kind = "stream"
@@ -59,6 +64,7 @@ class Stream(Relation):
         time: str | None = None,
         time_format: str | None = None,
         retention_ms: int | None = 7 * DAY_MS,
+        headers: str | Mapping[str, str] | None = None,
         **formats: Any,
     ) -> None:
         where = f"stream {name}"
@@ -74,6 +80,7 @@ class Stream(Relation):
             retention_ms=7 * DAY_MS if retention_ms is None else retention_ms,
             config=config,
         )
+        topic = replace(topic, headers=header_columns(where, topic, headers))
         columns = columns_of(where, topic)
         require_key(where, key, columns)
         check_event_time(where, topic, columns)

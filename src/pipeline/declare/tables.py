@@ -7,13 +7,15 @@
 A row that does not qualify any more, or is deleted, is retired: the output gets its key once more with `retired` true.
 """
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline.codecs import schema
 from pipeline.declarations import check_topic_name, columns_of
 from pipeline.declare.compiled import predicate
 from pipeline.declare.kinds import Scope
-from pipeline.declare.outputs import record_schema, record_type_of, with_formats
+from pipeline.declare.outputs import header_columns, record_schema, record_type_of, with_formats
 from pipeline.declare.relations import Relation, require_key, require_new, same_texts
 from pipeline.declare.steps import Require, Select, TableTableJoin
 from pipeline.errors import SettingError
@@ -34,7 +36,8 @@ class Table(Relation):
     `everywhere`, every worker holds the whole table, and a stream is joined with it by any column, with the row that is
     known at that moment: for small tables that change rarely. `retention_ms` None: the topic keeps the latest record of
     each key; otherwise all records for that long. `value_format`, `value_delimiter` and `key_format` say
-    how records are written (docs/formats.md): values in Avro and keys as text unless they do.
+    how records are written (docs/formats.md): values in Avro and keys as text unless they do. `headers` as of a
+    stream.
     """
 
     kind = "table"
@@ -49,12 +52,16 @@ class Table(Relation):
         key: str,
         everywhere: bool = False,
         retention_ms: int | None = None,
+        headers: str | Mapping[str, str] | None = None,
         **formats: Any,
     ) -> None:
         where = f"table {name}"
         check_topic_name(where, name)
         kind = Kind.REFERENCE if everywhere else Kind.EVENT
         topic = Topic(name, kind, key=key, schema=record_schema(name, schema), retention_ms=retention_ms)
+        if everywhere and headers:
+            raise SettingError(f"{where}: a table that is held everywhere has no headers, but its values alone")
+        topic = replace(topic, headers=header_columns(where, topic, headers))
         self.columns: Scope = columns_of(where, topic)
         self.everywhere = everywhere
         self.key: str | None = key

@@ -1,6 +1,6 @@
 """Golden cases: inputs fed one by one, outputs compared in order per topic. The format is ksql-test-runner's.
 
-`{"inputs": [{"topic", "key", "value", "timestamp"}]}` and
+`{"inputs": [{"topic", "key", "value", "timestamp", "headers": [{"KEY", "VALUE"}]}]}` and
 `{"outputs": [{"topic", "key", "value", "timestamp", "window": {"start", "end", "type"}}]}`; times are epoch
 milliseconds. In outputs everything but the topic may be left out, and a value may name some of its columns only: what
 is named is compared, doubles within 1e-6; topics that are not named are not compared. A null value is a tombstone.
@@ -37,6 +37,7 @@ class Input:
     key: str | None
     value: Record | None
     timestamp_ms: int
+    headers: tuple[tuple[str, bytes | None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,19 @@ def _input(entry: dict[str, Any], path: Path) -> Input:
         )
     if not isinstance(time_ms, int):
         raise CaseError(f"{path}: the timestamp of an input to {entry['topic']} is {time_ms!r}, but must be whole ms")
-    return Input(entry["topic"], _key(entry.get("key")), value, time_ms)
+    return Input(entry["topic"], _key(entry.get("key")), value, time_ms, _headers(entry, path))
+
+
+def _headers(entry: dict[str, Any], path: Path) -> tuple[tuple[str, bytes | None], ...]:
+    """Names, and values that are given as base64."""
+    try:
+        found = [(header["KEY"], header["VALUE"]) for header in entry.get("headers", ())]
+        return tuple((str(key), None if value is None else b64decode(value, validate=True)) for key, value in found)
+    except (KeyError, TypeError, ValueError):
+        raise CaseError(
+            f"{path}: the headers of an input to {entry['topic']} are {entry['headers']!r}, but must be "
+            '[{"KEY": a text, "VALUE": base64 or null}, ...]'
+        ) from None
 
 
 def _output(entry: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -113,7 +126,7 @@ async def run(case: Case, application: LocalApplication) -> Difference | None:
             declared = schema(application.schema_of(item.topic))
             value = None if item.value is None else application.encode(item.topic, to_record(declared, item))
             key = None if item.key is None else application.encode_key(item.topic, item.key)
-            await application.feed(item.topic, key, value, item.timestamp_ms)
+            await application.feed(item.topic, key, value, item.timestamp_ms, item.headers)
         expected: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
         for output in case.outputs:
             expected[output["topic"]].append(output)

@@ -25,7 +25,7 @@ from pipeline.formats import (
     registered,
     registrations,
 )
-from pipeline.records import Outgoing, RecordBatch
+from pipeline.records import Headers, Outgoing, RecordBatch
 from pipeline.settings import FLASH_SALES, Settings
 from pipeline.tables.windows import Session
 from pipeline.topics import Schema, Topic
@@ -78,7 +78,7 @@ class LocalBroker:
         self.topics: dict[str, list[Outgoing]] = {}
         self._partitions = partitions
         self._ends: dict[tuple[str, int], int] = {}
-        self._pending: deque[tuple[int, Outgoing]] = deque()
+        self._pending: deque[tuple[int, Outgoing, Headers]] = deque()
 
     async def send(self, records: Iterable[Outgoing]) -> None:
         """Append records; safe at once."""
@@ -98,7 +98,7 @@ class LocalBroker:
     async def commit(self) -> None:
         """Nothing is ever open."""
 
-    def append(self, record: Outgoing) -> None:
+    def append(self, record: Outgoing, headers: Headers = ()) -> None:
         """Append one record to its topic, in the partition that it names or that its key belongs to."""
         if record.partition is None:
             record = record._replace(partition=partition_for(record.key or b"", self._partitions))
@@ -106,10 +106,10 @@ class LocalBroker:
         assert record.partition is not None
         place = (record.topic, record.partition)
         offset = self._ends[place] = self._ends.get(place, -1) + 1
-        self._pending.append((offset, record))
+        self._pending.append((offset, record, headers))
 
-    def next_record(self) -> tuple[int, Outgoing] | None:
-        """The oldest record that has not been given out yet, with its offset."""
+    def next_record(self) -> tuple[int, Outgoing, Headers] | None:
+        """The oldest record that has not been given out yet, with its offset and its headers."""
         return self._pending.popleft() if self._pending else None
 
 
@@ -161,9 +161,11 @@ class LocalApplication:
         registered(self.topics.values(), made, self.schemas.ids)
         return made
 
-    async def feed(self, topic: str, key: bytes | None, value: bytes | None, timestamp_ms: int) -> None:
+    async def feed(
+        self, topic: str, key: bytes | None, value: bytes | None, timestamp_ms: int, headers: Headers = ()
+    ) -> None:
         """Append a record to a topic and let everything that follows from it happen."""
-        self.broker.append(Outgoing(topic, key, value, timestamp_ms))  # type: ignore[arg-type]
+        self.broker.append(Outgoing(topic, key, value, timestamp_ms), headers)  # type: ignore[arg-type]
         await self.settled()
 
     async def feed_batch(self, batch: RecordBatch) -> None:
@@ -174,9 +176,11 @@ class LocalApplication:
     async def settled(self) -> None:
         """Give what has been sent to whoever consumes it, until nothing is left."""
         while (pending := self.broker.next_record()) is not None:
-            offset, record = pending
+            offset, record, headers = pending
             partition = record.partition or 0
             batch = RecordBatch(record.topic, partition, [offset], [record.timestamp_ms], [record.key], [record.value])
+            if record.topic in self.app.header_topics:
+                batch.headers = [headers]
             if self.app.references is not None and record.topic in self._references:
                 await self.app.references.take(batch)
             elif record.topic in self._agents:

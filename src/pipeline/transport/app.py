@@ -69,6 +69,8 @@ class BatchApp(Host):
         if topic.name in self._batch_topics:
             raise SettingError(f"topic {topic.name} has two agents: put all its aggregates in one Aggregation")
         self._batch_topics.add(topic.name)
+        if topic.headers:
+            self.header_topics.add(topic.name)
         if topic.kind is not Kind.EVENT:
             self.own_topics.add(topic.name)
         return self.topic(topic.name, schema=BatchSchema())

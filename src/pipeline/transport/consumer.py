@@ -67,7 +67,8 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         if not self.consumer.flow_active:
             return {}
         partitions = consumer.assignment() if active_partitions is None else active_partitions
-        return await next_batches(consumer, partitions, timeout or 0.0, max_records or 1, self._turns)
+        headers_of = cast(BatchConsumer, self.consumer).app.header_topics
+        return await next_batches(consumer, partitions, timeout or 0.0, max_records or 1, self._turns, headers_of)
 
     def look_again(self) -> None:
         """A topic is no longer in hand; from any thread."""

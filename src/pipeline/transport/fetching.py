@@ -50,16 +50,18 @@ async def next_batches(
     timeout_s: float,
     most: int,
     turns: Turns = ANY_ORDER,
+    headers_of: Collection[str] = (),
 ) -> dict[TopicPartition, RecordBatch]:
     """{partition: what has been fetched of it}, of these partitions; waits up to `timeout_s` for something to come.
 
     It ends with the Kafka record batch that brings it to `most` records in all; partitions take `turns`. `look_again`
-    tells that a topic is no longer busy. Raises what aiokafka's `getmany` would.
+    tells that a topic is no longer busy. Records of topics in `headers_of` come with their headers.
+    Raises what aiokafka's `getmany` would.
     """
     if consumer._closed or consumer._fetcher._closed:
         raise ConsumerStoppedError()
     with consumer._subscription.fetch_context():
-        return await _fetched(consumer._fetcher, partitions, timeout_s, most, turns)
+        return await _fetched(consumer._fetcher, partitions, timeout_s, most, turns, headers_of)
 
 
 def look_again(consumer: AIOKafkaConsumer) -> None:
@@ -75,12 +77,13 @@ async def _fetched(
     timeout_s: float,
     most: int,
     turns: Turns,
+    headers_of: Collection[str],
 ) -> dict[TopicPartition, RecordBatch]:
     deadline = asyncio.get_running_loop().time() + timeout_s
     while True:
         if fetcher._subscriptions.reassignment_in_progress:
             await fetcher._subscriptions.wait_for_assignment()
-        taken, is_held = _taken(fetcher, partitions, most, turns)
+        taken, is_held = _taken(fetcher, partitions, most, turns, headers_of)
         left_s = deadline - asyncio.get_running_loop().time()
         if taken or left_s <= 0:
             return taken
@@ -99,6 +102,7 @@ def _taken(
     partitions: Collection[TopicPartition],
     most: int,
     turns: Turns,
+    headers_of: Collection[str],
 ) -> tuple[dict[TopicPartition, RecordBatch], bool]:
     """What may be taken now, and whether something has to wait for its turn."""
     taken: dict[TopicPartition, RecordBatch] = {}
@@ -120,7 +124,7 @@ def _taken(
             found.check_raise()
             continue
         try:
-            batch = take(found, tp, most, before_ms)
+            batch = take(found, tp, most, before_ms, tp.topic in headers_of)
         finally:
             if not found.has_more():
                 _drop(fetcher, tp)
@@ -140,7 +144,9 @@ def _drop(fetcher: Fetcher, tp: TopicPartition) -> None:
     fetcher._notify(fetcher._wait_consume_future)
 
 
-def take(result: FetchResult, tp: TopicPartition, most: int, before_ms: float = inf) -> RecordBatch | None:
+def take(
+    result: FetchResult, tp: TopicPartition, most: int, before_ms: float = inf, with_headers: bool = False
+) -> RecordBatch | None:
     """The next `most` records or a few more, and the position behind them; None where there is none.
 
     It ends before the first Kafka record batch that holds a time of `before_ms` or later.
@@ -165,7 +171,8 @@ def take(result: FetchResult, tp: TopicPartition, most: int, before_ms: float = 
     if not records:
         return None
     offsets, timestamps, keys, values = (list(map(column, records)) for column in COLUMNS)
-    return RecordBatch(tp.topic, tp.partition, offsets, timestamps, keys, values, fetched.next_fetch_offset)
+    headers = [record.headers for record in records] if with_headers else None
+    return RecordBatch(tp.topic, tp.partition, offsets, timestamps, keys, values, fetched.next_fetch_offset, headers)
 
 
 def _next(fetched: PartitionRecords, tp: TopicPartition) -> list[Any]:
