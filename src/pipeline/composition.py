@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 from pipeline.agents.aggregation import Merge
 from pipeline.agents.attach import attach, close_idle_partitions
-from pipeline.agents.changes import ROW, FoldTable, Go, InTable, JoinTables, KeepTable
 from pipeline.agents.folding import Folding
 from pipeline.agents.joining import AsOfRows, LookupRows, Next, StreamWindow, TableVersions
 from pipeline.agents.letters import DeadLetters, LateLetters
@@ -22,90 +21,22 @@ from pipeline.declare.steps import (
     Repartition,
     Require,
     Select,
-    TableTableJoin,
     Where,
     WindowJoin,
 )
-from pipeline.formats import KeyEncoder, ValueEncoder, key_encoder
-from pipeline.plan.plan import Branch, Node, Plan, Root
+from pipeline.formats import ValueEncoder
+from pipeline.plan.nodes import Branch, Node, Root
+from pipeline.plan.plan import Plan
 from pipeline.settings import Settings
+from pipeline.table_trees import TableTrees, keys_of
 from pipeline.tables.joins import Side
 from pipeline.tables.store import ReferenceTable
-from pipeline.tables.types import column_type
-from pipeline.topics import DEAD_LETTERS, LATE_RECORDS, KeyFormat, Topic
+from pipeline.topics import DEAD_LETTERS, LATE_RECORDS, Topic
 from pipeline.transport.app import BatchApp
 from pipeline.transport.references import References
 
-STRING = column_type("string")
 CLEAN_EVERY_S = 30.0
 """As Kafka Streams' repartition.purge.interval.ms."""
-
-
-class TableTrees:
-    """The trees of tables: what is done with their changes."""
-
-    def __init__(
-        self,
-        plan: Plan,
-        settings: Settings,
-        app: BatchApp,
-        encoders: Mapping[str, ValueEncoder],
-        letters: DeadLetters,
-    ) -> None:
-        self._plan = plan
-        self._partitions = settings.partitions
-        self._app = app
-        self._encoders = encoders
-        self._letters = letters
-        self._joins: dict[int, JoinTables] = {}
-
-    def tree(self, root: Root) -> tuple[Go, list[Stateful]]:
-        """What is done with the changes of a table, and everything in it that keeps state."""
-        stateful: list[Stateful] = []
-        return self._node(root, root.node, stateful), stateful
-
-    def _node(self, root: Root, node: Node, stateful: list[Stateful]) -> Go:
-        parts: list[Go] = []
-        for kept in node.keeps:
-            table = None
-            if kept.filters:
-                table = self._app.state_table(self._plan.shown(kept), root.topic, self._partitions)
-                stateful.append(InTable(table))
-            key = kept.stream.columns.get(kept.output.key, STRING)
-            encoder, keys = self._encoders[kept.output.name], keys_of(kept.output, self._encoders)
-            parts.append(KeepTable(kept, table, encoder, self._letters, key, keys))
-        for state, statements in node.folds.items():
-            table = self._app.state_table(f"{state}_partials", root.topic, self._partitions)
-            columns = {name: made for statement in statements for name, made in statement.computed}
-            fold = FoldTable([s.aggregate for s in statements], columns, self._plan.partials(state), table)
-            stateful.append(fold)
-            parts.append(fold)
-        parts += [self._fed(root, feed, Side.RIGHT, stateful) for feed in node.feeds]
-        for branch in node.branches:
-            parts.append(self._branch(root, branch, stateful))
-        return lambda changes: [record for part in parts for record in part(changes)]
-
-    def _branch(self, root: Root, branch: Branch, stateful: list[Stateful]) -> Go:
-        step = branch.step
-        if isinstance(step, TableTableJoin):
-            return self._fed(root, branch, Side.LEFT, stateful)
-        go_on = self._node(root, branch.node, stateful)
-        assert isinstance(step, Where | Select), f"{step} is no step of a table"
-        run = where(step) if isinstance(step, Where) else select(step, keep=(ROW,))
-        return lambda changes: go_on(changes.then(run))
-
-    def _fed(self, root: Root, branch: Branch, side: Side, stateful: list[Stateful]) -> Go:
-        """Changes into a join of two tables, which has one state for both."""
-        found = self._joins.get(id(branch))
-        if found is None:
-            assert isinstance(branch.step, TableTableJoin)
-            table = self._app.state_table(self._plan.join_state(branch.step), root.topic, self._partitions)
-            behind: list[Stateful] = []
-            found = JoinTables(branch.step, table, self._node(root, branch.node, behind), behind)
-            self._joins[id(branch)] = found
-        join = found
-        stateful += [join, *join.behind]
-        return lambda changes: join.take(side, changes)
 
 
 class Composition:
@@ -144,7 +75,8 @@ class Composition:
             keeper = TableProcessor(table, (), self._registry, self._letters, self._versions[table.topic.name])
             keeper.runs(None, ())
             processors[table.topic.name] = keeper
-        for name, processor in processors.items():
+        between = {own.topic.name: own for own in tables.between}
+        for name, processor in {**processors, **between}.items():
             attach(self._app, processor, agent_name(name), self._letters)
             self._app.state_listeners.append(processor.reset)
         for _, _, state, statements in self._plan.folds():
@@ -274,11 +206,6 @@ class Composition:
         merge = Merge(partials, aggregates, table, self._settings.partitions, encoders, self._letters, having, keys)
         attach(self._app, merge, agent_name(f"{state}_merge"), self._letters)
         self._app.state_listeners.append(merge.reset)
-
-
-def keys_of(topic: Topic, encoders: Mapping[str, ValueEncoder]) -> KeyEncoder | None:
-    """What writes the keys of a topic; None where they are texts."""
-    return None if topic.key_format == KeyFormat.TEXT else key_encoder(topic, encoders)
 
 
 def agent_name(name: str) -> str:

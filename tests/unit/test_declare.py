@@ -48,6 +48,10 @@ def products(**changed: object) -> Table:
     return Table("products", {"id": "STRING", "name": "STRING"}, key="id", **changed)  # type: ignore[arg-type]
 
 
+def lines() -> Table:
+    return Table("lines", {"id": "STRING", "ware": "STRING", "n": "INT"}, key="id")
+
+
 def counted(stream: StreamType, topic: str = "COUNTS") -> StreamType:
     return stream.group_by(c.id).aggregate(n=Count()).to(topic)
 
@@ -193,6 +197,45 @@ WRONG: list[tuple[str, Callable[[], object], str]] = [
         "headers are columns of what is read, and cannot",
     ),
     ("headers everywhere", lambda: products(everywhere=True, headers="h"), "held everywhere has no headers"),
+    (
+        "a foreign key of another type",
+        lambda: lines().join("what", products(), on=c.n),
+        "table lines, join what: n is of type int, but must be string as id, the key of table products",
+    ),
+    (
+        "a foreign key that is no column",
+        lambda: lines().join("what", products(), on=c.wares),
+        "there is no column wares, only ROWTIME, ",
+    ),
+    (
+        "an outer join by a foreign key",
+        lambda: lines().join("what", products(), on=c.ware, kind=OUTER),
+        "kind is 'outer', but must be 'inner' or 'left' where on is not the key",
+    ),
+    (
+        "a foreign key to keys in JSON",
+        lambda: lines().join("what", products(key_format="json"), on=c.ware),
+        "keys of table products are in the format json, but must be in text or kafka",
+    ),
+    (
+        "a foreign key to a table that is everywhere",
+        lambda: lines().join("what", products(everywhere=True), on=c.ware),
+        "table products is held everywhere, but must lie in partitions to be joined here",
+    ),
+    (
+        "a join by a foreign key, grouped",
+        lambda: lines().join("what", products(), on=c.ware).group_by(c.what.name),
+        "joined rows are grouped from a topic: call .to(...) first",
+    ),
+    (
+        "two joins of one name by foreign keys",
+        lambda: Application(
+            "a",
+            lines().join("what", products(), on=c.ware).select(c.id).to("A"),
+            lines().join("what", products(), on=c.ware).select(c.id).to("B"),
+        ),
+        "join what is there twice",
+    ),
     ("a key that is no column", lambda: Stream("s", COLUMNS, key="nr"), "key is 'nr', but must be one of the columns"),
     ("a key that is no scalar", lambda: Stream("s", COLUMNS, key="tags"), "but must be a scalar"),
     (

@@ -15,9 +15,9 @@ from pipeline.agents.tree import Stateful
 from pipeline.agents.writing import written_key
 from pipeline.declare.compiled import Compiled
 from pipeline.declare.statements import KEPT_WITH_ROWS, TableStatement
-from pipeline.declare.steps import TableTableJoin
+from pipeline.declare.steps import ForeignKeyJoin, TableTableJoin
 from pipeline.formats import KeyEncoder, ValueEncoder
-from pipeline.records import Outgoing
+from pipeline.records import Outgoing, RecordBatch
 from pipeline.tables.aggregate import Aggregate
 from pipeline.tables.forms import RowForm
 from pipeline.tables.grouped_table import GroupedTable
@@ -200,7 +200,7 @@ class JoinTables:
         self.table = table
         self._go_on = go_on
         self._columns = (step.left_columns, step.right.columns)
-        self._forms = tuple(RowForm(columns) for columns in self._columns)
+        self._forms = (RowForm(step.left_columns), RowForm(step.right.columns))
         self._joins: dict[int, PartitionTableJoin] = {}
 
     def reset(self) -> None:
@@ -222,20 +222,31 @@ class JoinTables:
         plain = [None if record is None else form.plain(record) for record in records]
         joined = self._joins[partition].take(side, changes.keyed(plain))
         out = self.table.changes(state, partition)
-        return out + (self._go_on(self._changes(changes.rows, joined.rows)) if joined.rows else [])
+        if not joined.rows:
+            return out
+        made = joined_changes(changes.rows.batch, changes.rows.errors, self._step, self._forms, joined.rows)
+        return out + self._go_on(made)
 
-    def _changes(self, block: Block, rows: Sequence[JoinedRow]) -> Changes:
-        keys = [None if row.key is None else row.key.encode("utf-8", "surrogateescape") for row in rows]
-        versions, times_ms = [row.version for row in rows], [row.time_ms for row in rows]
-        there = [place for place, row in enumerate(rows) if not row.retired]
-        left, right = self._forms
-        lefts = [None if (row := rows[place].left) is None else left.row(row) for place in there]
-        rights = [None if (row := rows[place].right) is None else right.row(row) for place in there]
-        columns: dict[str, Sequence[Any]] = {
-            name: [None if row is None else row[name] for row in lefts] for name in self._columns[Side.LEFT]
-        }
-        columns |= {self._step.name: rights, ROW: there}
-        last = len(block.batch) - 1
-        made = Block.of_columns(block.batch, [last] * len(there), [times_ms[place] for place in there], columns)
-        made.errors = block.errors
-        return Changes(keys, versions, times_ms, versions, made.keyed([keys[place] for place in there]))
+
+def joined_changes(
+    batch: RecordBatch,
+    errors: dict[tuple[int, str], None],
+    step: TableTableJoin | ForeignKeyJoin,
+    forms: tuple[RowForm, RowForm],
+    rows: Sequence[JoinedRow],
+) -> Changes:
+    """The changes of joined rows, which `batch` brought forth; `forms` are those in which both sides are kept."""
+    keys = [None if row.key is None else row.key.encode("utf-8", "surrogateescape") for row in rows]
+    versions, times_ms = [row.version for row in rows], [row.time_ms for row in rows]
+    there = [place for place, row in enumerate(rows) if not row.retired]
+    left, right = forms
+    lefts = [None if (row := rows[place].left) is None else left.row(row) for place in there]
+    rights = [None if (row := rows[place].right) is None else right.row(row) for place in there]
+    columns: dict[str, Sequence[Any]] = {
+        name: [None if row is None else row[name] for row in lefts] for name in step.left_columns
+    }
+    columns |= {step.name: rights, ROW: there}
+    last = len(batch) - 1
+    made = Block.of_columns(batch, [last] * len(there), [times_ms[place] for place in there], columns)
+    made.errors = errors
+    return Changes(keys, versions, times_ms, versions, made.keyed([keys[place] for place in there]))

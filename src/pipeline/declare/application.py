@@ -7,7 +7,7 @@ from pipeline.declarations import TOPIC_NAME, check_names
 from pipeline.declare.generators import Generator, Rows
 from pipeline.declare.relations import Relation
 from pipeline.declare.statements import AggregateStatement, Statement
-from pipeline.declare.steps import AsOfJoin, Lookup, Repartition, TableTableJoin, WindowJoin
+from pipeline.declare.steps import AsOfJoin, Lookup, Repartition, TwoSided
 from pipeline.declare.tables import Table
 from pipeline.errors import SettingError
 from pipeline.topics import DEAD_LETTERS, LATE_RECORDS, Topic
@@ -62,7 +62,7 @@ class Application:
                 raise SettingError(
                     f"{where}: topic {topic.name} is a source and an output, but must be one of them only"
                 )
-        joins = _once(s for chain in self._chains() for s in chain.steps if isinstance(s, WindowJoin | TableTableJoin))
+        joins = _once(s for chain in self._chains() for s in chain.steps if isinstance(s, TwoSided))
         check_names(where, "join", (step.name for step in joins))
         for topic in (*self.sources, *(table.topic for table in self.tables)):
             same = {id(t.schema): t for t in self._declared() if t.name == topic.name}
@@ -87,7 +87,7 @@ class Application:
         while todo:
             stream = todo.pop(0)
             found.append(stream)
-            todo += [step.right for step in stream.steps if isinstance(step, WindowJoin | TableTableJoin)]
+            todo += [step.right for step in stream.steps if isinstance(step, TwoSided)]
         return _once(found)
 
     def _declared(self) -> list[Topic]:

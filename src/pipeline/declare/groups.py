@@ -12,7 +12,7 @@ from pipeline.declare.compiled import Compiled, predicate
 from pipeline.declare.expressions import Column
 from pipeline.declare.outputs import settled_schema, with_formats
 from pipeline.declare.statements import AggregateStatement
-from pipeline.declare.steps import TableTableJoin, WindowJoin
+from pipeline.declare.steps import TwoSided
 from pipeline.declare.streams import Stream
 from pipeline.declare.tables import Table
 from pipeline.errors import SettingError
@@ -53,7 +53,7 @@ class Grouped:
         """Groups: columns, and name=expression for others; without any, all rows are one group."""
         stream = self._stream
         chosen: dict[str, Compiled] = {}
-        if any(isinstance(step, WindowJoin | TableTableJoin) for step in stream.steps):
+        if any(isinstance(step, TwoSided) for step in stream.steps):
             raise SettingError(f"{stream}, group_by: joined rows are grouped from a topic: call .to(...) first")
         for one in columns:
             if not isinstance(one, Column):

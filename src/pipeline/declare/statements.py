@@ -6,7 +6,7 @@ from typing import Any
 from pipeline.declarations import check_topic_name, columns_of
 from pipeline.declare.compiled import Compiled
 from pipeline.declare.kinds import Scope
-from pipeline.declare.outputs import Formats, settled_schema, with_formats
+from pipeline.declare.outputs import Formats, result_schema, settled_schema, with_formats
 from pipeline.declare.steps import ROWOFFSET, ROWPARTITION, AsOfJoin, Lookup, Repartition, Require, Select, Where
 from pipeline.declare.streams import Stream
 from pipeline.declare.tables import Table

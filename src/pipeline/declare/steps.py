@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.declare.compiled import Compiled
 from pipeline.declare.kinds import Scope
+from pipeline.tables.foreign_join import ForeignJoin
 from pipeline.tables.joins import JoinKind
 from pipeline.tables.stream_join import StreamJoin
 from pipeline.tables.table_join import TableJoin
@@ -141,4 +142,28 @@ class TableTableJoin:
         return f"{self.join.kind.upper()} JOIN {self.right.name} {self.name} (two tables)"
 
 
-Step = Where | Require | Select | Explode | Lookup | AsOfJoin | Repartition | WindowJoin | TableTableJoin
+@dataclass(frozen=True, slots=True)
+class ForeignKeyJoin:
+    """The row of another table that a column names, in a column of its own. Either side triggers; see ADR 20."""
+
+    join: ForeignJoin
+    right: "Table"
+    left_columns: Scope
+    key: Compiled
+    key_type: ColumnType
+
+    @property
+    def name(self) -> str:
+        """The column of the right row."""
+        return self.join.name
+
+    def __str__(self) -> str:
+        of = f"{self.right.name} {self.name} ON {self.key.text} = {self.name}->{self.right.key}"
+        return f"{self.join.kind.upper()} JOIN {of} (by a foreign key)"
+
+
+TwoSided = WindowJoin | TableTableJoin | ForeignKeyJoin
+"""Joins of which both sides trigger: each has a tree that feeds it."""
+Step = (
+    Where | Require | Select | Explode | Lookup | AsOfJoin | Repartition | WindowJoin | TableTableJoin | ForeignKeyJoin
+)

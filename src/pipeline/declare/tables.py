@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING, Any
 from pipeline.codecs import schema
 from pipeline.declarations import check_topic_name, columns_of
 from pipeline.declare.compiled import predicate
+from pipeline.declare.expressions import Column
 from pipeline.declare.kinds import Scope
 from pipeline.declare.outputs import header_columns, record_schema, record_type_of, with_formats
 from pipeline.declare.relations import Relation, require_key, require_new, same_texts
-from pipeline.declare.steps import Require, Select, TableTableJoin
+from pipeline.declare.steps import ForeignKeyJoin, Require, Select, TableTableJoin
 from pipeline.errors import SettingError
+from pipeline.tables.foreign_join import ForeignJoin
 from pipeline.tables.joins import JoinKind
 from pipeline.tables.table_join import TableJoin
-from pipeline.topics import Kind, Schema, Topic
+from pipeline.topics import KeyFormat, Kind, Schema, Topic
 
 if TYPE_CHECKING:
     from pipeline.declare.groups import Grouped
@@ -110,10 +112,12 @@ class Table(Relation):
         sure = [name for name in self.columns if name == key or "null" not in fields[name]]
         return sure[0] if sure else None
 
-    def join(self, name: str, other: "Table", *, kind: JoinKind = JoinKind.LEFT) -> "Table":
+    def join(self, name: str, other: "Table", *, on: Any = None, kind: JoinKind = JoinKind.LEFT) -> "Table":
         """The rows with those of another table of the same key, in the new column `name`, a record.
 
         Either side triggers. INNER: both must be there; LEFT: this one; RIGHT: the other; OUTER: one of them.
+        With `on`, an expression, it is the row that this names: a join by a foreign key, INNER or LEFT, by way of two
+        topics of the application's own. Never change the name of a join in a running one.
         """
         where = f"{self}, join {name}"
         require_new(where, name, self.columns)
@@ -122,6 +126,8 @@ class Table(Relation):
         for one in (self, other):
             if one.everywhere:
                 raise SettingError(f"{where}: {one} is held everywhere, but must lie in partitions to be joined here")
+        if on is not None and not (isinstance(on, Column) and on.name_ == self.key):
+            return self._join_foreign(where, name, other, on, kind)
         if self.name == other.name:
             raise SettingError(f"{where}: a table cannot be joined with itself")
         mine, theirs = self.key_type(where), other.key_type(where)
@@ -129,6 +135,24 @@ class Table(Relation):
             raise SettingError(f"{where}: keys are of type {mine.name} and {theirs.name}, but must be of one type")
         self.require_same_keys(where, other)
         step = TableTableJoin(TableJoin(name, kind), other, self.columns)
+        columns = {**self.columns, name: record_type_of(name, other.columns)}
+        return self._then(step, columns, statements=(*self.statements, *other.statements))
+
+    def _join_foreign(self, where: str, name: str, other: "Table", on: Any, kind: JoinKind) -> "Table":
+        made, wanted = self.compiled(f"join {name}", on), other.key_type(where)
+        if made.kind is None or not same_texts(made.kind, wanted):
+            own = "null" if made.kind is None else made.kind.name
+            raise SettingError(
+                f"{where}: {made.text} is of type {own}, but must be {wanted.name} as {other.key}, the key of {other}"
+            )
+        if kind not in (JoinKind.INNER, JoinKind.LEFT):
+            raise SettingError(f"{where}: kind is '{kind}', but must be 'inner' or 'left' where on is not the key")
+        if other.key_format not in (KeyFormat.TEXT, KeyFormat.KAFKA):
+            raise SettingError(
+                f"{where}: keys of {other} are in the format {other.key_format}, but must be in text or kafka, which "
+                "write equal keys in one way only: their partition has to be known"
+            )
+        step = ForeignKeyJoin(ForeignJoin(name, kind), other, self.columns, made, made.kind)
         columns = {**self.columns, name: record_type_of(name, other.columns)}
         return self._then(step, columns, statements=(*self.statements, *other.statements))
 

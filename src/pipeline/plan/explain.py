@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterator
 
 from pipeline.declare.statements import AggregateStatement, StreamStatement
-from pipeline.declare.steps import WindowJoin
-from pipeline.plan.plan import Node, Plan, Root
+from pipeline.declare.steps import ForeignKeyJoin, TableTableJoin, WindowJoin
+from pipeline.plan.nodes import Node, Root
+from pipeline.plan.plan import Plan
 from pipeline.tables.windows import Hopping, Session, Tumbling, Unwindowed, Window
 
 Box = Callable[[str], str]
@@ -44,6 +45,9 @@ def _node(plan: Plan, node: Node, indent: str) -> Iterator[str]:
         yield f"{indent}right side of: {feed.step}"
     for branch in node.branches:
         yield f"{indent}{branch.step}"
+        if isinstance(branch.step, ForeignKeyJoin):
+            asked, answered = plan.subscriptions(branch.step).name, plan.answers(branch.step).name
+            yield f"{indent}  asks in topic {asked}, goes on with the answers in topic {answered}"
         if branch.topic is None:
             yield from _node(plan, branch.node, indent + "  ")
         else:
@@ -88,8 +92,15 @@ def _states(plan: Plan) -> Iterator[str]:
     for root in plan.roots.values():
         for node in root.node.tree():
             for branch in node.branches:
-                if isinstance(branch.step, WindowJoin):
-                    yield f"{plan.join_state(branch.step)}: rows of both streams, by partition of {root.topic.name}"
+                if isinstance(branch.step, WindowJoin | TableTableJoin):
+                    both = "streams" if isinstance(branch.step, WindowJoin) else "tables"
+                    yield f"{plan.join_state(branch.step)}: rows of both {both}, by partition of {root.topic.name}"
+            for kept in (one for one in node.keeps if one.filters):
+                shown = f"{plan.shown(kept)}: which rows of {kept.output.name} are there"
+                yield f"{shown}, by partition of {root.topic.name}"
+    for root, step in plan.foreign_joins():
+        yield f"{step.name}_subscriptions: left rows and what they name, by partition of {root.topic.name}"
+        yield f"{step.name}_subscribers: right rows and who names them, by partition of {step.right.name}"
 
 
 def drawn(plan: Plan) -> str:
@@ -121,12 +132,20 @@ def _edges(plan: Plan, source: str, node: Node, steps: list[str], box: Box, edge
         for statement in statements:
             edge(statement.output.name, _aggregate(statement).partition(" INTO ")[0])
     for feed in node.feeds:
-        edge(f"join {feed.step.name}" if isinstance(feed.step, WindowJoin) else "join")
+        if isinstance(feed.step, ForeignKeyJoin):
+            edge(plan.answers(feed.step).name, f"right side of {feed.step.name}")
+        else:
+            edge(f"join {feed.step.name}" if isinstance(feed.step, WindowJoin) else "join")
     for branch in node.branches:
         if branch.topic is not None:
             edge(branch.topic.name, str(branch.step))
         elif isinstance(branch.step, WindowJoin):
             edge(f"join {branch.step.name}", str(branch.step))
             _edges(plan, f"join {branch.step.name}", branch.node, [], box, edges)
+        elif isinstance(branch.step, ForeignKeyJoin):
+            asked, answered = plan.subscriptions(branch.step).name, plan.answers(branch.step).name
+            edge(asked, str(branch.step))
+            edges.append(f'  {box(asked)} -- "{branch.step.right.name}" --> {box(answered)}')
+            _edges(plan, answered, branch.node, [], box, edges)
         else:
             _edges(plan, source, branch.node, [*steps, str(branch.step)], box, edges)

@@ -6,7 +6,7 @@ goes on with it.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from pipeline.declarations import columns_of
 from pipeline.declare.application import Application
@@ -18,120 +18,17 @@ from pipeline.declare.steps import (
     PSEUDO,
     AsOfJoin,
     Explode,
-    Lookup,
+    ForeignKeyJoin,
     Repartition,
-    Require,
-    Select,
     Step,
     TableTableJoin,
-    Where,
+    TwoSided,
     WindowJoin,
 )
 from pipeline.declare.tables import Table
 from pipeline.errors import SettingError
+from pipeline.plan.nodes import Branch, Node, Root
 from pipeline.topics import DEAD_LETTERS, LATE_RECORDS, Kind, Topic
-
-
-@dataclass(slots=True, eq=False)
-class Node:
-    """Rows at one place of a tree, and what becomes of them: written as they are, folded, fed to a join, or more steps.
-
-    `folds` are the aggregates over these rows by the name of their state; `feeds` are joins of which these rows are the
-    right side; `keeps` are tables' rows that are written.
-    """
-
-    columns: Scope
-    writes: list[StreamStatement] = field(default_factory=list)
-    keeps: list[TableStatement] = field(default_factory=list)
-    folds: dict[str, list[AggregateStatement]] = field(default_factory=dict)
-    feeds: list["Branch"] = field(default_factory=list)
-    branches: list["Branch"] = field(default_factory=list)
-
-    def reads(self) -> set[str]:
-        """The columns of these rows that anything after them reads."""
-        found: set[str] = set()
-        for statement in self.writes:
-            found |= set(statement.stream.columns)
-            found |= set(statement.key[0].inputs) if statement.key else set()
-        for kept in self.keeps:
-            found |= set(kept.stream.columns)
-        for statements in self.folds.values():
-            found |= {name for s in statements for _, made in s.computed for name in made.inputs}
-        if self.feeds:
-            found |= set(self.columns)
-        for branch in self.branches:
-            found |= branch.reads()
-        return found
-
-    def keeps_state(self) -> bool:
-        """Whether anything that is done with these rows, here and below, keeps state by their offsets."""
-        return any(
-            node.folds or node.keeps or node.feeds or any(isinstance(b.step, WindowJoin) for b in node.branches)
-            for node in self.tree()
-        )
-
-    def tree(self, *, at_home: bool = False) -> Iterable["Node"]:
-        """It and all nodes below it whose rows lie in the same partition.
-
-        With `at_home`, also those behind a repartition that rows reach at once when they lie there already.
-        """
-        yield self
-        for branch in self.branches:
-            if branch.topic is None or (at_home and not branch.node.keeps_state()):
-                yield from branch.node.tree(at_home=at_home)
-
-
-@dataclass(slots=True, eq=False)
-class Branch:
-    """A step, and the rows that it makes; `topic` is where they lie when it takes them elsewhere.
-
-    Where `as_they_are`, they are the records of the source, whose values go there unchanged.
-    """
-
-    step: Step
-    node: Node
-    topic: Topic | None = None
-    as_they_are: bool = False
-
-    def reads(self) -> set[str]:
-        """The columns that the step and all after it read of the rows before it."""
-        after, step = self.node.reads(), self.step
-        match step:
-            case Where() | Require():
-                return after | set(step.condition.inputs)
-            case Select():
-                return {name for column, made in step.columns if column in after for name in made.inputs}
-            case Explode():
-                return after - dict(step.arrays).keys() | {name for _, array in step.arrays for name in array.inputs}
-            case Lookup():
-                return after - {step.name} | set(step.key.inputs)
-            case Repartition():
-                settled = self.topic is not None and self.topic.schema is not None
-                return (set(self.node.columns) if settled else after) | set(step.key.inputs)
-            case WindowJoin() | TableTableJoin():
-                return (after | set(step.left_columns)) - {step.name}
-        return after - {step.name}
-
-
-@dataclass(slots=True, eq=False)
-class Root:
-    """What the agent of one topic does. `table` is set where its rows are those of one.
-
-    `read_as` is the topic whose records these are: another one where they come from it as they were. `origin` names the
-    columns that say which source record a row comes from.
-
-    Where `is_internal`, rows come from another topic and say from where; `is_numbered`: also which of several rows they
-    are that one record was exploded into.
-    """
-
-    topic: Topic
-    node: Node
-    is_internal: bool = False
-    is_numbered: bool = False
-    written_here: bool = False
-    table: Table | None = None
-    read_as: Topic | None = None
-    origin: tuple[str, str] | None = None
 
 
 class Plan:
@@ -156,7 +53,8 @@ class Plan:
         node = self._node(statement.stream)
         if isinstance(statement, StreamStatement):
             node.writes.append(statement)
-            self._origins[statement.output.name] = statement.origin
+            name = statement.output.name
+            self._origins[name] = None if name in self._origins else statement.origin  # of several writers none is one
         elif isinstance(statement, TableStatement):
             node.keeps.append(statement)
         else:
@@ -203,7 +101,7 @@ class Plan:
         else:
             branch = Branch(step, Node(columns))
         node.branches.append(branch)
-        if isinstance(step, WindowJoin | TableTableJoin):
+        if isinstance(step, TwoSided):
             self._node(step.right).feeds.append(branch)
         return branch
 
@@ -257,6 +155,22 @@ class Plan:
         """The name of what is kept of both sides of a join of two streams, or two tables."""
         return f"{step.name}_join"
 
+    def subscriptions(self, step: ForeignKeyJoin) -> Topic:
+        """The topic in which left rows ask for right ones; what is kept of them is `<join>_subscriptions`."""
+        return Topic(self.application.internal(f"{step.name}-subscriptions"), Kind.INTERNAL, key=step.key.text)
+
+    def answers(self, step: ForeignKeyJoin) -> Topic:
+        """The topic in which right rows answer; what is kept of them and who asked is `<join>_subscribers`."""
+        return Topic(self.application.internal(f"{step.name}-answers"), Kind.INTERNAL, key="key")
+
+    def foreign_joins(self) -> Iterable[tuple[Root, ForeignKeyJoin]]:
+        """Every join by a foreign key, with the topic of its left rows."""
+        for root in self.roots.values():
+            for node in root.node.tree():
+                for branch in node.branches:
+                    if isinstance(branch.step, ForeignKeyJoin):
+                        yield root, branch.step
+
     def shown(self, statement: TableStatement) -> str:
         """The name of what is kept of a table's rows that were written."""
         return f"{statement.state}_shown"
@@ -287,7 +201,8 @@ class Plan:
         tables = tuple(table.topic for table in application.tables)
         own = tuple(root.topic for root in self.roots.values() if root.is_internal)
         partials = tuple(self.partials(state) for _, _, state, _ in self.folds())
-        found = {t.name: t for t in (*application.sources, *tables, *application.outputs, *own, *partials)}
+        joins = tuple(made(step) for _, step in self.foreign_joins() for made in (self.subscriptions, self.answers))
+        found = {t.name: t for t in (*application.sources, *tables, *application.outputs, *own, *partials, *joins)}
         return (*found.values(), *application.further_topics, DEAD_LETTERS, LATE_RECORDS)
 
 
