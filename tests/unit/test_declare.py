@@ -464,3 +464,9 @@ def test_what_is_not_there_for_other_applications_says_so(command: str, monkeypa
     configuration.settings.cache_clear()
     assert done.exit_code == 1
     assert f"setting app is 'clicks', but `pipeline {command}` is there for flash_sales only so far" in done.output
+
+
+def test_a_header_of_a_table_may_be_all_that_a_join_keeps_beside_the_key() -> None:
+    users = Table("users", {"id": "STRING", "name": "STRING"}, key="id", headers={"origin": "origin"})
+    joined = orders().join("user", users.select(c.id, c.origin))
+    assert joined.select(origin=c.user.origin).columns["origin"].name == "bytes"

@@ -109,7 +109,7 @@ class Table(Relation):
     def _never_null(self) -> str | None:
         fields = {field["name"]: field["type"] for field in schema(self.topic.schema or {})["fields"]}
         key = self.topic.key
-        sure = [name for name in self.columns if name == key or "null" not in fields[name]]
+        sure = [name for name in self.columns if name == key or "null" not in fields.get(name, "null")]
         return sure[0] if sure else None
 
     def join(self, name: str, other: "Table", *, on: Any = None, kind: JoinKind = JoinKind.LEFT) -> "Table":

@@ -115,7 +115,7 @@ class Plan:
 
     def _settle_topic(self, root: Root, node: Node, branch: Branch) -> None:
         assert branch.topic is not None
-        if node is root.node and not root.is_internal and root.table is None:
+        if node is root.node and not root.is_internal and root.table is None and not root.topic.headers:
             branch.as_they_are = True
             branch.topic = replace(branch.topic, config=FOREVER)
             goes_on = self.roots[branch.topic.name]
