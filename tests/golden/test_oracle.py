@@ -23,4 +23,4 @@ async def test_case(name: str) -> None:
         await feed(application, case.inputs)
     records = lying(application)
     assert any(records.get(output["topic"]) for output in case.outputs)
-    assert await judge(settings, flash_sales(), application.schemas, records) == {}
+    assert await judge(settings, flash_sales(settings.session_gap_ms), application.schemas, records) == {}

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from pipeline.runner.cases import Input, to_record
 from pipeline.codecs import schema
 from pipeline.records import Outgoing
+from pipeline.runner.cases import Input, to_record
 from pipeline.runner.local import LocalApplication
 from pipeline.settings import Settings
 from pipeline.verify.sql.judgement import Judgement
@@ -39,7 +39,11 @@ def lying(application: LocalApplication) -> Lying:
 
 def read(record: Outgoing, offset: int) -> Any:
     return SimpleNamespace(
-        partition=record.partition or 0, offset=offset, timestamp=record.timestamp_ms, key=record.key, value=record.value
+        partition=record.partition or 0,
+        offset=offset,
+        timestamp=record.timestamp_ms,
+        key=record.key,
+        value=record.value,
     )
 
 

@@ -23,7 +23,7 @@ Convert = Callable[[Any], Any]
 MOST_DIGITS = 38
 """Of a DECIMAL of DuckDB."""
 EXACT = Context(prec=1_000)
-EPOCH = datetime(1970, 1, 1)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC).replace(tzinfo=None)
 UNITS = {"millis": timedelta(milliseconds=1), "micros": timedelta(microseconds=1)}
 SIMPLE: Mapping[str, pa.DataType] = {
     "string": pa.string(),

@@ -30,23 +30,30 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What retention has taken: of sources up to a time (-1: nothing), of the output's own rows some."""
+    """What retention has taken: of streams up to a time (-1: nothing), some of the output's rows, some of tables."""
 
     until_ms: float = -1
     of_output: bool = False
-    gap_ms: int = 0
+    of_tables: bool = False
 
 
 def compare(
-    database: Database, output: Checked, found: str, repeats: bool = False, removed: Removed | None = None
+    database: Database,
+    output: Checked,
+    found: str,
+    repeats: bool = False,
+    removed: Removed | None = None,
+    *,
+    loose: bool = False,
 ) -> Outcome:
     """Compare an output; `found` is a query for its rows as consumers have them: by key, the one that counts.
 
-    `repeats`: rows of streams may come more than once, as with at_least_once.
+    `repeats`: rows of streams may come more than once, as with at_least_once. `loose`: an empty text, and the text
+    null, are as null, since Pinot has them in its place.
     """
     types = database.types(output)
     removed = removed or Removed()
-    run = _Comparison(database, output, types, found)
+    run = _Comparison(database, output, types, found, loose)
     return run.by_key(removed) if output.keys else run.as_bag(removed, repeats=repeats)
 
 
@@ -60,11 +67,12 @@ def last_rows(output: Checked, rows: str) -> str:
 
 
 class _Comparison:
-    def __init__(self, database: Database, output: Checked, types: Mapping[str, str], found: str) -> None:
+    def __init__(self, database: Database, output: Checked, types: Mapping[str, str], found: str, loose: bool) -> None:
         self._database = database
         self._output = output
         self._types = types
         self._found = found
+        self._loose = loose
         self._name = f"kept.{quoted(output.topic.name)}"
         self._values = [column for column in types if column not in output.keys]
 
@@ -90,7 +98,7 @@ class _Comparison:
         left_out = 0
         if unknown != "false":
             ((left_out,),) = database.rows(
-                f"SELECT count(*) FROM wanted w FULL JOIN (SELECT {on}, t AS f FROM found t) USING ({on}) WHERE {unknown}"
+                f"SELECT count(*) FROM wanted FULL JOIN (SELECT {on}, t AS f FROM found t) USING ({on}) WHERE {unknown}"
             )
         ((expected,),) = database.rows(f"SELECT count(*) FROM high.{self._name}")
         ((count,),) = database.rows("SELECT count(*) FROM found")
@@ -105,11 +113,13 @@ class _Comparison:
         conditions = []
         if removed.until_ms >= 0:
             if self._output.is_windowed and removed.until_ms != float("inf"):
-                conditions.append(f"window_start_ms <= {int(removed.until_ms) + removed.gap_ms}")
+                conditions.append(f"window_start_ms <= {int(removed.until_ms) + self._output.gap_ms}")
             else:
                 conditions.append("true")
         if removed.of_output:
             conditions.append("f IS NULL")
+        if removed.of_tables and self._output.is_accumulated:
+            conditions.append("h IS NULL")
         return " OR ".join(conditions) or "false"
 
     def _right(self) -> str:
@@ -130,6 +140,8 @@ class _Comparison:
         if near := NEAR.get(self._types[column]):
             close = f"abs({left} - {right}) <= {near} * greatest(1, abs({left}), abs({right}))"
             return f"({left} IS NOT DISTINCT FROM {right} OR coalesce({close}, false))"
+        if self._loose and self._types[column] == "VARCHAR":
+            left, right = (f"nullif(nullif({value}, ''), 'null')" for value in (left, right))
         return f"{left} IS NOT DISTINCT FROM {right}"
 
     def _between(self, column: str) -> str:
@@ -149,7 +161,7 @@ class _Comparison:
         return f"""f IS NOT NULL AND l IS NULL AND EXISTS (
             SELECT 1 FROM high.{self._name} h2 WHERE {same} AND h2.window_start_ms <= f.window_start_ms
             AND f.window_end_ms <= h2.window_end_ms AND NOT EXISTS (SELECT 1 FROM low.{self._name} l2 WHERE
-            {' AND '.join(f'l2.{quoted(c)} IS NOT DISTINCT FROM h2.{quoted(c)}' for c in self._types)}))"""
+            {" AND ".join(f"l2.{quoted(c)} IS NOT DISTINCT FROM h2.{quoted(c)}" for c in self._types)}))"""
 
     def _sentence(self, row: Sequence[Any]) -> str:
         *key, low, high, found = row
@@ -200,4 +212,6 @@ class _Comparison:
         if high == 0:
             return f"{at}: not expected, found {'once' if found == 1 else f'{found} times'}"
         times = f"{low} times" if low == high else f"{low} to {high} times"
-        return f"{at}: expected {'once' if low == high == 1 else times}, found {f'{found} times' if found else 'nothing'}"
+        return (
+            f"{at}: expected {'once' if low == high == 1 else times}, found {f'{found} times' if found else 'nothing'}"
+        )

@@ -104,9 +104,7 @@ class Database:
             )
         self._scales[topic.name, column.name] = made = (min(width, MOST_DIGITS), scale)
         if not is_new and made != known:
-            self._run(
-                f"ALTER TABLE lying.main.{quoted(topic.name)} ALTER {quoted(column.name)} TYPE DECIMAL{made}"
-            )
+            self._run(f"ALTER TABLE lying.main.{quoted(topic.name)} ALTER {quoted(column.name)} TYPE DECIMAL{made}")
 
     def remove(self, topic: Topic, origins: Iterable[Origin]) -> None:
         """Take records out that turn out to be bad."""
@@ -166,7 +164,7 @@ class Database:
         view = f"expected.{quoted(topic)}"
         has = self._columns_of(topic, name)
         if has is None:
-            raise VerifyError(f'{where}: it says nothing of {topic}, but must have CREATE TABLE {view} AS SELECT ...')
+            raise VerifyError(f"{where}: it says nothing of {topic}, but must have CREATE TABLE {view} AS SELECT ...")
         if self.rows(
             f"SELECT 1 FROM duckdb_views() WHERE database_name = '{name}' AND schema_name = 'expected' "
             f"AND lower(view_name) = lower($${topic}$$)"
@@ -189,7 +187,7 @@ class Database:
             raise VerifyError(
                 f"{where}: {view} has a column {', '.join(foreign)}, but {topic} has only {', '.join(columns)}"
             )
-        kinds = dict(
+        kinds: dict[str, str] = dict(
             self.rows(
                 "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = 'lying' "
                 f"AND table_name = $${topic}$$"
@@ -233,6 +231,33 @@ class Database:
     def letters(self, name: str) -> set[tuple[str, int, int]]:
         """(topic, partition, offset) of records that can be read, but must have a dead letter."""
         return {(topic, partition, offset) for topic, partition, offset in self.rows(f"FROM {name}.kept.letters")}
+
+    def of_rows(self, output: Checked, rows: Sequence[Mapping[str, Any]]) -> str:
+        """A query for rows that are given."""
+        types = self.types(output)
+        columns = {name: pa.array([row.get(name) for row in rows]) for name in types}
+        self.connection.register("given", pa.table(columns))
+        casts = ", ".join(f"{quoted(name)}::{kind} AS {quoted(name)}" for name, kind in types.items())
+        self._run(f"CREATE OR REPLACE TEMP TABLE given_rows AS SELECT {casts} FROM given")
+        self.connection.unregister("given")
+        return "FROM given_rows"
+
+    def removed_until_ms(self, topic: str, partitions: Sequence[int]) -> float:
+        """Up to which event time, inclusive, records may be missing of which retention has taken the first ones.
+
+        As long after the first that is left as records are out of order; infinite where none is left.
+        """
+        firsts = self.rows(
+            f"SELECT min_by(_time_ms, _offset), _partition FROM lying.main.{quoted(topic)} "
+            f"WHERE _partition IN ({', '.join(map(str, partitions))}) GROUP BY _partition"
+        )
+        if len(firsts) < len(partitions):
+            return float("inf")
+        ((disorder,),) = self.rows(
+            "SELECT coalesce(max(now_ms - _time_ms), 0) FROM (SELECT _time_ms, max(_time_ms) OVER (PARTITION BY "
+            f"_partition ORDER BY _offset) AS now_ms FROM lying.main.{quoted(topic)})"
+        )
+        return float(max(first for first, _ in firsts) + disorder)
 
     def types(self, output: Checked) -> dict[str, str]:
         """{column: type} of what is compared of an output."""

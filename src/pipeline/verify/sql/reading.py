@@ -1,7 +1,7 @@
 """Records of a topic as rows of a table, whatever their format, and which of them are bad: a judgement of its own.
 
-Beside its columns a row has `_partition`, `_offset`, `_key` (the key's text), `_time_ms` (its event time) and `_deleted`
-(of a table: the record has no value, and its columns are null).
+Beside its columns a row has `_partition`, `_offset`, `_key` (the key's text), `_time_ms` (its event time) and
+`_deleted` (of a table: the record has no value, and its columns are null).
 """
 
 from collections.abc import Iterable
@@ -101,7 +101,7 @@ class TopicReader:
         return value is None or (self._retires and bool(value.get("retired")))
 
     def _key_of(self, key: bytes | None) -> str | None:
-        """A key's text. A table's must be there; a text that is none is null elsewhere, a bad key of another format bad."""
+        """A key's text, which a table's must have; in a stream one that is no text is null, but bad in another format."""
         if key is None and not self._is_table:
             return None
         try:

@@ -10,7 +10,7 @@ from pipeline import topics
 from pipeline.applications.loading import load, source_file
 from pipeline.codecs import fields
 from pipeline.declare.application import Application
-from pipeline.declare.statements import AggregateStatement, StreamStatement
+from pipeline.declare.statements import AggregateStatement, Statement, StreamStatement
 from pipeline.errors import VerifyError
 from pipeline.plan.plan import Node, Plan
 from pipeline.settings import FLASH_SALES, Settings
@@ -40,7 +40,8 @@ class Checked:
     """An output that is compared. `keys` are the columns that tell its rows apart; none: each row counts.
 
     Of rows of one key the last counts, or, where it `keeps_first`, the first. `rising` columns lie between those at
-    both cuts while sources move; None: all do. `is_session`: windows may be joined then.
+    both cuts while sources move; None: all do. `is_session`: windows may be joined then,
+    within `gap_ms`.
     """
 
     topic: Topic
@@ -48,6 +49,7 @@ class Checked:
     keeps_first: bool = False
     is_windowed: bool = False
     is_session: bool = False
+    gap_ms: int = 0
     of_all: bool = False
     rising: frozenset[str] | None = frozenset()
     in_pinot: bool = False
@@ -85,7 +87,7 @@ class Subject:
 def subject(settings: Settings) -> Subject:
     """The application that is set; raises SettingError when there is none."""
     if settings.app == FLASH_SALES:
-        return flash_sales()
+        return flash_sales(settings.session_gap_ms)
     path = source_file(settings.app, settings.app_dir)
     return declared(load(settings.app, settings.app_dir), oracle_of(path))
 
@@ -111,7 +113,7 @@ def declared(application: Application, oracle: Path) -> Subject:
     return Subject(application.name, oracle, tuple(sources.values()), _stages(plan), outputs)
 
 
-def _checked(statement: object) -> Checked:
+def _checked(statement: Statement) -> Checked:
     if isinstance(statement, AggregateStatement):
         aggregate = statement.aggregate
         windowed, session = not isinstance(aggregate.window, Unwindowed), isinstance(aggregate.window, Session)
@@ -125,11 +127,11 @@ def _checked(statement: object) -> Checked:
             keys or ("_key",),
             is_windowed=windowed,
             is_session=session,
+            gap_ms=aggregate.window.gap_ms if isinstance(aggregate.window, Session) else 0,
             of_all=not keys,
             rising=frozenset(rising | bounds),
         )
-    assert hasattr(statement, "output")
-    output: Topic = statement.output
+    output = statement.output
     if isinstance(statement, StreamStatement):
         return Checked(output)
     assert output.schema is not None
@@ -169,8 +171,8 @@ def _stages(plan: Plan) -> tuple[tuple[Topic, ...], ...]:
 
 def _written(plan: Plan, node: Node) -> Iterable[Topic]:
     """The topics into which rows go that come to a node: straight, or by joins that they are the right side of."""
-    for statement in (*node.writes, *node.keeps):
-        yield statement.output
+    yield from (statement.output for statement in node.writes)
+    yield from (statement.output for statement in node.keeps)
     for state in node.folds:
         yield plan.partials(state)
     for branch in (*node.branches, *node.feeds):
@@ -193,7 +195,7 @@ GROUPS = (
 )
 
 
-def flash_sales() -> Subject:
+def flash_sales(session_gap_ms: int) -> Subject:
     """Flash sales, by its topics."""
     oracle = Path(str(files("pipeline.applications.flash_sales") / "oracle.sql"))
     sources = (
@@ -218,14 +220,22 @@ def flash_sales() -> Subject:
         (
             *(Checked(topic, origin, keeps_first=True, rising=None) for topic in topics.ENRICHED),
             Checked(topics.USER_TRANSFORMED, ("userid",), in_pinot=True),
-            *(_aggregate(topic, group) for topic, group in GROUPS),
+            *(_aggregate(topic, group, session_gap_ms) for topic, group in GROUPS),
         ),
     )
 
 
-def _aggregate(topic: Topic, group: str) -> Checked:
+def _aggregate(topic: Topic, group: str, gap_ms: int) -> Checked:
     assert topic.schema is not None
     windowed = "window_start_ms" in fields(topic.schema)
     keys = (group, *(["window_start_ms"] if windowed else []))
     session = "SESSION" in topic.name
-    return Checked(topic, keys, is_windowed=windowed, is_session=session, rising=None, in_pinot=True)
+    return Checked(
+        topic,
+        keys,
+        is_windowed=windowed,
+        is_session=session,
+        gap_ms=gap_ms if session else 0,
+        rising=None,
+        in_pinot=True,
+    )
