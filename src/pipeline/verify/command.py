@@ -8,6 +8,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from pipeline.options import app_option
 from pipeline.settings import settings
 from pipeline.verify.report import Report
 
@@ -19,6 +20,7 @@ SHOWN = 5
 @click.option(
     "--timeout", "timeout_s", default=120.0, show_default=True, help="Seconds to wait for the workers and Pinot."
 )
+@app_option
 def verify(as_json: bool, timeout_s: float) -> None:
     """Recompute every output from the source topics and compare with the topics and with Pinot.
 

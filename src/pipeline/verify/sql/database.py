@@ -269,5 +269,7 @@ class Database:
 
 
 def _told(error: duckdb.Error) -> str:
-    """DuckDB's message in one line."""
-    return " ".join(str(error).split("\n\nLINE")[0].split())
+    """DuckDB's message in one line, with the line of the script that it is about."""
+    message, _, place = str(error).partition("\n\nLINE")
+    line = place.partition("\n")[0]
+    return " ".join(f"{message}{f' (line{line})' if line else ''}".split())

@@ -101,7 +101,7 @@ class TopicReader:
         return value is None or (self._retires and bool(value.get("retired")))
 
     def _key_of(self, key: bytes | None) -> str | None:
-        """A key's text, which a table's must have; in a stream one that is no text is null, but bad in another format."""
+        """A key's text, which a table's must have. A stream's that is no text is null; bad in any other format."""
         if key is None and not self._is_table:
             return None
         try:
