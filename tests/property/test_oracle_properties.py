@@ -39,13 +39,13 @@ def connection() -> duckdb.DuckDBPyConnection:
 def by_sql(
     connection: duckdb.DuckDBPyConnection, events: list[tuple[int, int, str]], windows: str
 ) -> dict[tuple[str, int, int], int]:
-    columns = [
-        pa.array([event[place] for event in events], type) for place, type in enumerate((pa.int32(), pa.int64()))
-    ]
-    names = pa.array([group for _, _, group in events], pa.string())
-    rows = pa.table(
-        [*columns, pa.array(range(len(events)), pa.int64()), names], ["_partition", "_time_ms", "_offset", "_group"]
-    )
+    columns = {
+        "_partition": pa.array([partition for partition, _, _ in events], pa.int32()),
+        "_offset": pa.array(range(len(events)), pa.int64()),
+        "_time_ms": pa.array([time_ms for _, time_ms, _ in events], pa.int64()),
+        "_group": pa.array([group for _, _, group in events], pa.string()),
+    }
+    rows = pa.table(columns)
     connection.register("came", rows)
     found = connection.execute(
         f"SELECT _group, window_start_ms, window_end_ms, count(*) FROM {windows} GROUP BY ALL"

@@ -27,7 +27,8 @@ UNSAID = ("event_time_ms", "version", "retired", "window_start", "window_end")
 """Columns of outputs that an oracle need not have: the version and `retired` are not results, others follow."""
 NEVER_COMPARED = ("version", "retired")
 LETTER_COLUMNS = ("topic", "partition", "offset")
-LEAST_DIGITS = 18
+LEAST_DIGITS = 27
+"""Of decimals, however few their schema says: a product with a whole number must not overflow."""
 
 
 def quoted(name: str) -> str:
