@@ -59,7 +59,7 @@ def compare(
 
 def last_rows(output: Checked, rows: str) -> str:
     """A query for the rows of an output that count, of a query for its records."""
-    by = "origin_partition, origin_offset" if output.keeps_first else "_key"
+    by = ", ".join(map(quoted, output.keys)) if output.keeps_first else "_key"
     by += ", window_start_ms" if output.is_windowed else ""
     order = "_partition, _offset" if output.keeps_first else "_offset DESC"
     last = f"SELECT * FROM ({rows}) QUALIFY row_number() OVER (PARTITION BY {by} ORDER BY {order}) = 1"

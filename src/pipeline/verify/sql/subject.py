@@ -37,7 +37,8 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """An output that is compared. `keys` are the columns that tell its rows apart; none: each row counts.
+    """An output that is compared. `keys` are the columns that tell its rows apart, a stream's by where they come from;
+    none: each row counts.
 
     Of rows of one key the last counts, or, where it `keeps_first`, the first. `rising` columns lie between those at
     both cuts while sources move; None: all do. `is_session`: windows may be joined then,
@@ -89,7 +90,7 @@ def subject(settings: Settings) -> Subject:
     if settings.app == FLASH_SALES:
         return flash_sales(settings.session_gap_ms)
     path = source_file(settings.app, settings.app_dir)
-    return declared(load(settings.app, settings.app_dir), oracle_of(path))
+    return declared(load(settings.app, settings.app_dir, settings), oracle_of(path))
 
 
 def oracle_of(path: Path) -> Path:
@@ -133,7 +134,7 @@ def _checked(statement: Statement) -> Checked:
         )
     output = statement.output
     if isinstance(statement, StreamStatement):
-        return Checked(output)
+        return Checked(output) if statement.origin is None else Checked(output, statement.origin, keeps_first=True)
     assert output.schema is not None
     return Checked(output, (output.key if output.key in fields(output.schema) else "_key",))
 
