@@ -58,7 +58,7 @@ def counts(recomputed: Recomputed) -> dict[tuple[str, int, int], int]:
     return {key: int(total.amount) for key, total in recomputed.totals.items()}
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=SLOW)
+@settings(deadline=None, max_examples=60, suppress_health_check=SLOW)
 @given(events=EVENTS, gap=st.integers(1, 12), grace=st.sampled_from([0, 1, 5, 20, 100]))
 def test_sessions_are_those_of_brute_force(
     connection: duckdb.DuckDBPyConnection, events: list[tuple[int, int, str]], gap: int, grace: int
@@ -67,7 +67,7 @@ def test_sessions_are_those_of_brute_force(
     assert by_sql(connection, events, f"sessions(came, {gap}, {grace})") == counts(wanted)
 
 
-@settings(deadline=None, max_examples=100, suppress_health_check=SLOW)
+@settings(deadline=None, max_examples=40, suppress_health_check=SLOW)
 @given(events=EVENTS, advance=st.integers(1, 30), times=st.integers(1, 3), grace=st.sampled_from([0, 1, 20, 100]))
 def test_windows_are_those_of_brute_force(
     connection: duckdb.DuckDBPyConnection, events: list[tuple[int, int, str]], advance: int, times: int, grace: int
@@ -98,7 +98,7 @@ CLICKED = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=SLOW)
+@settings(deadline=None, max_examples=12, suppress_health_check=SLOW)
 @given(clicks=CLICKED)
 def test_operators_make_what_the_oracle_says(
     tmp_path_factory: pytest.TempPathFactory, clicks: list[tuple[str, str | None, int]]
@@ -161,7 +161,7 @@ SOLD = st.builds(
 SMALL = {"tumbling_size_ms": 60_000, "hopping_size_ms": 60_000, "hopping_advance_ms": 20_000, "session_gap_ms": 15_000}
 
 
-@settings(deadline=None, max_examples=15, suppress_health_check=SLOW)
+@settings(deadline=None, max_examples=8, suppress_health_check=SLOW)
 @given(inputs=st.lists(st.one_of(VIEW, CHANGE, SOLD), max_size=30))
 def test_flash_sales_is_what_its_oracle_says(inputs: list[Input]) -> None:
     given_settings = Settings(**SMALL, grace_ms=30_000, partitions=3)

@@ -211,6 +211,17 @@ async def test_a_stream_row_that_comes_twice_is_wrong_unless_it_may(tmp_path: Pa
     assert "PAID" not in await judge(often, subject(tmp_path), application.schemas, doubled)
 
 
+async def test_an_optional_row_may_be_missing_but_not_be_wrong(tmp_path: Path, made: Made) -> None:
+    application, records = made
+    plain, told = "SELECT page, count(*) AS n, coalesce", "SELECT page, true AS _optional, count(*) AS n, coalesce"
+    missing = changed(application, records, "BY_PAGE", without("BY_PAGE", page="cup", window_start_ms=300))
+    assert "BY_PAGE" in await wrong(tmp_path, made, missing)
+    optional = subject(tmp_path, ORACLE.replace(plain, told))
+    assert await judge(Settings(), optional, application.schemas, missing) == {}
+    false = changed(application, records, "BY_PAGE", with_values({"n": 7}, page="tea", window_start_ms=100))
+    assert "BY_PAGE" in await judge(Settings(), optional, application.schemas, false)
+
+
 async def test_while_sources_move_results_may_stand_between_both_cuts(tmp_path: Path) -> None:
     _, before = await run([*FIRST, *CAME[:7]])
     application, between = await run([*FIRST, *CAME[:9]])
