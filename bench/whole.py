@@ -18,6 +18,7 @@ from pipeline.topics import Topic
 from pipeline.verify import run as verification
 from pipeline.verify.compare import differences, last_rows
 from pipeline.verify.expected import expected
+from pipeline.verify.waiting import decoded_rows, ends_of
 
 SALES_SHARE = 0.1
 
@@ -85,12 +86,12 @@ class Whole:
     async def wrong(self) -> list[str]:
         """What differs between the output topics and the recomputation from the sources."""
         settings, registry = self._settings, self._registry
-        cuts = await verification.ends_of(settings, verification.SOURCE_STAGE)
+        cuts = await ends_of(settings, verification.SOURCE_STAGE)
         sources, _ = await verification.read_sources(settings, registry, cuts, {})
         joins = await verification.check_joins(settings, registry, sources)
         rows, _ = expected(settings, sources, cuts)
         wrong = [f"{joins.wrong} enriched rows differ"] if joins.wrong else []
         for topic in topics.OUTPUTS:
-            found = last_rows(topic.name, await verification.decoded_rows(settings, registry, topic))
+            found = last_rows(topic.name, await decoded_rows(settings, registry, topic))
             wrong += differences(rows[topic.name], rows[topic.name], found)
         return wrong[:5]

@@ -1,6 +1,7 @@
 """Anybody's application: a folder outside of the project, run from an installed wheel on a real cluster."""
 
 import asyncio
+import json
 import os
 import re
 import shutil
@@ -17,8 +18,9 @@ from typing import Any
 import pytest
 
 from pipeline.applications.loading import declared, load
-from pipeline.codecs import Decoder
+from pipeline.codecs import Decoder, Encoder, schema_id
 from pipeline.declare.application import Application
+from pipeline.kafka import producer
 from pipeline.reading import group_lag, read_topic
 from pipeline.registry import Registry
 from pipeline.settings import Settings
@@ -65,7 +67,7 @@ def environment(wheel: Path, settings: Settings | None = None, **more: str) -> d
 def test_it_is_short() -> None:
     lines = (CLICKS / "__init__.py").read_text().strip().splitlines()
     assert len(lines) <= 25
-    assert sorted(path.suffix for path in CLICKS.iterdir() if path.is_file()) == [".avsc", ".py"]
+    assert sorted(path.suffix for path in CLICKS.iterdir() if path.is_file()) == [".avsc", ".py", ".sql"]
 
 
 def test_from_nothing_to_rows_with_one_command(wheel: Path, folder: Path) -> None:
@@ -127,6 +129,40 @@ def test_every_row_is_right_whatever_is_killed(
     assert sum(clicks.values()) == 12_000
     assert counts == clicks
     assert letters == 0
+    verify_is_clean_and_finds_a_wrong_row(settings, application, env)
+
+
+def verify_is_clean_and_finds_a_wrong_row(settings: Settings, application: Application, env: dict[str, str]) -> None:
+    command = (sys.executable, "-m", "pipeline", "verify", "--app", "clicks", "--json")
+    clean = subprocess.run(command, cwd=settings.app_dir, env=env, capture_output=True, text=True, timeout=200)
+    assert clean.returncode == 0, clean.stdout + clean.stderr
+    found = json.loads(clean.stdout)
+    assert (found["ok"], found["consumed"]) == (True, 12_000)
+    assert found["outputs"]["CLICKS_PER_MINUTE"]["expected"] == found["outputs"]["CLICKS_PER_MINUTE"]["topic"] >= 2
+    asyncio.run(add_a_click(settings, application))
+    shown = subprocess.run(command[:-1], cwd=settings.app_dir, env=env, capture_output=True, text=True, timeout=200)
+    assert shown.returncode == 1, shown.stdout + shown.stderr
+    text = " ".join(shown.stdout.split())
+    assert re.search(
+        r"CLICKS_PER_MINUTE topic: channel=\w+, window_start_ms=\d+: expected clicks=(\d+), found", text
+    ), text
+
+
+async def add_a_click(settings: Settings, application: Application) -> None:
+    """Write the last row of the output once more, with a click that nobody has made."""
+    (output,) = application.outputs
+    assert output.schema is not None
+    registry, decode, records = Registry(settings), Decoder(output.schema), []
+    async for record in read_topic(settings, output.name):
+        records.append(record)
+    await registry.prepare(decode, [record.value for record in records])
+    last = records[-1]
+    row = decode(last.value)
+    number = schema_id(last.value)
+    assert number is not None
+    value = Encoder(output.schema, number)({**row, "clicks": row["clicks"] + 1, "version": row["version"] + 1})
+    async with producer(settings) as writer:
+        await writer.send_and_wait(output.name, value, key=last.key, partition=last.partition)
 
 
 async def until_caught_up(settings: Settings, application: Application) -> int:

@@ -101,6 +101,20 @@ def load(name: str, folder: Path, settings: Settings | None = None) -> Applicati
     return found
 
 
+def source_file(name: str, folder: Path) -> Path:
+    """The file of an application's module, `__init__.py` of a package; raises SettingError when there is none."""
+    sys.path.insert(0, str(folder))
+    try:
+        spec = find_spec(_module(name, folder))
+    except SettingError as error:
+        raise SettingError(f"application {name}: {error}") from None
+    finally:
+        sys.path.remove(str(folder))
+    if spec is None or spec.origin is None:
+        raise SettingError(f"application {name}: its module has no file, but must have one")
+    return Path(spec.origin)
+
+
 def _module(name: str, folder: Path) -> str:
     for module in (f"{OWN}.{name}", name):
         try:

@@ -19,7 +19,8 @@ class Report:
     """The result of a verification.
 
     `raced` views were joined before an earlier version of their user had reached the broker; `not_compared` counts
-    what retention has made impossible to recompute, by what it is.
+    what retention has made impossible to recompute, by what it is. `letters_wrong` are sentences about dead letters.
+    `by_sql` is the result of the oracle where this is that of brute force.
     """
 
     outputs: dict[str, OutputReport]
@@ -32,6 +33,8 @@ class Report:
     raced: int = 0
     first_raced_ms: int | None = None
     not_compared: dict[str, int] = field(default_factory=dict)
+    letters_wrong: list[str] = field(default_factory=list)
+    by_sql: "Report | None" = None
 
     @property
     def ok(self) -> bool:
@@ -40,6 +43,7 @@ class Report:
             not any(output.wrong for output in self.outputs.values())
             and self.enriched_differences == 0
             and self.dead_letter_differences == 0
+            and (self.by_sql is None or self.by_sql.ok)
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -58,4 +62,5 @@ class Report:
             "enriched_duplicates": self.duplicates,
             "raced": self.raced,
             "not_compared": self.not_compared,
+            **({"by_sql": self.by_sql.as_json()} if self.by_sql is not None else {}),
         }

@@ -2,23 +2,18 @@
 
 import asyncio
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
-from aiokafka import TopicPartition
-
-from pipeline import reading, topics
+from pipeline import topics
 from pipeline.access import rights
-from pipeline.codecs import Decoder, Record
-from pipeline.errors import VerifyError
-from pipeline.kafka import READ_COMMITTED
+from pipeline.codecs import Record
 from pipeline.kafka_rights import require_rights
 from pipeline.registry import Registry
 from pipeline.serving.pinot import client
-from pipeline.settings import Settings
+from pipeline.settings import FLASH_SALES, Settings
 from pipeline.topics import Topic
 from pipeline.verify import source_side
 from pipeline.verify.compare import differences, last_rows
@@ -27,13 +22,18 @@ from pipeline.verify.joins import JoinReport, check_sales, check_views
 from pipeline.verify.report import OutputReport, Report
 from pipeline.verify.retention import Retention, removed_until_ms
 from pipeline.verify.source_side import Cut, Enriched, Origin, Read, SourceRecord
+from pipeline.verify.waiting import (
+    NO_PARTITION,
+    POLL_S,
+    UNKNOWN_ID,
+    Letters,
+    begins_of,
+    caught_up,
+    dead_letters,
+    decoded_rows,
+    ends_of,
+)
 
-Letters = dict[tuple[str, int, int], str]
-"""Reasons of dead letters by (topic, partition, offset)."""
-NO_PARTITION = -1
-"""Of letters about rows of a database, which never became records."""
-UNKNOWN_ID = "unknown schema id"
-POLL_S = 0.5
 ALL_ROWS = "SELECT * FROM {} LIMIT 1000000"
 SOURCE_STAGE = (topics.PAGEVIEW, topics.USERS, topics.FLASH_SALES)
 ENRICHED_STAGE = (topics.EXTENDED_PAGEVIEWS, topics.EXTENDED_FLASHSALES)
@@ -65,18 +65,32 @@ class Bounds:
 
 
 async def verify(settings: Settings, timeout_s: float) -> Report:
-    """Verify everything; raises VerifyError when the workers do not catch up within `timeout_s` seconds."""
+    """Verify every output by the application's oracle in SQL; those of flash sales by brute force, too.
+
+    Raises VerifyError when the workers do not catch up within `timeout_s` seconds, or the oracle cannot be run.
+    """
+    from pipeline.verify.sql.run import verify_by_sql
+
+    if settings.app != FLASH_SALES:
+        return await verify_by_sql(settings, timeout_s)
+    report = await verify_by_brute_force(settings, timeout_s)
+    report.by_sql = await verify_by_sql(settings, timeout_s)
+    return report
+
+
+async def verify_by_brute_force(settings: Settings, timeout_s: float) -> Report:
+    """Verify flash sales; raises VerifyError when the workers do not catch up within `timeout_s` seconds."""
     deadline = time.monotonic() + timeout_s
     registry = Registry(settings)
     await require_rights(settings, rights(settings)["verify"])
     low_cuts = await ends_of(settings, SOURCE_STAGE)
-    await _caught_up(settings, low_cuts, deadline)
+    await caught_up(settings, low_cuts, deadline)
     for stage in LATER_STAGES:
-        await _caught_up(settings, await ends_of(settings, stage), deadline)
+        await caught_up(settings, await ends_of(settings, stage), deadline)
     found = {
         topic.name: last_rows(topic.name, await decoded_rows(settings, registry, topic)) for topic in topics.OUTPUTS
     }
-    all_letters = await _dead_letters(settings, registry)
+    all_letters = await dead_letters(settings, registry)
     letters = {letter for letter in all_letters if letter[0] in low_cuts and letter[1] != NO_PARTITION}
     bounds = await _bounds(settings, registry, low_cuts, all_letters, deadline)
     outputs = {}
@@ -88,7 +102,7 @@ async def verify(settings: Settings, timeout_s: float) -> Report:
     bounds = await _compare_pinot(settings, registry, low_cuts, bounds, outputs, all_letters, deadline)
     bad = {(name, *origin) for name, read in bounds.reads.items() for origin in read.bad}
     bad_before = {(name, p, o) for name, p, o in bad if o < low_cuts[name].get(p, 0)}
-    kept = await _begins(settings, (*SOURCE_STAGE, topics.DEAD_LETTERS))
+    kept = await begins_of(settings, (*SOURCE_STAGE, topics.DEAD_LETTERS))
     missing_letters = set() if any(kept[topics.DEAD_LETTERS.name].values()) else bad_before - letters
     unjustified = {(name, p, o) for name, p, o in letters - bad if o >= kept[name].get(p, 0)}
     if bounds.joins.unknown:
@@ -112,9 +126,9 @@ async def _bounds(
 ) -> Bounds:
     """Read the sources as they are now, wait until they have been enriched, and recompute at both cuts."""
     high_cuts = await ends_of(settings, SOURCE_STAGE)
-    await _caught_up(settings, high_cuts, deadline)
-    await _caught_up(settings, await ends_of(settings, LATER_STAGES[0]), deadline)
-    begins = await _begins(settings, (*SOURCE_STAGE, *ENRICHED_STAGE, *topics.OUTPUTS))
+    await caught_up(settings, high_cuts, deadline)
+    await caught_up(settings, await ends_of(settings, LATER_STAGES[0]), deadline)
+    begins = await begins_of(settings, (*SOURCE_STAGE, *ENRICHED_STAGE, *topics.OUTPUTS))
     sources, reads = await read_sources(settings, registry, high_cuts, letters)
     retention = _without_removed(sources, begins)
     joins = await check_joins(settings, registry, sources, users_removed=retention.users_removed)
@@ -200,68 +214,6 @@ def _dropped(
 
 def _sale_time(record: SourceRecord) -> int:
     return source_side.sale_time(record.value or {"sale_datetime": None}) or 0
-
-
-async def _begins(settings: Settings, stage: Iterable[Topic]) -> dict[str, Cut]:
-    """The oldest offsets kept: {topic: {partition: offset}}; above 0 where retention has removed records."""
-    begins: dict[str, Cut] = {topic.name: {} for topic in stage}
-    for tp, (begin, _) in (await reading.offsets(settings, begins)).items():
-        begins[tp.topic][tp.partition] = begin
-    return begins
-
-
-async def ends_of(settings: Settings, stage: Iterable[Topic]) -> dict[str, Cut]:
-    """End offsets, exclusive: {topic: {partition: offset}}."""
-    cuts: dict[str, Cut] = {topic.name: {} for topic in stage}
-    for tp, end in (await reading.end_offsets(settings, cuts, isolation_level=READ_COMMITTED)).items():
-        cuts[tp.topic][tp.partition] = end
-    return cuts
-
-
-async def _caught_up(settings: Settings, cuts: dict[str, Cut], deadline: float) -> None:
-    """Wait until the workers have committed every record below these offsets."""
-    while True:
-        behind = await _behind(settings, cuts)
-        if not behind:
-            return
-        if time.monotonic() > deadline:
-            where = ", ".join(f"{topic} by {count} records" for topic, count in behind.items())
-            raise VerifyError(f"the workers of group {settings.app_id} have not caught up in time: behind in {where}")
-        await asyncio.sleep(POLL_S)
-
-
-async def _behind(settings: Settings, cuts: dict[str, Cut]) -> dict[str, int]:
-    """{topic: records below the cut that the workers have not committed}; transaction markers are no records."""
-    committed = await reading.committed(settings, settings.app_id)
-    open_ranges = {
-        TopicPartition(topic, partition): (committed.get(TopicPartition(topic, partition), 0), end)
-        for topic, cut in cuts.items()
-        for partition, end in cut.items()
-    }
-    behind: Counter[str] = Counter()
-    async for records in reading.read_between(settings, open_ranges):
-        behind[records[0].topic] += len(records)
-    return dict(behind)
-
-
-async def decoded_rows(settings: Settings, registry: Registry, topic: Topic) -> list[Record]:
-    """All committed rows of a topic, in the order of their partitions' offsets."""
-    assert topic.schema is not None
-    decode = Decoder(topic.schema)
-    rows: list[Record] = []
-    async for batch in reading.read_batches(settings, topic.name):
-        await registry.prepare(decode, [record.value for record in batch])
-        for record in batch:
-            if record.value is None:
-                rows = [row for row in rows if row[topic.key].encode() != record.key]
-            else:
-                rows.append(decode(record.value))
-    return rows
-
-
-async def _dead_letters(settings: Settings, registry: Registry) -> Letters:
-    rows = await decoded_rows(settings, registry, topics.DEAD_LETTERS)
-    return {(row["topic"], row["partition"], row["offset"]): row["reason"] for row in rows}
 
 
 async def _compare_pinot(

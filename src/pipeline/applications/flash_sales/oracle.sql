@@ -1,0 +1,188 @@
+-- What flash sales must have made of its topics: see "Verify by SQL" in docs/applications.md.
+
+CREATE MACRO grace(size) AS coalesce(getvariable('grace_ms'), default_grace(size));
+
+-- Enriched rows, each source record's once: with at_least_once they may repeat. Their partitions and offsets are the
+-- order in which aggregates have seen them.
+CREATE TABLE views AS
+SELECT _partition, _offset, _time_ms, page_group, region_name
+FROM EXTENDED_PAGEVIEWS_STREAM
+QUALIFY row_number() OVER (PARTITION BY origin_partition, origin_offset ORDER BY _partition, _offset) = 1;
+
+CREATE TABLE sales AS
+SELECT _partition, _offset, _time_ms, product_group, region_name, sales_amount_cents
+FROM EXTENDED_FLASHSALES_STREAM
+QUALIFY row_number() OVER (PARTITION BY origin_partition, origin_offset ORDER BY _partition, _offset) = 1;
+
+CREATE VIEW views_by_page AS SELECT *, page_group AS _group FROM views WHERE page_group IS NOT NULL;
+CREATE VIEW sales_by_product AS SELECT *, product_group AS _group FROM sales WHERE product_group IS NOT NULL;
+CREATE VIEW sales_by_region AS SELECT * FROM sales WHERE region_name IS NOT NULL;
+
+-- Users -------------------------------------------------------------------------------------------------------------
+CREATE VIEW users AS
+SELECT * FROM Users_ WHERE _deleted OR (userid = _key AND registertime BETWEEN 0 AND 253402300799999);
+
+CREATE TABLE expected.USER_TRANSFORMED_TABLE AS
+SELECT userid, time_text(registertime) AS registertime, registertime AS registertime_ms, gender, regionid,
+    interests[1] AS interests_1, interests[2] AS interests_2,
+    contactinfo['phone'] AS phone, contactinfo['city'] AS city, contactinfo['state'] AS state,
+    contactinfo['zipcode'] AS zipcode, _time_ms AS event_time_ms
+FROM latest(users);
+
+-- Views with the user, the page and the region ------------------------------------------------------------------------
+-- Reference tables have no time: a view meets the row that is known when it is processed, so any row of the key that
+-- ever was. What was met is taken where it is one of them, else the last one.
+CREATE MACRO ever(topic) AS TABLE
+SELECT _key, list(DISTINCT _row) AS _rows, arg_max(_row, _offset) AS _last FROM query_table(topic) GROUP BY _key;
+
+CREATE MACRO met(found, rows, last) AS CASE WHEN list_contains(rows, found) THEN found ELSE last END;
+
+CREATE VIEW page_rows AS
+SELECT _key, _offset, {'page_group': page_group, 'page_name': page_name} AS _row FROM "MysqlSource-pages";
+CREATE VIEW region_rows AS SELECT _key, _offset, {'region_name': region_name} AS _row FROM "MysqlSource-region";
+CREATE VIEW product_rows AS
+SELECT _key, _offset, {'product_group': product_group, 'product_name': product_name} AS _row FROM "MysqlSource-product";
+
+-- The user's row that was valid at the view's time; a deleted user has no columns. A version was written when all
+-- records before it in its partition had been, so not before the largest of their times.
+CREATE VIEW user_rows AS
+SELECT _key, _partition, _offset, _time_ms, {'regionid': regionid, 'gender': gender} AS _row,
+    max(_time_ms) OVER (PARTITION BY _partition ORDER BY _offset) AS written_ms
+FROM users;
+
+CREATE TABLE joined_views AS
+SELECT v.* EXCLUDE (_key, _deleted), u._row AS due, e.origin_offset IS NOT NULL AS is_there,
+    {'regionid': e.regionid, 'gender': e.gender} AS found_user,
+    {'page_group': e.page_group, 'page_name': e.page_name} AS found_page,
+    {'region_name': e.region_name} AS found_region,
+    max(CASE WHEN e.origin_offset IS NOT NULL THEN v._time_ms END)
+        OVER (PARTITION BY e._partition ORDER BY e._offset) AS now_ms
+FROM PageView v
+ASOF LEFT JOIN versions(user_rows) u ON v.userid = u._key AND v._time_ms >= u._time_ms
+LEFT JOIN (
+    SELECT * FROM EXTENDED_PAGEVIEWS_STREAM
+    QUALIFY row_number() OVER (PARTITION BY origin_partition, origin_offset ORDER BY _partition, _offset) = 1
+) e ON e.origin_partition = v._partition AND e.origin_offset = v._offset;
+
+CREATE MACRO nobody() AS {'regionid': NULL::VARCHAR, 'gender': NULL::VARCHAR};
+
+CREATE TABLE others AS
+SELECT *, due IS NULL AND list_contains(getvariable('removed'), 'Users_') AS is_lost,
+    _time_ms < greatest(now_ms, (SELECT coalesce(max(_time_ms), 0) FROM users) - getvariable('join_history_ms'))
+        - getvariable('join_history_ms') AS is_forgotten
+FROM joined_views WHERE is_there AND found_user IS DISTINCT FROM coalesce(due, nobody());
+
+-- A view raced when it was joined before a version of its user had reached the broker. Versions written more than a
+-- minute before it were there; of those that came later, in the order of offsets, it may have met any number.
+CREATE TABLE raced AS
+SELECT DISTINCT _partition, _offset
+FROM (
+    SELECT o._partition, o._offset, o.found_user, u._offset AS user_offset,
+        max({'time_ms': u._time_ms, 'offset': u._offset, 'row': u._row}) OVER (
+            PARTITION BY o._partition, o._offset ORDER BY u._offset
+        )."row" AS known,
+        max(CASE WHEN u.written_ms < o._time_ms - 60000 THEN u._offset END) OVER (
+            PARTITION BY o._partition, o._offset
+        ) AS first_offset
+    FROM others o JOIN user_rows u ON u._key = o.userid AND u._time_ms <= o._time_ms
+)
+WHERE (user_offset >= coalesce(first_offset, 0) AND known IS NOT DISTINCT FROM found_user)
+    OR (first_offset IS NULL AND found_user IS NOT DISTINCT FROM nobody());
+
+CREATE TABLE views_with_user AS
+SELECT v.*, CASE WHEN r._offset IS NOT NULL OR o._offset IS NOT NULL THEN found_user ELSE coalesce(due, nobody()) END
+    AS joined_user
+FROM joined_views v
+LEFT JOIN raced r USING (_partition, _offset)
+LEFT JOIN (SELECT _partition, _offset FROM others WHERE is_lost OR is_forgotten) o USING (_partition, _offset);
+
+CREATE TABLE expected.EXTENDED_PAGEVIEWS_STREAM AS
+SELECT userid, pageid, viewtime, joined_page.page_group, joined_page.page_name, joined_user.regionid,
+    joined_user.gender, joined_region.region_name, event_time_ms, origin_partition, origin_offset
+FROM (
+    SELECT v.*, met(found_page, p._rows, p._last) AS joined_page, met(found_region, r._rows, r._last) AS joined_region,
+        v._time_ms AS event_time_ms, v._partition AS origin_partition, v._offset AS origin_offset
+    FROM views_with_user v
+    LEFT JOIN ever(page_rows) p ON p._key = v.pageid
+    LEFT JOIN ever(region_rows) r ON r._key = v.joined_user.regionid
+);
+
+-- Sales with the product and the region -------------------------------------------------------------------------------
+CREATE VIEW priced_sales AS SELECT *, round(sale_price * quantity, 2) AS amount FROM "MysqlSource-flash_sales";
+CREATE VIEW good_sales AS SELECT * FROM priced_sales WHERE amount IS NULL OR abs(amount) <= 10000000000000;
+
+CREATE TABLE expected.EXTENDED_FLASHSALES_STREAM AS
+SELECT sale_id, customer_id, province_id, product_id, region_id, discount, original_price, sale_price, quantity,
+    _time_ms AS sale_datetime, joined_product.product_group, joined_product.product_name, joined_region.region_name,
+    amount AS sales_amount, amount * 100 AS sales_amount_cents, _time_ms AS event_time_ms,
+    _partition AS origin_partition, _offset AS origin_offset
+FROM (
+    SELECT s.*, met({'product_group': e.product_group, 'product_name': e.product_name}, p._rows, p._last)
+            AS joined_product,
+        met({'region_name': e.region_name}, r._rows, r._last) AS joined_region
+    FROM good_sales s
+    LEFT JOIN (
+        SELECT * FROM EXTENDED_FLASHSALES_STREAM
+        QUALIFY row_number() OVER (PARTITION BY origin_partition, origin_offset ORDER BY _partition, _offset) = 1
+    ) e ON e.origin_partition = s._partition AND e.origin_offset = s._offset
+    LEFT JOIN ever(product_rows) p ON p._key = s.product_id
+    LEFT JOIN ever(region_rows) r ON r._key = s.region_id
+);
+
+-- Records that can be read, but are no users and no sales ---------------------------------------------------------------
+CREATE TABLE expected."pipeline-dead-letters" AS
+SELECT 'Users_' AS topic, _partition AS partition, _offset AS "offset"
+FROM Users_ ANTI JOIN users USING (_partition, _offset)
+UNION ALL
+SELECT 'MysqlSource-flash_sales', _partition, _offset
+FROM "MysqlSource-flash_sales" ANTI JOIN good_sales USING (_partition, _offset);
+
+-- Counts of views -----------------------------------------------------------------------------------------------------
+CREATE TABLE expected.PAGEVIEWS_BY_PAGEGROUP_TABLE AS
+SELECT page_group, count(*) AS count_view, max(_time_ms) AS event_time_ms FROM views_by_page GROUP BY page_group;
+
+CREATE TABLE expected.PAGEVIEWS_BY_REGION_TABLE AS
+SELECT region_name, count(*) AS count_view, max(_time_ms) AS event_time_ms
+FROM views WHERE region_name IS NOT NULL GROUP BY region_name;
+
+CREATE TABLE expected.TOTAL_PAGEVIEW_BY_PAGEGROUP_TUMBLING_WINDOW AS
+SELECT page_group, count(*) AS total_pageview, max(_time_ms) AS event_time_ms, window_start_ms, window_end_ms
+FROM tumbling(views_by_page, getvariable('tumbling_size_ms'), grace(getvariable('tumbling_size_ms')))
+GROUP BY ALL;
+
+CREATE TABLE expected.TOTAL_PAGEVIEW_BY_PAGEGROUP_HOPPING_WINDOW AS
+SELECT page_group, count(*) AS total_pageview, max(_time_ms) AS event_time_ms, window_start_ms, window_end_ms
+FROM hopping(views_by_page, getvariable('hopping_size_ms'), getvariable('hopping_advance_ms'),
+    grace(getvariable('hopping_size_ms')))
+GROUP BY ALL;
+
+CREATE TABLE expected.TOTAL_PAGEVIEW_BY_PAGEGROUP_SESSION_WINDOW AS
+SELECT page_group, count(*) AS total_pageview, window_end_ms AS event_time_ms, window_start_ms, window_end_ms
+FROM sessions(views_by_page, getvariable('session_gap_ms'), grace(getvariable('session_gap_ms')))
+GROUP BY ALL;
+
+-- Sums of sales -------------------------------------------------------------------------------------------------------
+CREATE TABLE expected.TOTAL_SALES_BY_PRODUCTGROUP_TUMBLING_WINDOW AS
+SELECT product_group, coalesce(sum(sales_amount_cents), 0) AS total_sales_cents, total_sales_cents / 100 AS total_sales,
+    max(_time_ms) AS event_time_ms, window_start_ms, window_end_ms
+FROM tumbling(sales_by_product, getvariable('tumbling_size_ms'), grace(getvariable('tumbling_size_ms')))
+GROUP BY ALL;
+
+CREATE TABLE expected.TOTAL_SALES_BY_REGION_TUMBLING_WINDOW AS
+SELECT region_name, coalesce(sum(sales_amount_cents), 0) AS total_sales_cents, total_sales_cents / 100 AS total_sales,
+    max(_time_ms) AS event_time_ms, window_start_ms, window_end_ms
+FROM tumbling(sales_by_region, getvariable('tumbling_size_ms'), grace(getvariable('tumbling_size_ms')))
+GROUP BY ALL;
+
+CREATE TABLE expected.TOTAL_SALES_BY_PRODUCTGROUP_HOPPING_WINDOW AS
+SELECT product_group, coalesce(sum(sales_amount_cents), 0) AS total_sales_cents, total_sales_cents / 100 AS total_sales,
+    max(_time_ms) AS event_time_ms, window_start_ms, window_end_ms
+FROM hopping(sales_by_product, getvariable('hopping_size_ms'), getvariable('hopping_advance_ms'),
+    grace(getvariable('hopping_size_ms')))
+GROUP BY ALL;
+
+CREATE TABLE expected.TOTAL_SALES_BY_PRODUCTGROUP_SESSION_WINDOW AS
+SELECT product_group, coalesce(sum(sales_amount_cents), 0) AS total_sales_cents, total_sales_cents / 100 AS total_sales,
+    window_end_ms AS event_time_ms, window_start_ms, window_end_ms
+FROM sessions(sales_by_product, getvariable('session_gap_ms'), grace(getvariable('session_gap_ms')))
+GROUP BY ALL;

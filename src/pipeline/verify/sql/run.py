@@ -1,0 +1,213 @@
+"""The verification by SQL: wait for the workers, read the topics, run the oracle, compare with topics and Pinot."""
+
+import asyncio
+import time
+from collections.abc import Iterable
+
+from aiokafka import TopicPartition
+
+from pipeline import reading
+from pipeline.access import rights
+from pipeline.kafka_rights import require_rights
+from pipeline.registry import Registry
+from pipeline.serving.pinot import client
+from pipeline.settings import FLASH_SALES, Settings
+from pipeline.topics import DEAD_LETTERS, LATE_RECORDS, Topic
+from pipeline.verify.report import OutputReport, Report
+from pipeline.verify.source_side import Cut
+from pipeline.verify.sql.comparison import Removed
+from pipeline.verify.sql.judgement import Judgement
+from pipeline.verify.sql.subject import Checked, Source, subject
+from pipeline.verify.waiting import (
+    NO_PARTITION,
+    POLL_S,
+    UNKNOWN_ID,
+    Letters,
+    begins_of,
+    caught_up,
+    dead_letters,
+    ends_of,
+)
+
+ALL_ROWS = "SELECT * FROM {} LIMIT 1000000"
+
+
+async def verify_by_sql(settings: Settings, timeout_s: float) -> Report:
+    """Verify the application that is set by its oracle.
+
+    Raises VerifyError when the workers do not catch up within `timeout_s` seconds, or the oracle cannot be run.
+    """
+    deadline = time.monotonic() + timeout_s
+    registry = Registry(settings)
+    judgement = Judgement(settings, subject(settings), registry)
+    with judgement.database:
+        return await _Verification(settings, judgement, deadline).report()
+
+
+class _Verification:
+    def __init__(self, settings: Settings, judgement: Judgement, deadline: float) -> None:
+        self._settings = settings
+        self._judgement = judgement
+        self._subject = judgement.subject
+        self._deadline = deadline
+        self._low: dict[str, Cut] = {}
+        self._high: dict[str, Cut] = {}
+        self._read: dict[str, Cut] = {}
+        self._begins: dict[str, Cut] = {}
+        self._letters: Letters = {}
+
+    async def report(self) -> Report:
+        """Everything in turn."""
+        if self._settings.app == FLASH_SALES:
+            await require_rights(self._settings, rights(self._settings)["verify"])
+        for stage in self._subject.stages:
+            ends = await ends_of(self._settings, stage)
+            self._low |= ends
+            await caught_up(self._settings, ends, self._deadline)
+        found = await ends_of(self._settings, [output.topic for output in self._subject.outputs])
+        await self._read_up_to(found)
+        self._letters = await dead_letters(self._settings, Registry(self._settings))
+        self._begins = await begins_of(self._settings, [reader.topic for reader in self._judgement.readers.values()])
+        await self._expect()
+        outputs: dict[str, OutputReport] = {}
+        not_compared: dict[str, int] = {}
+        for output in self._subject.outputs:
+            name = output.topic.name
+            outcome = self._judgement.compared(output, found[name], self._removed(output))
+            wrong = [f"topic: {text}" for text in outcome.wrong]
+            outputs[name] = OutputReport(outcome.expected, outcome.found, 0, wrong)
+            if outcome.left_out:
+                not_compared[name] = outcome.left_out
+        await self._compare_pinot(outputs)
+        sentences = await self._letters_wrong()
+        read = [self._judgement.readers[source.topic.name] for source in self._subject.sources if _from_others(source)]
+        return Report(
+            outputs=outputs,
+            consumed=sum(reader.consumed for reader in read),
+            late=await self._late(),
+            dead_letters=len(self._letters_of()),
+            enriched_differences=0,
+            dead_letter_differences=len(sentences),
+            duplicates=0,
+            not_compared=not_compared,
+            letters_wrong=sentences,
+        )
+
+    async def _expect(self) -> None:
+        """Read the sources as they are now, what the application writes before what it reads, and run the oracle."""
+        own = [source.topic for source in self._subject.sources if source.is_own]
+        others = [source.topic for source in self._subject.sources if not source.is_own]
+        high = await ends_of(self._settings, own) if own else {}
+        high |= await ends_of(self._settings, others)
+        await self._read_up_to(high)
+        for name in high:
+            self._judgement.reject(name, self._refused(name))
+        followed = {s.topic.name: high[s.topic.name] for s in self._subject.sources if s.is_followed}
+        low = {name: self._low[name] for name in high.keys() - followed.keys()} | followed
+        self._high = high
+        removed = [name for name, cut in self._begins.items() if any(cut.values())]
+        await asyncio.to_thread(self._judgement.expect, low, high, removed)
+
+    async def _read_up_to(self, ends: dict[str, Cut]) -> None:
+        """Read what is not read yet of topics below these offsets; all of it is there for SQL then."""
+        for name, cut in ends.items():
+            known = self._read.get(name, {})
+            bounds = {TopicPartition(name, p): (known.get(p, 0), end) for p, end in cut.items()}
+            if name not in self._read:
+                await self._judgement.read(name, [])
+            async for records in reading.read_between(self._settings, bounds):
+                await self._judgement.read(name, records)
+            self._read[name] = {p: max(end, known.get(p, 0)) for p, end in cut.items()}
+
+    def _refused(self, topic: str) -> set[tuple[int, int]]:
+        """Records that can be read now and yet have a letter with good reason.
+
+        The registry may have learned a schema since; what becomes of a large record may be too large for a message.
+        """
+        large = self._judgement.readers[topic].large
+        return {
+            (partition, offset)
+            for (name, partition, offset), reason in self._letters.items()
+            if name == topic and (reason.startswith(UNKNOWN_ID) or (partition, offset) in large)
+        }
+
+    def _removed(self, output: Checked) -> Removed:
+        """What retention has taken of what an output is made of."""
+        database = self._judgement.database
+        until_ms = -1.0
+        for source in self._subject.sources:
+            gone = [p for p, begin in self._begins[source.topic.name].items() if begin > 0]
+            if gone and not source.is_table:
+                until_ms = max(until_ms, database.removed_until_ms(source.topic.name, gone))
+        tables = [s.topic.name for s in self._subject.sources if s.is_table and not s.is_followed]
+        return Removed(
+            until_ms,
+            of_output=any(self._begins[output.topic.name].values()),
+            of_tables=any(any(self._begins[name].values()) for name in tables),
+        )
+
+    async def _compare_pinot(self, outputs: dict[str, OutputReport]) -> None:
+        """Pinot follows the topics a moment later: what differs is looked at again until the deadline."""
+        waiting = [output for output in self._subject.outputs if output.in_pinot]
+        pinot = client(self._settings) if waiting else None
+        while waiting and pinot is not None:
+            tables = {
+                o.topic.name: await asyncio.to_thread(pinot.query, ALL_ROWS.format(o.topic.name)) for o in waiting
+            }
+            if await self._has_moved():
+                await self._expect()
+            wrong: dict[str, list[str]] = {}
+            for output in waiting:
+                name = output.topic.name
+                outcome = self._judgement.compared_rows(output, tables[name], self._removed(output))
+                outputs[name].pinot, wrong[name] = outcome.found, outcome.wrong
+            waiting = [output for output in waiting if wrong[output.topic.name]]
+            if waiting and time.monotonic() > self._deadline:
+                for output in waiting:
+                    outputs[output.topic.name].wrong += [f"Pinot: {text}" for text in wrong[output.topic.name]]
+                return
+            await asyncio.sleep(POLL_S if waiting else 0)
+
+    async def _has_moved(self) -> bool:
+        return await ends_of(self._settings, [source.topic for source in self._subject.sources]) != self._high
+
+    def _judged(self) -> list[Topic]:
+        """The topics whose records must have a dead letter where they are bad, and only there."""
+        return [source.topic for source in self._subject.sources if not source.is_followed]
+
+    def _letters_of(self) -> set[tuple[str, int, int]]:
+        names = {topic.name for topic in self._judged()}
+        return {letter for letter in self._letters if letter[0] in names and letter[1] != NO_PARTITION}
+
+    async def _letters_wrong(self) -> list[str]:
+        """A sentence for each dead letter that is missing, or without cause."""
+        letters = self._letters_of()
+        bad = {(t.name, *origin) for t in self._judged() for origin in self._judgement.readers[t.name].bad}
+        bad |= self._judgement.database.letters("high")
+        kept = await begins_of(self._settings, [*self._judged(), DEAD_LETTERS])
+        missing = {(name, p, o) for name, p, o in bad - letters if o < self._low[name].get(p, 0)}
+        if any(kept[DEAD_LETTERS.name].values()):
+            missing = set()
+        without_cause = {(name, p, o) for name, p, o in letters - bad if o >= kept[name].get(p, 0)}
+        return [f"{_place(letter)} is bad, but has no dead letter" for letter in sorted(missing)] + [
+            f"{_place(letter)} has a dead letter, but is good: {self._letters[letter]}"
+            for letter in sorted(without_cause)
+        ]
+
+    async def _late(self) -> int:
+        """How often a row came too late for a window, as the application itself says."""
+        names = tuple(f"{topic.name}/" for topic in (*self._judged(), *(t for s in self._subject.stages for t in s)))
+        found: set[str] = set()
+        async for records in reading.read_batches(self._settings, LATE_RECORDS.name):
+            keys: Iterable[str] = ((record.key or b"").decode("utf-8", "replace") for record in records)
+            found |= {key for key in keys if key.startswith(names)}
+        return len(found)
+
+
+def _from_others(source: Source) -> bool:
+    return not source.is_own and not source.is_followed
+
+
+def _place(letter: tuple[str, int, int]) -> str:
+    topic, partition, offset = letter
+    return f"{topic} partition {partition} offset {offset}"

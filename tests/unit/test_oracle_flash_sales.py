@@ -1,0 +1,197 @@
+"""The oracle of flash sales finds what is broken: joins, counts, sums, sessions, and letters."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from judged import Lying, changed, cuts, feed, judge, lying
+
+from pipeline.applications.loading import runnable
+from pipeline.runner.cases import Input
+from pipeline.runner.local import LocalApplication, local_application
+from pipeline.settings import Settings
+from pipeline.topics import OUTPUTS
+from pipeline.verify.sql.judgement import Judgement
+from pipeline.verify.sql.subject import flash_sales
+
+HOUR = 3_600_000
+SETTINGS = Settings(grace_ms=HOUR)
+SUBJECT = flash_sales(SETTINGS.session_gap_ms)
+Made = tuple[LocalApplication, Lying]
+VIEWS, SALES = "EXTENDED_PAGEVIEWS_STREAM", "EXTENDED_FLASHSALES_STREAM"
+SESSIONS = "TOTAL_PAGEVIEW_BY_PAGEGROUP_SESSION_WINDOW"
+
+
+def user(region: str | None, at: int, name: str = "User_1", registered: int = 0) -> Input:
+    row = {"userid": name, "regionid": region, "gender": "MALE", "registertime": registered}
+    made = {**row, "interests": ["a", "b"], "contactinfo": {"city": "x", "phone": "1"}}
+    return Input("Users_", name, None if region is None else made, at)
+
+
+def view(at: int, page: str = "1", name: str = "User_1") -> Input:
+    return Input("PageView", name, {"userid": name, "pageid": page, "viewtime": 1}, at)
+
+
+def sale(number: int, at: int, price: float | None, quantity: int = 1, product: str = "1") -> Input:
+    row = {"sale_id": number, "customer_id": 1, "province_id": 1, "discount": 0, "original_price": 1, "region_id": "1"}
+    row |= {"product_id": product, "sale_price": price, "quantity": quantity, "sale_datetime": at}
+    return Input("MysqlSource-flash_sales", str(number), row, at)
+
+
+REFERENCES = [
+    *(Input("MysqlSource-pages", p, {"page_id": p, "page_group": f"G{p}", "page_name": p}, 0) for p in "12"),
+    *(Input("MysqlSource-region", r, {"region_id": r, "region_name": f"N{r}"}, 0) for r in "12"),
+    Input("MysqlSource-product", "1", {"product_id": "1", "product_group": "P1", "product_name": "p"}, 0),
+]
+CAME = [
+    user("1", HOUR),
+    user("2", 5 * HOUR),
+    user("1", HOUR, "User_2"),
+    user("1", HOUR, "User_3", registered=-1),
+    user(None, 7 * HOUR, "User_2"),
+    view(4 * HOUR),
+    view(6 * HOUR),
+    view(8 * HOUR, name="User_2"),
+    view(6 * HOUR + 20 * 60_000, "2"),
+    view(6 * HOUR + 40 * 60_000, "2"),
+    view(6 * HOUR + 30 * 60_000, "2"),  # joins the two sessions before it
+    view(2 * HOUR),  # late for its windows
+    sale(1, 4 * HOUR, 12.34, 3),
+    sale(2, 4 * HOUR, None),
+    sale(3, 4 * HOUR, 99_999_999.99, 2_000_000_000),
+]
+
+
+async def run(inputs: Sequence[Input]) -> Made:
+    application = local_application(SETTINGS, runnable(SETTINGS), partitions=2)
+    async with application.running():
+        await feed(application, [*REFERENCES, *inputs])
+    return application, lying(application)
+
+
+async def wrong(made: Made, records: Lying | None = None, **more: Any) -> dict[str, list[str]]:
+    return await judge(SETTINGS, SUBJECT, made[0].schemas, records or made[1], **more)
+
+
+@pytest.fixture
+async def made() -> Made:
+    return await run(CAME)
+
+
+async def test_all_outputs_are_right(made: Made) -> None:
+    assert {topic.name for topic in OUTPUTS} <= made[1].keys()
+    assert await wrong(made) == {}
+
+
+def with_values(values: dict[str, Any], **wanted: Any) -> Callable[[list[dict[str, Any]]], None]:
+    def change(rows: list[dict[str, Any]]) -> None:
+        found = [row for row in rows if all(row[name] == value for name, value in wanted.items())]
+        found[-1].update(values)
+
+    return change
+
+
+def dropped(place: int) -> Callable[[list[dict[str, Any]]], None]:
+    return lambda rows: rows.remove(rows[place])
+
+
+def unretired(rows: list[dict[str, Any]]) -> None:
+    start = 6 * HOUR + 40 * 60_000
+    assert [row["retired"] for row in rows if row["window_start_ms"] == start] == [False, True]
+    rows[:] = [row for row in rows if not (row["retired"] and row["window_start_ms"] == start)]
+
+
+@pytest.mark.parametrize(
+    ("topic", "change", "sentence"),
+    [
+        (
+            VIEWS,  # the user's row of another time, however real it is
+            with_values({"regionid": "1", "region_name": "N1"}, event_time_ms=6 * HOUR),
+            "expected regionid=2, region_name=N2, found regionid=1, region_name=N1",
+        ),
+        (
+            VIEWS,
+            with_values({"regionid": None, "gender": None, "region_name": None}, event_time_ms=6 * HOUR),
+            "expected regionid=2, gender=MALE, region_name=N2, found regionid=None, gender=None, region_name=None",
+        ),
+        (
+            VIEWS,  # a user that was deleted before
+            with_values({"regionid": "1", "gender": "MALE", "region_name": "N1"}, event_time_ms=8 * HOUR),
+            "expected regionid=None, gender=None, region_name=None, found regionid=1",
+        ),
+        (VIEWS, with_values({"region_name": "N1"}, event_time_ms=6 * HOUR), "expected region_name=N2, found"),
+        (VIEWS, with_values({"page_group": "G2"}, event_time_ms=6 * HOUR), "expected page_group=G1, found"),
+        (VIEWS, with_values({"userid": "User_9"}, event_time_ms=6 * HOUR), "expected userid=User_1, found"),
+        (VIEWS, dropped(0), "found nothing"),
+        (SALES, with_values({"sales_amount_cents": 3703}, sale_id=1), "expected sales_amount_cents=3702, found"),
+        (SALES, with_values({"product_group": None}, sale_id=1), "expected product_group=P1, found product_group=None"),
+        ("USER_TRANSFORMED_TABLE", with_values({"regionid": "1"}, userid="User_1"), "expected regionid=2, found"),
+        ("USER_TRANSFORMED_TABLE", with_values({"retired": False}, userid="User_2"), "userid=User_2: not expected"),
+        ("PAGEVIEWS_BY_PAGEGROUP_TABLE", with_values({"count_view": 5}, page_group="G1"), "expected count_view=4"),
+        (
+            "TOTAL_SALES_BY_REGION_TUMBLING_WINDOW",
+            with_values({"total_sales": 37.03}, region_name="N1"),
+            "expected total_sales=37.02, found total_sales=37.03",
+        ),
+        (SESSIONS, unretired, f"page_group=G2, window_start_ms={6 * HOUR + 40 * 60_000}: not expected, found"),
+        (
+            "TOTAL_PAGEVIEW_BY_PAGEGROUP_HOPPING_WINDOW",
+            with_values({"total_pageview": 2}, page_group="G1", window_start_ms=4 * HOUR),
+            "expected total_pageview=1, found total_pageview=2",
+        ),
+    ],
+)
+async def test_whatever_is_wrong_is_found(made: Made, topic: str, change: Any, sentence: str) -> None:
+    found = await wrong(made, changed(made[0], made[1], topic, change))
+    assert any(sentence in text for text in found.get(topic, ())), found
+
+
+async def test_a_late_view_that_is_counted_is_found(made: Made) -> None:
+    """As if its window had been open."""
+    topic = "TOTAL_PAGEVIEW_BY_PAGEGROUP_TUMBLING_WINDOW"
+
+    def count(rows: list[dict[str, Any]]) -> None:
+        values = {"window_start_ms": 2 * HOUR, "window_end_ms": 3 * HOUR, "event_time_ms": 2 * HOUR}
+        record = rows[-1]["_record"]
+        after = type(record)(**{**vars(record), "offset": 1_000, "key": b"G1"})
+        rows.append({**rows[-1], **values, "page_group": "G1", "total_pageview": 1, "_record": after})
+
+    found = await wrong(made, changed(made[0], made[1], topic, count))
+    assert f"page_group=G1, window_start_ms={2 * HOUR}: not expected" in found[topic][0]
+
+
+@pytest.mark.parametrize(("came_at", "is_right"), [(6 * HOUR - 30_000, True), (6 * HOUR - 70_000, False)])
+async def test_a_view_that_raced_is_right_and_one_that_missed_an_older_version_is_not(
+    came_at: int, is_right: bool
+) -> None:
+    """The version lay in its topic a minute before the view's time, or did not."""
+    made = await run([user("1", HOUR), view(6 * HOUR), user("2", came_at)])
+    found = await wrong(made)
+    assert (found == {}) == is_right
+    if not is_right:
+        assert "expected regionid=2, region_name=N2, found regionid=1, region_name=N1" in found[VIEWS][0]
+
+
+async def test_where_retention_has_taken_users_a_view_without_one_cannot_be_judged() -> None:
+    made = await run([user("1", HOUR), view(6 * HOUR)])
+    without = {
+        topic: records for topic, records in made[1].items() if topic not in ("Users_", "USER_TRANSFORMED_TABLE")
+    }
+    assert "expected regionid=None" in (await wrong(made, without))[VIEWS][0]
+    assert await wrong(made, without, removed=["Users_"]) == {}
+
+
+async def test_records_that_are_none_of_the_application_must_have_letters(
+    made: Made,
+) -> None:
+    judgement = Judgement(SETTINGS, SUBJECT, made[0].schemas)
+    with judgement.database:
+        for topic in judgement.readers:
+            await judgement.read(topic, made[1].get(topic, []))
+        high = {topic: cuts(made[1].get(topic, [])) for topic in judgement.readers}
+        judgement.expect(high, high)
+        letters = judgement.database.letters("high")
+    rows = await made[0].rows("pipeline-dead-letters")
+    written = {(row["topic"], row["partition"], row["offset"]) for _, row in rows if row is not None}
+    assert {topic for topic, _, _ in letters} == {"Users_", "MysqlSource-flash_sales"}
+    assert letters == written
