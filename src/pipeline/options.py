@@ -13,9 +13,9 @@ def _chosen(ctx: click.Context, param: click.Parameter, value: str | None) -> No
         configuration.choose(value)
 
 
-def only_flash_sales(command: str) -> None:
+def only_flash_sales(command: str, settings: configuration.Settings | None = None) -> None:
     """Raise SettingError when another application is set: the command does nothing for it yet."""
-    app = configuration.settings().app
+    app = (settings or configuration.settings()).app
     if app != configuration.FLASH_SALES:
         raise SettingError(f"setting app is {app!r}, but `pipeline {command}` is there for flash_sales only so far")
 

@@ -20,7 +20,7 @@ from sqlalchemy import make_url
 
 from pipeline.access import PROCESSES, user_of
 from pipeline.cli import main
-from pipeline.demo import programs
+from pipeline.processes import programs
 from pipeline.serving.tables import tables
 from pipeline.settings import Settings
 from pipeline.sources.grants import GRANTS

@@ -15,9 +15,9 @@ from pathlib import Path
 from rich.console import Console
 
 from pipeline.chaos.proxy import Proxies
-from pipeline.demo import programs
 from pipeline.errors import ChaosError, StackError
 from pipeline.kafka import describe_topics
+from pipeline.processes import programs
 from pipeline.settings import Settings, load
 from pipeline.stack.cluster import Program, Stack
 from pipeline.stack.parts.kafka import NODES
