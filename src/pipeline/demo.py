@@ -224,8 +224,14 @@ class Demo:
         return report.ok
 
     async def _behind(self) -> int:
-        lags = [await group_lag(run.settings, run.settings.app_id) for run in self._runs]
-        return sum(sum(partitions.values()) for lag in lags for partitions in lag.values())
+        """Records that are left to be processed; all of a topic where the workers have no position yet."""
+        left = 0
+        for run in self._runs:
+            lag = await group_lag(run.settings, run.settings.app_id)
+            left += sum(sum(partitions.values()) for partitions in lag.values())
+            unread = [topic.name for topic in run.found.kept if topic.name not in lag]
+            left += sum((await end_offsets(run.settings, unread)).values()) if unread else 0
+        return left
 
     async def _source_records(self) -> int:
         names = sorted({topic.name for run in self._runs for topic in run.found.sources})
