@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from pipeline import Application, Count, Generator, Stream, Table, c, one_of, topics
+from pipeline import settings as configuration
 from pipeline.applications.hooks import EVERYTHING, NOTHING
 from pipeline.applications.loading import declared, load, runnable
 from pipeline.chaos import inspection as inspecting
@@ -127,7 +128,7 @@ POISONED = Application(
 
 async def test_every_kind_of_poison_is_one_letter_and_is_known_again():
     poisons = Poisons()
-    async with local_application(POISONED, Settings()).running() as local:
+    async with local_application(Settings(), declared(POISONED)).running() as local:
 
         class Schemas:
             async def encoder(self, topic):
@@ -159,9 +160,17 @@ def test_faults_are_those_of_what_the_application_has():
         kinds_for(NOTHING, ("worker-kill", "pinot-down"))
 
 
-def test_the_command_tells_of_a_kind_that_cannot_strike(monkeypatch):
+@pytest.fixture
+def folder(monkeypatch):
+    """Applications are found in the folder of the integration tests; the settings are read anew."""
     monkeypatch.setenv("PIPELINE_APP_DIR", str(FOLDER))
     monkeypatch.setenv("PIPELINE_APP", "flash_sales")
+    configuration.settings.cache_clear()
+    yield
+    configuration.settings.cache_clear()
+
+
+def test_the_command_tells_of_a_kind_that_cannot_strike(folder):
     result = CliRunner().invoke(main, ["chaos", "--app", "clicks", "--kinds", "mysql-down"])
     assert result.exit_code == 1
     assert "the application has no database" in result.output.replace("\n", " ")
