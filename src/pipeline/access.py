@@ -7,10 +7,9 @@ user name that has the rights; the local secured stack uses `pipeline-<process>`
 from collections.abc import Iterable
 
 from pipeline import topics
-from pipeline.applications.loading import Runnable, runnable
+from pipeline.applications.loading import runnable
 from pipeline.kafka_access import CLUSTER_NAME, Operation, Pattern, Resource, Right
-from pipeline.plan.plan import Plan
-from pipeline.settings import FLASH_SALES, Settings
+from pipeline.settings import Settings
 from pipeline.topics import Topic
 
 PROCESSES = ("provision", "worker", "poller", "generator", "dashboard", "verify", "pinot")
@@ -28,75 +27,48 @@ def rights(settings: Settings) -> dict[str, tuple[Right, ...]]:
     ALTER_CONFIGS includes DESCRIBE_CONFIGS: nothing is listed that another line gives. Raises SettingError when there
     is no such application.
     """
-    found = runnable(settings)
-    if settings.app != FLASH_SALES and found.plan is not None:
-        return rights_of(found, found.plan, settings.app_id)
-    return _flash_sales(settings.app_id, found.changelogs(settings.app_id))
-
-
-def rights_of(found: Runnable, plan: Plan, app: str) -> dict[str, tuple[Right, ...]]:
-    """The rights of the processes of an application that is declared, from its plan."""
+    found, app = runnable(settings), settings.app_id
+    plan, hooks, state = found.plan, found.hooks, found.changelogs(app)
+    outputs = plan.application.outputs
     own = [root.topic for root in plan.roots.values() if root.is_internal]
-    partials = [plan.partials(state) for _, _, state, _ in plan.folds()]
-    reads = _once(
-        (*(root.topic for root in plan.roots.values()), *(t.topic for t in plan.application.tables), *partials)
-    )
-    writes = _once((*plan.application.outputs, *own, *partials, topics.DEAD_LETTERS, topics.LATE_RECORDS))
-    data = _once(made.topic for made in plan.application.data)
-    state = found.changelogs(app)
+    partials = [plan.partials(name) for _, _, name, _ in plan.folds()]
+    tables = [table.topic for table in plan.application.tables]
+    reads = _once((*(root.topic for root in plan.roots.values()), *tables, *partials))
+    writes = _once((*outputs, *own, *partials, topics.DEAD_LETTERS, topics.LATE_RECORDS))
+    reached = {topic.name for topic in (*reads, *writes)}
+    code = (topics.PAGEVIEW, topics.USERS) if hooks.generators else ()
+    data = _once((*code, *(made.topic for made in plan.application.data)))
+    poller_writes = (topics.FLASH_SALES, *topics.REFERENCES, topics.POLLER_POSITION, topics.DEAD_LETTERS)
     return {
         "provision": _on(found.topics, Operation.CREATE, Operation.DESCRIBE, Operation.ALTER_CONFIGS),
         "worker": (
             *_on(reads, Operation.READ),
             *_on(writes, Operation.WRITE),
             *_on(own, Operation.DELETE),  # what has been read of them is deleted by the workers
+            *_on((topic for topic in found.topics if topic.name not in reached), Operation.DESCRIBE),
             *_named(state, Operation.CREATE, Operation.READ, Operation.WRITE),
             Right(Operation.READ, Resource.GROUP, app),
             Right(Operation.WRITE, Resource.TRANSACTIONAL_ID, f"{app}-worker-", Pattern.PREFIXED),
         ),
-        **({"generator": _on(data, Operation.WRITE)} if found.has_data else {}),
-        "dashboard": _looking_on(found.topics, app, state),
-        "verify": (*_on(found.topics, Operation.READ), Right(Operation.DESCRIBE, Resource.GROUP, app)),
-    }
-
-
-def _looking_on(of: Iterable[Topic], app: str, state: Iterable[str]) -> tuple[Right, ...]:
-    return (
-        *_on(of, Operation.READ),
-        Right(Operation.DESCRIBE, Resource.GROUP, app),
-        *_named(state, Operation.DESCRIBE),
-        Right(Operation.DESCRIBE, Resource.CLUSTER, CLUSTER_NAME),
-    )
-
-
-def _flash_sales(app: str, state: tuple[str, ...]) -> dict[str, tuple[Right, ...]]:
-    poller_writes = (topics.FLASH_SALES, *topics.REFERENCES, topics.POLLER_POSITION, topics.DEAD_LETTERS)
-    workers_own = (topics.PAGEVIEW_BY_USER, topics.PAGEVIEW_PARTIALS, topics.FLASHSALE_PARTIALS)
-    return {
-        "provision": (*_on(topics.ALL, Operation.CREATE, Operation.DESCRIBE, Operation.ALTER_CONFIGS),),
-        "worker": (
-            *_on((*topics.EVENTS, *topics.REFERENCES, *topics.ENRICHED, *workers_own), Operation.READ),
-            *_on((*topics.ENRICHED, *topics.OUTPUTS, *workers_own), Operation.WRITE),
-            *_on((topics.PAGEVIEW_BY_USER,), Operation.DELETE),
-            *_on((topics.DEAD_LETTERS, topics.LATE_RECORDS), Operation.WRITE),
-            *_on((topics.POLLER_POSITION,), Operation.DESCRIBE),
-            *_named(state, Operation.CREATE, Operation.READ, Operation.WRITE),
-            Right(Operation.READ, Resource.GROUP, app),
-            Right(Operation.WRITE, Resource.TRANSACTIONAL_ID, f"{app}-worker-", Pattern.PREFIXED),
-        ),
-        "poller": (
-            *_on(poller_writes, Operation.WRITE),
-            *_on((topics.FLASH_SALES, topics.POLLER_POSITION), Operation.READ),
-            Right(Operation.WRITE, Resource.TRANSACTIONAL_ID, f"{app}-poller"),
-        ),
-        "generator": _on((topics.PAGEVIEW, topics.USERS), Operation.WRITE),
-        "dashboard": _looking_on(topics.ALL, app, state),
-        "verify": (
-            *_on(topics.ALL, Operation.READ),
+        **({"poller": _of_the_poller(app, poller_writes)} if hooks.database else {}),
+        **({"generator": _on(data, Operation.WRITE)} if data else {}),
+        "dashboard": (
+            *_on(found.topics, Operation.READ),
             Right(Operation.DESCRIBE, Resource.GROUP, app),
+            *_named(state, Operation.DESCRIBE),
+            Right(Operation.DESCRIBE, Resource.CLUSTER, CLUSTER_NAME),
         ),
-        "pinot": _on((*topics.ENRICHED, *topics.OUTPUTS), Operation.READ),
+        "verify": (*_on(found.topics, Operation.READ), Right(Operation.DESCRIBE, Resource.GROUP, app)),
+        **({"pinot": _on(outputs, Operation.READ)} if hooks.pinot else {}),
     }
+
+
+def _of_the_poller(app: str, writes: Iterable[Topic]) -> tuple[Right, ...]:
+    return (
+        *_on(writes, Operation.WRITE),
+        *_on((topics.FLASH_SALES, topics.POLLER_POSITION), Operation.READ),
+        Right(Operation.WRITE, Resource.TRANSACTIONAL_ID, f"{app}-poller"),
+    )
 
 
 def _once(of: Iterable[Topic]) -> tuple[Topic, ...]:

@@ -54,8 +54,7 @@ class Run:
     @property
     def shown(self) -> tuple[Topic, ...]:
         """The topics whose rows are shown: outputs, where there is no page for them."""
-        application = self.found.application
-        return () if self.page is not None or application is None else application.outputs
+        return () if self.page is not None else self.found.application.outputs
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,7 @@ def test_states_are_the_tables_that_are_composed(shop):
     app = create_app(shop)
     own = {table.changelog_topic.get_topic_name() for table in app.tables.values() if not table.is_global}
     assert own == set(runnable(shop).changelogs("shop"))
+    assert "shop-KNOWN_shown-changelog" not in own  # which is kept only where rows may cease to qualify
     assert {"shop-COUNTS_totals-changelog", "shop-payment_join-changelog", "shop-users_versions-changelog"} <= own
 
 

@@ -27,8 +27,7 @@ def _states(plan: Plan) -> Iterable[str]:
             for branch in node.branches:
                 if isinstance(branch.step, WindowJoin | TableTableJoin):
                     yield plan.join_state(branch.step)
-            for kept in node.keeps:
-                yield plan.shown(kept)
+            yield from (plan.shown(kept) for kept in node.keeps if kept.filters)
     for _, _, state, _ in plan.folds():
         yield f"{state}_partials"
         yield f"{state}_totals"

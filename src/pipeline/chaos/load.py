@@ -165,7 +165,7 @@ class DeclaredLoad(Load):
 
     def __init__(self, settings: Settings, found: Runnable, *, per_s: float, poison: bool, seed: int) -> None:
         super().__init__(settings, poison=poison, seed=seed)
-        data: Sequence[Generator | Rows] = () if found.application is None else found.application.data
+        data = found.application.data
         self._found = found
         self._made = [made for made in data if isinstance(made, Generator)]
         self._rows = [made for made in data if isinstance(made, Rows)]

@@ -100,9 +100,8 @@ async def bad_records_of(
     `makers` give good rows of a topic, which bad ones are made from. Topics that are compacted get none: what a key had
     before may be gone when letters are counted. Raises RegistryError when the registry is out of reach.
     """
-    tables = set() if found.plan is None else {table.topic.name for table in found.plan.as_of_tables}
-    if found.plan is not None:
-        tables |= {name for name, root in found.plan.roots.items() if root.table is not None}
+    tables = {table.topic.name for table in found.plan.as_of_tables}
+    tables |= {name for name, root in found.plan.roots.items() if root.table is not None}
     random, kinds = Random(f"poison/{seed}"), list[Callable[[], Bad]]()
     for topic in found.sources:
         if topic.retention_ms is not None:
