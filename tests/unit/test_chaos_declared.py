@@ -235,3 +235,20 @@ async def test_verify_that_is_not_there_is_told_and_no_difference(inspected, mon
     assert report.as_json()["checks"]["verify"] == {"ok": True, "made": False, "found": "there is no oracle"}
     assert "everything is equal, but for verify: not checked" in markdown(report)
     assert "| verify | not checked: there is no oracle |" in markdown(report)
+
+
+@pytest.mark.parametrize("made", [True, False])
+async def test_the_workers_are_waited_for_where_verify_has_not(inspected, monkeypatch, made):
+    *_, inspection = inspected
+    left, asked = [3, 1, 0], []
+
+    async def group_lag(settings, group):
+        asked.append(group)
+        return {topic.name: {0: left[min(len(asked), 3) - 1]} for topic in inspection._found.sources}
+
+    monkeypatch.setattr(inspecting.reading, "group_lag", group_lag)
+    monkeypatch.setattr(inspecting, "LOOK_S", 0.0)
+    inspection.checks["verify"] = Check(True, "", made=made)
+    await inspection._lag(5.0)
+    assert inspection.checks["lag"].ok is not made
+    assert len(asked) == (1 if made else 3)

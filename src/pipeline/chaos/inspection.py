@@ -34,6 +34,7 @@ from pipeline.verifying import verified
 log = logging.getLogger(__name__)
 
 SETTLE_S = 20.0
+LOOK_S = 0.5
 VERIFY_SHOWN = 5
 
 
@@ -61,7 +62,7 @@ class Inspection:
         """Everything in turn; a check that cannot be made has failed."""
         steps: dict[str, Callable[[], Awaitable[None]]] = {
             "verify": lambda: self._verify(verify_timeout_s),
-            "lag": self._lag,
+            "lag": lambda: self._lag(verify_timeout_s),
             "transactions": self._transactions,
             "sources": self._sources,
             "under_replicated": self._replicas,
@@ -83,11 +84,17 @@ class Inspection:
         found["examples"] = [text for output in report.outputs.values() for text in output.wrong][:VERIFY_SHOWN]
         self.checks["verify"] = Check(report.ok, found)
 
-    async def _lag(self) -> None:
-        lag = await reading.group_lag(self._settings, self._settings.app_id)
-        behind = {f"{topic}/{p}": n for topic, by_partition in lag.items() for p, n in by_partition.items() if n}
-        missing = {t.name: "never committed" for t in self._found.sources if t.name not in lag}
-        self.checks["lag"] = check_none(behind | missing)
+    async def _lag(self, timeout_s: float) -> None:
+        """Nothing is left. Where `verify` has not waited for the workers, that is done here."""
+        deadline = time.monotonic() + (0.0 if self.checks["verify"].made else timeout_s)
+        while True:
+            lag = await reading.group_lag(self._settings, self._settings.app_id)
+            behind = {f"{topic}/{p}": n for topic, by_partition in lag.items() for p, n in by_partition.items() if n}
+            missing = {t.name: "never committed" for t in self._found.sources if t.name not in lag}
+            check = self.checks["lag"] = check_none(behind | missing)
+            if check.ok or time.monotonic() > deadline:
+                return
+            await asyncio.sleep(LOOK_S)
 
     async def _transactions(self) -> None:
         """Ends for both kinds of readers; looked at again for a while, since watermarks of idle partitions go on."""
