@@ -272,7 +272,7 @@ def test_an_inner_join_is_one_column_more() -> None:
     assert joined.select(name=c.product.name).columns["name"].family == "string"
 
 
-@pytest.mark.parametrize("command", ["verify", "dashboard", "status", "poll", "chaos"])
+@pytest.mark.parametrize("command", ["verify"])
 def test_what_is_not_there_for_other_applications_says_so(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from click.testing import CliRunner
 
