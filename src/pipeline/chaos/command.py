@@ -99,11 +99,11 @@ def chaos(
 
     if set(kinds or ()) & set(SECURED) and not secure:
         raise click.UsageError(f"{', '.join(SECURED)} is for --secure")
+    struck = kinds_for(runnable(configuration.settings()).hooks, kinds)
     console = Console(stderr=True)
     for noisy in ("aiokafka", "pipeline.sources", "schema_registry", "sqlalchemy"):  # outages are what the run is for
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
     environment = {} if guarantee is None else {"PIPELINE_PROCESSING_GUARANTEE": guarantee}
-    struck = kinds_for(runnable(configuration.settings()).hooks, kinds)
     plan = Plan(seed, seconds, struck, rate, faults, every, verify_timeout, guarantee or "guarantee as set")
     try:
         report = run_plan(plan, Options(workers, environment=environment, secure=secure), console)
