@@ -10,7 +10,8 @@ from pathlib import Path
 from aiokafka import TopicPartition
 
 from pipeline import kafka, topics
-from pipeline.demo import answers, dashboard_url, programs
+from pipeline.demo_page import answers, dashboard_url
+from pipeline.processes import programs
 from pipeline.provision import access_of, provision
 from pipeline.settings import Settings, load
 from pipeline.stack.cluster import Stack

@@ -1,21 +1,18 @@
 """Who may do what: the rights of each kind of process on Kafka, as small as its work needs.
 
-The table in docs/security.md is made from RIGHTS; `pipeline provision --access` gives them. A process may go by any
+The table in docs/security.md is made from `rights`; `pipeline provision --access` gives them. A process may go by any
 user name that has the rights; the local secured stack uses `pipeline-<process>`.
 """
 
 from collections.abc import Iterable
 
 from pipeline import topics
+from pipeline.applications.loading import runnable
 from pipeline.kafka_access import CLUSTER_NAME, Operation, Pattern, Resource, Right
 from pipeline.settings import Settings
 from pipeline.topics import Topic
 
 PROCESSES = ("provision", "worker", "poller", "generator", "dashboard", "verify", "pinot")
-
-
-STATE = ("users", "pageview_partials", "pageview_totals", "flashsale_partials", "flashsale_totals")
-"""The workers' tables; each is kept in a topic `<app_id>-<table>-changelog`, which they make themselves."""
 
 
 def user_of(process: str) -> str:
@@ -24,44 +21,58 @@ def user_of(process: str) -> str:
 
 
 def rights(settings: Settings) -> dict[str, tuple[Right, ...]]:
-    """{process: its rights}; topics of state and transactional ids begin with the application's id.
+    """{process: its rights} of the application that is set; a process that it has not is not there.
 
-    READ and WRITE include DESCRIBE, ALTER_CONFIGS includes DESCRIBE_CONFIGS: nothing is listed that another line gives.
+    Topics of state and transactional ids begin with the application's id. READ and WRITE include DESCRIBE,
+    ALTER_CONFIGS includes DESCRIBE_CONFIGS: nothing is listed that another line gives. Raises SettingError when there
+    is no such application.
     """
-    app = settings.app_id
+    found, app = runnable(settings), settings.app_id
+    plan, hooks, state = found.plan, found.hooks, found.changelogs(app)
+    outputs = plan.application.outputs
+    own = [root.topic for root in plan.roots.values() if root.is_internal]
+    partials = [plan.partials(name) for _, _, name, _ in plan.folds()]
+    tables = [table.topic for table in plan.application.tables]
+    reads = _once((*(root.topic for root in plan.roots.values()), *tables, *partials))
+    writes = _once((*outputs, *own, *partials, topics.DEAD_LETTERS, topics.LATE_RECORDS))
+    reached = {topic.name for topic in (*reads, *writes)}
+    code = (topics.PAGEVIEW, topics.USERS) if hooks.generators else ()
+    data = _once((*code, *(made.topic for made in plan.application.data)))
     poller_writes = (topics.FLASH_SALES, *topics.REFERENCES, topics.POLLER_POSITION, topics.DEAD_LETTERS)
-    workers_own = (topics.PAGEVIEW_BY_USER, topics.PAGEVIEW_PARTIALS, topics.FLASHSALE_PARTIALS)
-    state = tuple(f"{app}-{table}-changelog" for table in STATE)
     return {
-        "provision": (*_on(topics.ALL, Operation.CREATE, Operation.DESCRIBE, Operation.ALTER_CONFIGS),),
+        "provision": _on(found.topics, Operation.CREATE, Operation.DESCRIBE, Operation.ALTER_CONFIGS),
         "worker": (
-            *_on((*topics.EVENTS, *topics.REFERENCES, *topics.ENRICHED, *workers_own), Operation.READ),
-            *_on((*topics.ENRICHED, *topics.OUTPUTS, *workers_own), Operation.WRITE),
-            *_on((topics.PAGEVIEW_BY_USER,), Operation.DELETE),
-            *_on((topics.DEAD_LETTERS, topics.LATE_RECORDS), Operation.WRITE),
-            *_on((topics.POLLER_POSITION,), Operation.DESCRIBE),
+            *_on(reads, Operation.READ),
+            *_on(writes, Operation.WRITE),
+            *_on(own, Operation.DELETE),  # what has been read of them is deleted by the workers
+            *_on((topic for topic in found.topics if topic.name not in reached), Operation.DESCRIBE),
             *_named(state, Operation.CREATE, Operation.READ, Operation.WRITE),
             Right(Operation.READ, Resource.GROUP, app),
             Right(Operation.WRITE, Resource.TRANSACTIONAL_ID, f"{app}-worker-", Pattern.PREFIXED),
         ),
-        "poller": (
-            *_on(poller_writes, Operation.WRITE),
-            *_on((topics.FLASH_SALES, topics.POLLER_POSITION), Operation.READ),
-            Right(Operation.WRITE, Resource.TRANSACTIONAL_ID, f"{app}-poller"),
-        ),
-        "generator": _on((topics.PAGEVIEW, topics.USERS), Operation.WRITE),
+        **({"poller": _of_the_poller(app, poller_writes)} if hooks.database else {}),
+        **({"generator": _on(data, Operation.WRITE)} if data else {}),
         "dashboard": (
-            *_on(topics.ALL, Operation.READ),
+            *_on(found.topics, Operation.READ),
             Right(Operation.DESCRIBE, Resource.GROUP, app),
             *_named(state, Operation.DESCRIBE),
             Right(Operation.DESCRIBE, Resource.CLUSTER, CLUSTER_NAME),
         ),
-        "verify": (
-            *_on(topics.ALL, Operation.READ),
-            Right(Operation.DESCRIBE, Resource.GROUP, app),
-        ),
-        "pinot": _on((*topics.ENRICHED, *topics.OUTPUTS), Operation.READ),
+        "verify": (*_on(found.topics, Operation.READ), Right(Operation.DESCRIBE, Resource.GROUP, app)),
+        **({"pinot": _on(outputs, Operation.READ)} if hooks.pinot else {}),
     }
+
+
+def _of_the_poller(app: str, writes: Iterable[Topic]) -> tuple[Right, ...]:
+    return (
+        *_on(writes, Operation.WRITE),
+        *_on((topics.FLASH_SALES, topics.POLLER_POSITION), Operation.READ),
+        Right(Operation.WRITE, Resource.TRANSACTIONAL_ID, f"{app}-poller"),
+    )
+
+
+def _once(of: Iterable[Topic]) -> tuple[Topic, ...]:
+    return tuple({topic.name: topic for topic in of}.values())
 
 
 def _on(names: Iterable[Topic], *operations: Operation) -> tuple[Right, ...]:

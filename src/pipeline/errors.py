@@ -44,6 +44,10 @@ class VerifyError(PipelineError):
     """The results could not be compared, for instance since the workers never caught up."""
 
 
+class NoOracleError(VerifyError):
+    """An application has no oracle to be verified by."""
+
+
 class StallError(PipelineError):
     """A worker has stood still although there was something to do: it ends, to be started again."""
 

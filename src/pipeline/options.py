@@ -5,19 +5,11 @@ from typing import Any
 import click
 
 from pipeline import settings as configuration
-from pipeline.errors import SettingError
 
 
 def _chosen(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
     if value is not None:
         configuration.choose(value)
-
-
-def only_flash_sales(command: str) -> None:
-    """Raise SettingError when another application is set: the command does nothing for it yet."""
-    app = configuration.settings().app
-    if app != configuration.FLASH_SALES:
-        raise SettingError(f"setting app is {app!r}, but `pipeline {command}` is there for flash_sales only so far")
 
 
 def app_option(command: Any) -> Any:

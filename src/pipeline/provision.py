@@ -21,9 +21,9 @@ from pipeline.kafka import admin_client
 from pipeline.kafka_access import MECHANISMS, set_passwords
 from pipeline.kafka_access import grant as grant_rights
 from pipeline.kafka_refusals import broker_error
-from pipeline.options import app_option, only_flash_sales
+from pipeline.options import app_option
 from pipeline.registry import Registry
-from pipeline.settings import FLASH_SALES, Settings
+from pipeline.settings import Settings
 from pipeline.topics import Topic
 
 Tell = Callable[[str], None]
@@ -62,15 +62,14 @@ async def provision(
     """
     from pipeline.applications.loading import runnable
 
-    wanted = runnable(settings).topics
-    tell(await provision_topics(settings, wanted))
-    tell(await provision_schemas(settings, wanted))
-    if settings.app != FLASH_SALES:
-        return
-    tell(await provision_database(settings))
+    found = runnable(settings)
+    tell(await provision_topics(settings, found.topics))
+    tell(await provision_schemas(settings, found.topics))
+    if found.hooks.database:
+        tell(await provision_database(settings))
     if access is not None:
-        tell(await provision_access(settings, access))
-    if pinot:
+        tell(await provision_access(settings, access, database=found.hooks.database))
+    if pinot and found.hooks.pinot:
         tell(await provision_pinot(settings))
 
 
@@ -99,13 +98,12 @@ async def provision_database(settings: Settings) -> str:
     return "database: " + "; ".join(f"{table} {what}" for table, what in done.items())
 
 
-async def provision_access(settings: Settings, access: Access) -> str:
-    """Give each process's user its rights on Kafka and on the database; returns the line for the user."""
-    from pipeline.sources.grants import GRANTS, grant
-
-    users = {process: user_of(process) for process in PROCESSES}
+async def provision_access(settings: Settings, access: Access, *, database: bool = True) -> str:
+    """Give each process's user its rights on Kafka, and on the `database` if any; returns the line for the user."""
+    needed = rights(settings)
+    users = {process: user_of(process) for process in PROCESSES if process in needed}
     passwords = {process: access.password(user) for process, user in users.items()}
-    wanted = {users[process]: theirs for process, theirs in rights(settings).items()}
+    wanted = {users[process]: theirs for process, theirs in needed.items()}
     async with admin_client(settings) as client:
         try:
             given = {users[process]: password for process, password in passwords.items() if password is not None}
@@ -114,9 +112,13 @@ async def provision_access(settings: Settings, access: Access) -> str:
             await grant_rights(client, wanted)
         except (TimeoutError, KafkaError) as error:
             raise broker_error(settings, "rights cannot be given", error) from error
+    told = f"access: {sum(map(len, wanted.values()))} rights on Kafka for {len(wanted)} users"
+    if not database:
+        return told
+    from pipeline.sources.grants import GRANTS, grant
+
     await grant(settings, {process: (users[process], passwords[process]) for process in GRANTS})
-    count = sum(map(len, wanted.values()))
-    return f"access: {count} rights on Kafka for {len(wanted)} users, grants on the database for {len(GRANTS)}"
+    return f"{told}, grants on the database for {len(GRANTS)}"
 
 
 async def provision_pinot(settings: Settings) -> str:
@@ -147,7 +149,5 @@ def command(pinot: bool, access: bool, passwords: Path | None) -> None:
     """Create topics, schemas, database and Pinot tables; safe to repeat."""
     if passwords is not None and not access:
         raise click.UsageError("--passwords needs --access")
-    if access:
-        only_flash_sales("provision --access")
     wanted = Access(passwords) if access else None
     asyncio.run(provision(configuration.settings(), pinot=pinot, access=wanted))

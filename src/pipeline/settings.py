@@ -193,7 +193,7 @@ class Settings(PageSettings):
     @classmethod
     def _named_as_the_application(cls, values: Any) -> Any:
         name = values.get("app", FLASH_SALES)
-        return values if name == FLASH_SALES else {"app_id": str(name).rpartition(".")[2], **values}
+        return values if name == FLASH_SALES else {"app_id": app_id_of(str(name)), **values}
 
     @model_validator(mode="after")
     def _no_key_without_certificate(self) -> "Settings":
@@ -246,6 +246,11 @@ class Settings(PageSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, dotenv_settings, _StackEndpoints(settings_cls)
+
+
+def app_id_of(app: str) -> str:
+    """The id of an application where none is set."""
+    return str(Settings.model_fields["app_id"].default) if app == FLASH_SALES else app.rpartition(".")[2]
 
 
 def variable(name: str) -> str:

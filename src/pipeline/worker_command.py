@@ -6,7 +6,7 @@ import click
 
 from pipeline.errors import PipelineError, ProvisionError
 from pipeline.options import app_option
-from pipeline.settings import FLASH_SALES, Settings, settings
+from pipeline.settings import Settings, settings
 
 
 @click.command()
@@ -37,8 +37,7 @@ async def require(settings: Settings) -> None:
     from pipeline.access import rights
     from pipeline.kafka_rights import require_rights
 
-    if settings.app == FLASH_SALES:
-        await require_rights(settings, rights(settings)["worker"])
+    await require_rights(settings, rights(settings)["worker"])
     await require_topics(settings)
 
 

@@ -104,9 +104,11 @@ def test_every_row_is_right_whatever_is_killed(
         with (folder / f"{arguments[0]}.log").open("ab") as log:
             return subprocess.Popen(command, cwd=folder, env=env | more, stdout=log, stderr=log)
 
-    def run(*arguments: str) -> None:
+    def run(*arguments: str) -> str:
         command = (sys.executable, "-m", "pipeline", *arguments)
-        subprocess.run(command, cwd=folder, env=env, check=True, capture_output=True, timeout=120)
+        done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
 
     run("provision")
     workers = {name: start("worker", PIPELINE_WORKER_ID=name) for name in ("one", "two")}
@@ -121,6 +123,7 @@ def test_every_row_is_right_whatever_is_killed(
         assert generator.wait(timeout=LONGEST_S) == 0
         caught_up = asyncio.run(until_caught_up(settings, application))
         assert caught_up == 0, (folder / "worker.log").read_text()[-2_000:]
+        seen = json.loads(run("status", "--app", "clicks", "--json"))
     finally:
         for process in workers.values():
             process.terminate()
@@ -129,6 +132,14 @@ def test_every_row_is_right_whatever_is_killed(
     assert sum(clicks.values()) == 12_000
     assert counts == clicks
     assert letters == 0
+    assert (seen["ok"], seen["application"], seen["problems"]) == (True, "clicks", {})
+    (partials,) = (topic.name for topic in declared(application).topics if topic.name.endswith("-partials"))
+    state = declared(application).changelogs("clicks")
+    assert {"clicks", "sources", "CLICKS_PER_MINUTE", partials, *state} <= seen["topics"].keys()
+    assert seen["topics"]["clicks"]["messages"] >= 12_000
+    assert seen["groups"]["clicks"] == {"lag": 0, "topics": {"clicks": 0, partials: 0}}
+    assert {"clicks-value", "CLICKS_PER_MINUTE-value"} <= seen["schemas"].keys()
+    assert (seen["pinot"], seen["poller"], seen["dead_letters"]["count"]) == ({}, None, 0)
     verify_is_clean_and_finds_a_wrong_row(settings, application, env)
 
 

@@ -1,7 +1,8 @@
 """The table of rights: it names every table of the workers, and nothing twice."""
 
-from pipeline.access import PROCESSES, STATE, rights
+from pipeline.access import PROCESSES, rights
 from pipeline.app import create_app
+from pipeline.applications.loading import runnable
 from pipeline.kafka_access import Operation, Resource
 from pipeline.settings import load
 from pipeline.sources.grants import GRANTS
@@ -10,8 +11,8 @@ from pipeline.topics import ALL
 
 def test_the_workers_tables_are_those_of_the_application() -> None:
     app = create_app(load())
-    own = {name for name, table in app.tables.items() if not table.is_global}
-    assert own == set(STATE)
+    own = {table.changelog_topic.get_topic_name() for table in app.tables.values() if not table.is_global}
+    assert own == set(runnable(load()).changelogs(app.conf.id))
 
 
 def test_every_process_has_rights_and_none_twice() -> None:

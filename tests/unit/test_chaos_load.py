@@ -4,7 +4,7 @@ from collections import Counter
 from itertools import islice
 
 from pipeline import topics
-from pipeline.chaos.load import KafkaLoad
+from pipeline.chaos.load import FlashSalesLoad
 from pipeline.chaos.poison import USER, Poisons, bad_records
 from pipeline.codecs import Encoder
 from pipeline.runner.local import flash_sales_application
@@ -53,7 +53,7 @@ def test_acknowledged_records_go_into_the_ledger():
     class Metadata:
         partition, offset = 3, 17
 
-    load = KafkaLoad(Settings(), views_per_s=1, users_per_s=1, poison=True, seed=1)
+    load = FlashSalesLoad(Settings(), per_s=1, poison=True, seed=1)
     load._told(Pending("t", b"k", b"v", 1, None), Metadata)
     assert load.acknowledged == 1
     assert load.ledger.places() == [("t", 3)]

@@ -68,7 +68,7 @@ def test_behind_is_what_lies_below_the_goal():
 @pytest.fixture
 def monitor(monkeypatch):
     monkeypatch.setattr(module, "SAMPLE_S", 0.001)
-    return Monitor(Settings(), lambda: 0)
+    return Monitor(Settings(), ["PageView", "t"], "PageView", lambda: 0)
 
 
 async def test_consumed_is_when_the_goal_is_committed(monitor):

@@ -451,21 +451,6 @@ def test_an_inner_join_is_one_column_more() -> None:
     assert joined.select(name=c.product.name).columns["name"].family == "string"
 
 
-@pytest.mark.parametrize("command", ["dashboard", "status", "poll", "chaos"])
-def test_what_is_not_there_for_other_applications_says_so(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from click.testing import CliRunner
-
-    from pipeline import settings as configuration
-    from pipeline.cli import main
-
-    monkeypatch.setenv("PIPELINE_APP", "clicks")
-    configuration.settings.cache_clear()
-    done = CliRunner().invoke(main, [command])
-    configuration.settings.cache_clear()
-    assert done.exit_code == 1
-    assert f"setting app is 'clicks', but `pipeline {command}` is there for flash_sales only so far" in done.output
-
-
 def test_a_header_of_a_table_may_be_all_that_a_join_keeps_beside_the_key() -> None:
     users = Table("users", {"id": "STRING", "name": "STRING"}, key="id", headers={"origin": "origin"})
     joined = orders().join("user", users.select(c.id, c.origin))

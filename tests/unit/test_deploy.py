@@ -20,7 +20,7 @@ from sqlalchemy import make_url
 
 from pipeline.access import PROCESSES, user_of
 from pipeline.cli import main
-from pipeline.demo import programs
+from pipeline.processes import programs
 from pipeline.serving.tables import tables
 from pipeline.settings import Settings
 from pipeline.sources.grants import GRANTS
@@ -37,7 +37,9 @@ ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-ONE_SHOT = {"pinot-volumes", "provision"}
+ONE_SHOT = {"pinot-volumes", "provision", "app-provision"}
+OF_AN_APPLICATION = {"app-provision", "app-worker"}
+"""Services of the profile `app`."""
 
 
 class Loader(yaml.SafeLoader):
@@ -328,7 +330,8 @@ def test_pinot_logs_as_in_the_local_stack() -> None:
 def test_nothing_but_what_compose_knows() -> None:
     """The Compose Specification's names, as far as this file needs them; README.md tells of the full check."""
     known = "build cap_add cap_drop command depends_on deploy entrypoint environment healthcheck hostname image init"
-    known += " logging network_mode ports read_only restart security_opt stop_grace_period tmpfs ulimits user volumes"
+    known += " logging network_mode ports profiles read_only restart security_opt stop_grace_period tmpfs ulimits"
+    known += " user volumes"
     assert {key for key in COMPOSE if not key.startswith("x-")} == {"name", "services", "volumes"}
     for name, service in SERVICES.items():
         assert service.keys() <= set(known.split()), name
@@ -380,8 +383,9 @@ def test_dependencies_have_no_circle() -> None:
 
 
 def test_the_application_starts_when_it_is_provisioned() -> None:
-    for name in PYTHON.keys() - {"provision"}:
+    for name in PYTHON.keys() - {"provision"} - OF_AN_APPLICATION:
         assert "provision" in SERVICES[name]["depends_on"], name
+    assert SERVICES["app-worker"]["depends_on"]["app-provision"] == {"condition": "service_completed_successfully"}
 
 
 def test_ports_are_this_machine_s_only_and_each_is_given_once() -> None:
@@ -410,10 +414,12 @@ def test_workers_can_be_several() -> None:
 
 
 def test_volumes_are_declared_used_and_files_exist() -> None:
-    mounts = [mount.split(":") for service in SERVICES.values() for mount in service.get("volumes", [])]
+    mounts = [resolved(mount).split(":") for service in SERVICES.values() for mount in service.get("volumes", [])]
     assert {source for source, *_ in mounts if not source.startswith(".")} == COMPOSE["volumes"].keys()
     for source, *rest in mounts:
-        if source.startswith("."):
+        if source == "./apps":  # where PIPELINE_APP_DIR is not set: the profile needs a folder of the user's
+            assert rest == ["/apps", "ro"]
+        elif source.startswith("."):
             assert (DEPLOY / source).resolve().is_dir()
             assert rest[-1] == "ro"
 
@@ -436,7 +442,7 @@ def test_memory_is_limited_and_fits_a_laptop() -> None:
         size = int(limit[:-1]) * UNITS_OF_MEMORY[limit[-1]]
         heap = re.search(r"-Xmx(\d+)m", str(service.get("environment")))
         assert heap is None or int(heap[1]) * MIB < 0.75 * size, name
-        total += 0 if name in ONE_SHOT else size * cast(int, service["deploy"].get("replicas", 1))
+        total += 0 if name in ONE_SHOT | OF_AN_APPLICATION else size * cast(int, service["deploy"].get("replicas", 1))
     assert total < 6.2 * 1024 * MIB
 
 
@@ -520,8 +526,8 @@ def test_processes_are_secured_users_of_their_own(name: str) -> None:
     assert {urlsplit(url).scheme for url in urls} == {"https"}
     files = {given.kafka_ssl_cafile, given.registry_ssl_cafile, given.mysql_ssl_ca, given.pinot_ssl_cafile}
     assert files == {Path("/run/secrets/ca.pem")}
-    process = {"generators": "generator"}.get(name, name)
-    if name != "provision":
+    process = {"generators": "generator", "app-worker": "worker"}.get(name, name)
+    if "provision" not in name:
         assert given.kafka_security_protocol == "SASL_SSL"
         assert given.kafka_sasl_username == user_of(process)
         others = {user_of(other) for other in PROCESSES} - {user_of(process)}
@@ -625,6 +631,33 @@ def test_units_restart_stop_cleanly_and_are_confined(unit: Path) -> None:
     (pause,) = (int(line.removeprefix("RestartSec=")) for line in lines if line.startswith("RestartSec="))
     assert pause >= 3  # a process that ends with a sentence at its start does not fill the log
     assert any(line.startswith("TimeoutStopSec=") for line in lines)
+
+
+def test_an_application_of_one_s_own_is_a_profile_that_starts_nothing_else() -> None:
+    assert {name for name, service in SERVICES.items() if service.get("profiles")} == OF_AN_APPLICATION
+    needed, todo = set[str](), ["app-worker"]
+    while todo:
+        name = todo.pop()
+        needed.add(name)
+        todo += SERVICES[name].get("depends_on", {}).keys() - needed
+    assert needed == {"app-worker", "app-provision", "registry", *BROKERS}
+    for name in OF_AN_APPLICATION:
+        assert SERVICES[name]["profiles"] == ["app"]
+        assert SERVICES[name]["environment"]["PIPELINE_APP"] == "${PIPELINE_APP:-flash_sales}"
+        assert SERVICES[name]["environment"]["PIPELINE_APP_DIR"] == "/apps"
+        assert SERVICES[name]["volumes"] == ["${PIPELINE_APP_DIR:-./apps}:/apps:ro"]
+    assert OVER["services"]["app-provision"]["command"] == ["provision", "--access"]
+    worker = {key: value for key, value in SERVICES["worker"].items() if key not in ("depends_on", "environment")}
+    assert worker == {key: SERVICES["app-worker"][key] for key in worker}
+
+
+def test_a_worker_s_instance_may_be_of_an_application_of_one_s_own() -> None:
+    lines = (DEPLOY / "systemd" / "pipeline-worker@.service").read_text().splitlines()
+    files = [line for line in lines if line.startswith("EnvironmentFile=")]
+    assert files == ["EnvironmentFile=/etc/pipeline/pipeline.env", "EnvironmentFile=-/etc/pipeline/worker-%i.env"]
+    text = (DEPLOY / "README.md").read_text()
+    for instance in re.findall(r"pipeline-worker@(clicks-\d)", text):
+        assert f"/etc/pipeline/worker-{instance}.env" in text
 
 
 def test_the_worker_s_unit_is_a_template() -> None:

@@ -31,10 +31,10 @@ from rich.console import Console
 from pipeline.chaos.checks import Check
 from pipeline.chaos.report import ChaosReport, Struck, markdown, show
 from pipeline.cli import main
-from pipeline.demo import programs
 from pipeline.errors import PipelineError, SettingError
 from pipeline.http_security import Peer
 from pipeline.kafka_security import TokenCommand, TokenEndpoint, client_options
+from pipeline.processes import programs
 from pipeline.settings import Settings, load, variable
 from pipeline.shown import ShownFormatter, show_unexpected
 from pipeline.sources.database import address, engine, parse_url, reason

@@ -132,13 +132,13 @@ def answers(monkeypatch):
         "poller": status.poller,
     }
 
-    async def letters(settings, topic):
+    async def letters(settings, topic, of):
         return status.late_records if topic is topics.LATE_RECORDS else status.dead_letters
 
     monkeypatch.setattr(parts, "collect_letters", letters)
     for name, value in values.items():
 
-        async def answer(settings, value=value):
+        async def answer(settings, names=None, value=value):
             return value
 
         monkeypatch.setattr(parts, f"collect_{name}", answer)
@@ -150,7 +150,7 @@ async def test_everything_is_collected(answers):
 
 
 async def test_a_part_that_is_down_leaves_the_others(answers):
-    async def down(settings):
+    async def down(settings, names):
         raise StackError("no Kafka broker answers")
 
     async def hangs(settings):
@@ -169,7 +169,7 @@ async def test_a_part_that_is_down_leaves_the_others(answers):
 async def test_parts_are_asked_at_the_same_time(answers):
     started = []
 
-    async def waits_for_the_others(settings):
+    async def waits_for_the_others(settings, names=None):
         started.append(1)
         while len(started) < 2:
             await asyncio.sleep(0)

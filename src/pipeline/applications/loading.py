@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline import settings as configuration
+from pipeline.applications.hooks import EVERYTHING, NOTHING, Hooks
+from pipeline.applications.naming import followed, states
 from pipeline.declare.application import Application
 from pipeline.errors import SettingError
 from pipeline.formats import ValueEncoder
 from pipeline.plan.plan import Plan
-from pipeline.settings import Settings
+from pipeline.settings import FLASH_SALES, Settings
 from pipeline.topics import Topic
 
 if TYPE_CHECKING:
@@ -23,13 +25,15 @@ if TYPE_CHECKING:
 
 Compose = Callable[[Settings, "BatchApp", "Schemas", Mapping[str, ValueEncoder]], None]
 OWN = "pipeline.applications"
+HOOKS = {FLASH_SALES: EVERYTHING}
 
 
 @dataclass(frozen=True, slots=True)
 class Runnable:
     """What a worker needs of an application: every topic, those that are read partition by partition, its agents.
 
-    `joined` are groups of topics in which equal keys must lie in partitions of equal numbers.
+    `joined` are groups of topics in which equal keys must lie in partitions of equal numbers. `sources` are topics that
+    others write and its group reads; `states` are the tables of its workers; `hooks` are what it has besides.
     """
 
     name: str
@@ -38,14 +42,32 @@ class Runnable:
     joined: tuple[tuple[Topic, ...], ...]
     compose: Compose
     application: Application
+    plan: Plan
+    sources: tuple[Topic, ...]
+    states: tuple[str, ...]
+    hooks: Hooks = NOTHING
+
+    @property
+    def has_data(self) -> bool:
+        """Whether there are example data that `pipeline generate` makes."""
+        return self.hooks.generators or bool(self.application.data)
+
+    def changelogs(self, app_id: str) -> tuple[str, ...]:
+        """The topics of the workers' state, which they make themselves."""
+        return tuple(changelog(app_id, name) for name in self.states)
+
+
+def changelog(app_id: str, table: str) -> str:
+    """The topic of a table of the workers' state, as Faust names it."""
+    return f"{app_id}-{table}-changelog"
 
 
 def runnable(settings: Settings) -> Runnable:
     """The application that is set; raises SettingError when there is none, or it cannot work."""
-    return declared(load(settings.app, settings.app_dir, settings))
+    return declared(load(settings.app, settings.app_dir, settings), HOOKS.get(settings.app, NOTHING))
 
 
-def declared(application: Application) -> Runnable:
+def declared(application: Application, hooks: Hooks = NOTHING) -> Runnable:
     """What runs of an application that is declared."""
     plan = Plan(application)
 
@@ -56,7 +78,18 @@ def declared(application: Application) -> Runnable:
 
     kept = (*(root.topic for root in plan.roots.values()), *(table.topic for table in plan.as_of_tables))
     partials = tuple(plan.partials(state) for _, _, state, _ in plan.folds())
-    return Runnable(application.name, plan.topics(), (*kept, *partials), plan.joined(), compose, application)
+    return Runnable(
+        application.name,
+        plan.topics(),
+        (*kept, *partials),
+        plan.joined(),
+        compose,
+        application,
+        plan,
+        sources=followed(plan),
+        states=states(plan),
+        hooks=hooks,
+    )
 
 
 def names(folder: Path) -> tuple[str, ...]:

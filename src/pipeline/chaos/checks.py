@@ -1,7 +1,7 @@
 """Whether what was found is what has to be: pure, on data that `inspection.py` reads."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from statistics import median
@@ -19,17 +19,25 @@ MOST_RANGES = 40
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check's result; `found` is what was found, in words or numbers, most of all where it is not ok."""
+    """One check's result; `found` is what was found, in words or numbers, most of all where it is not ok.
+
+    One that could not be made, since there is nothing to check with, is ok and not `made`; `found` says why.
+    """
 
     ok: bool
     found: Any
+    made: bool = True
 
 
 class Presence:
-    """Holds the records of a topic's partition, as they are read, against the ledger; each partition in one pass."""
+    """Holds the records of a topic's partition, as they are read, against the ledger; each partition in one pass.
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._entries: dict[Place, Iterator[tuple[int, int]]] = {p: ledger.entries(p) for p in ledger.places()}
+    `topics` are those that are looked at; None: all that the ledger knows.
+    """
+
+    def __init__(self, ledger: Ledger, topics: Collection[str] | None = None) -> None:
+        places = [place for place in ledger.places() if topics is None or place[0] in topics]
+        self._entries: dict[Place, Iterator[tuple[int, int]]] = {p: ledger.entries(p) for p in places}
         self._next: dict[Place, tuple[int, int] | None] = {p: next(e, None) for p, e in self._entries.items()}
         self._last: dict[Place, int] = {}
         self.present = 0

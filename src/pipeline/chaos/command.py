@@ -8,13 +8,16 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from pipeline.options import only_flash_sales
+from pipeline import settings as configuration
+from pipeline.options import app_option
 
 
-def _kinds(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[str, ...]:
+def _kinds(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:
     from pipeline.chaos.faults import KINDS, SECURED
 
-    kinds = tuple(KINDS) if value is None else tuple(kind.strip() for kind in value.split(",") if kind.strip())
+    if value is None:
+        return None
+    kinds = tuple(kind.strip() for kind in value.split(",") if kind.strip())
     known = (*KINDS, *SECURED)
     if unknown := [kind for kind in kinds if kind not in known]:
         raise click.BadParameter(f"there is no kind {', '.join(unknown)}; the kinds are {', '.join(known)}")
@@ -22,6 +25,7 @@ def _kinds(_context: click.Context, _parameter: click.Parameter, value: str | No
 
 
 @click.command()
+@app_option
 @click.option(
     "--seconds", type=click.FloatRange(1), default=300.0, show_default=True, help="Begin no fault after this long."
 )
@@ -32,7 +36,11 @@ def _kinds(_context: click.Context, _parameter: click.Parameter, value: str | No
     "--every", type=click.FloatRange(0), default=5.0, show_default=True, help="Seconds from strike to strike, at least."
 )
 @click.option(
-    "--rate", type=click.FloatRange(1), default=300.0, show_default=True, help="Events a second: views, users, sales."
+    "--rate",
+    type=click.FloatRange(1),
+    default=300.0,
+    show_default=True,
+    help="Records a second: views, users and sales, or of all declared generators.",
 )
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Number of worker processes.")
 @click.option(
@@ -48,7 +56,7 @@ def chaos(
     seconds: float,
     faults: int | None,
     seed: int,
-    kinds: tuple[str, ...],
+    kinds: tuple[str, ...] | None,
     every: float,
     rate: float,
     workers: int,
@@ -62,7 +70,8 @@ def chaos(
 
     A seeded random schedule, one fault after the other, each only while records are in flight, and the next one only
     when all that stood in the source topics has been processed. The stack is thrown away at the end; after a
-    difference its folder stays and is named.
+    difference its folder stays and is named. Any application: faults strike what it has, its declared generators are
+    the load.
 
     \b
     worker-kill, worker-term      SIGKILL, SIGTERM of a worker
@@ -82,19 +91,20 @@ def chaos(
     pipeline chaos --faults 20 --seconds 900 --seed 7 --markdown table.md
     pipeline chaos --seconds 3600 --rate 2000 --kinds worker-kill --every 300      a soak
     """
-    only_flash_sales("chaos")
-    from pipeline.chaos.faults import SECURED
+    from pipeline.applications.loading import runnable
+    from pipeline.chaos.faults import SECURED, kinds_for
     from pipeline.chaos.report import markdown, show
     from pipeline.chaos.run import Plan, run_plan
     from pipeline.chaos.scene import Options
 
-    if set(kinds) & set(SECURED) and not secure:
+    if set(kinds or ()) & set(SECURED) and not secure:
         raise click.UsageError(f"{', '.join(SECURED)} is for --secure")
+    struck = kinds_for(runnable(configuration.settings()).hooks, kinds)
     console = Console(stderr=True)
     for noisy in ("aiokafka", "pipeline.sources", "schema_registry", "sqlalchemy"):  # outages are what the run is for
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
     environment = {} if guarantee is None else {"PIPELINE_PROCESSING_GUARANTEE": guarantee}
-    plan = Plan(seed, seconds, kinds, rate, faults, every, verify_timeout, guarantee or "guarantee as set")
+    plan = Plan(seed, seconds, struck, rate, faults, every, verify_timeout, guarantee or "guarantee as set")
     try:
         report = run_plan(plan, Options(workers, environment=environment, secure=secure), console)
     except KeyboardInterrupt:

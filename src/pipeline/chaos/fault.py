@@ -11,10 +11,14 @@ from pipeline.chaos.schedule import Planned
 
 
 class Fault(ABC):
-    """One kind of fault. `weight` is how often it comes, compared with the others."""
+    """One kind of fault. `weight` is how often it comes, compared with the others.
+
+    `needs` names what an application must have besides, of its hooks; empty: it can strike any.
+    """
 
     name: str
     weight: int = 1
+    needs: str = ""
 
     @abstractmethod
     def strike(self, scene: Scene, planned: Planned) -> AbstractAsyncContextManager[str]:

@@ -5,13 +5,14 @@ import os
 import resource
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
+from pipeline.applications.hooks import Hooks
 from pipeline.chaos.fault import Fault, Outage, ProcessKill
 from pipeline.chaos.scene import Scene
 from pipeline.chaos.schedule import Planned, pick
-from pipeline.errors import ChaosError
+from pipeline.errors import ChaosError, SettingError
 from pipeline.kafka import admin_client
 from pipeline.quorum import active_controller
 from pipeline.serving.pinot import client
@@ -43,6 +44,7 @@ class PollerKill(ProcessKill):
     """kill -9 of the poller."""
 
     name = "poller-kill"
+    needs = "database"
     weight = 2
 
     async def target(self, scene: Scene, planned: Planned) -> str:
@@ -54,6 +56,7 @@ class MysqlKill(ProcessKill):
     """kill -9 of MySQL."""
 
     name = "mysql-kill"
+    needs = "database"
 
     async def target(self, scene: Scene, planned: Planned) -> str:
         """There is one."""
@@ -101,6 +104,7 @@ class PinotDown(ProcessKill):
     """kill -9 of Pinot as a whole: here controller, broker and server are one process. Healed when it answers."""
 
     name = "pinot-down"
+    needs = "pinot"
 
     async def target(self, scene: Scene, planned: Planned) -> str:
         """There is one."""
@@ -137,6 +141,7 @@ class MysqlDown(Outage):
     """MySQL is away."""
 
     name, part = "mysql-down", "mysql"
+    needs = "database"
     shortest_s, longest_s = 20.0, 40.0
 
 
@@ -278,3 +283,15 @@ FAULTS: dict[str, type[Fault]] = {
 SECURED: dict[str, type[Fault]] = {Certificates.name: Certificates}
 """What only strikes where there is security."""
 KINDS = (*FAULTS, POISON)
+
+
+def kinds_for(hooks: Hooks, wanted: Sequence[str] | None) -> tuple[str, ...]:
+    """The kinds that can strike an application, of those that are wanted; None: all.
+
+    Raises SettingError when one is wanted of which it has nothing to be struck.
+    """
+    needs = {kind: fault.needs for kind, fault in (FAULTS | SECURED).items()}
+    for kind in wanted or ():
+        if (need := needs.get(kind)) and not getattr(hooks, need):
+            raise SettingError(f"--kinds names {kind}, but the application has no {need}: leave it out")
+    return tuple(kind for kind in wanted or KINDS if not needs.get(kind) or getattr(hooks, needs[kind]))

@@ -1,4 +1,4 @@
-"""Reads the topics, MySQL and the cluster's state after a run, once each, and has everything checked."""
+"""Reads the topics and the cluster's state after a run, once each, and has everything checked."""
 
 import asyncio
 import logging
@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 
 from aiokafka import TopicPartition
-from sqlalchemy import select
 
-from pipeline import reading, topics
+from pipeline import reading
+from pipeline.applications.loading import Runnable
 from pipeline.chaos.checks import (
     Check,
     Marks,
@@ -20,24 +20,21 @@ from pipeline.chaos.checks import (
     check_ends,
     check_letters,
     check_none,
-    check_sales,
-    compare_origins,
 )
-from pipeline.chaos.ledger import Ledger, SalesLedger
-from pipeline.chaos.poison import Poisons
+from pipeline.chaos.load import Load
+from pipeline.chaos.shop import Shop
 from pipeline.codecs import Decoder, Record
 from pipeline.errors import PipelineError
 from pipeline.kafka import READ_COMMITTED, READ_UNCOMMITTED, describe_topics
 from pipeline.registry import Registry
 from pipeline.settings import Settings
-from pipeline.sources.database import engine
-from pipeline.sources.models import FlashSale
-from pipeline.topics import Topic
-from pipeline.verify.run import verify
+from pipeline.topics import DEAD_LETTERS, Topic
+from pipeline.verifying import verified
 
 log = logging.getLogger(__name__)
 
 SETTLE_S = 20.0
+LOOK_S = 0.5
 VERIFY_SHOWN = 5
 
 
@@ -45,15 +42,18 @@ class Inspection:
     """All checks of one run, whose sources have stopped; `checks` are the results by name."""
 
     def __init__(
-        self, settings: Settings, ledger: Ledger, sales: SalesLedger, poisons: Poisons, began_s: float = 0.0
+        self, settings: Settings, found: Runnable, load: Load, shop: Shop | None = None, began_s: float = 0.0
     ) -> None:
-        """`began_s` is when the faults began, in Unix seconds: what is wrong is told with its time from there."""
+        """`shop` checks what only flash sales has.
+
+        `began_s` is when the faults began, in Unix seconds: what is wrong is told with its time from there.
+        """
         self._settings = settings
+        self._found = found
+        self._load = load
+        self._shop = shop
         self._began_s = began_s
         self._registry = Registry(settings)
-        self._ledger = ledger
-        self._sales = sales
-        self._poisons = poisons
         self._falling: list[str] = []
         self.checks: dict[str, Check] = {}
         self.events = 0
@@ -62,7 +62,7 @@ class Inspection:
         """Everything in turn; a check that cannot be made has failed."""
         steps: dict[str, Callable[[], Awaitable[None]]] = {
             "verify": lambda: self._verify(verify_timeout_s),
-            "lag": self._lag,
+            "lag": lambda: self._lag(verify_timeout_s),
             "transactions": self._transactions,
             "sources": self._sources,
             "under_replicated": self._replicas,
@@ -76,16 +76,25 @@ class Inspection:
         self.checks["offsets_rise"] = Check(not self._falling, self._falling[:VERIFY_SHOWN])
 
     async def _verify(self, timeout_s: float) -> None:
-        report = await verify(self._settings, timeout_s)
+        report = await verified(self._settings, timeout_s)
+        if isinstance(report, str):
+            self.checks["verify"] = Check(True, report, made=False)
+            return
         found = report.as_json()
         found["examples"] = [text for output in report.outputs.values() for text in output.wrong][:VERIFY_SHOWN]
         self.checks["verify"] = Check(report.ok, found)
 
-    async def _lag(self) -> None:
-        lag = await reading.group_lag(self._settings, self._settings.app_id)
-        behind = {f"{topic}/{p}": n for topic, by_partition in lag.items() for p, n in by_partition.items() if n}
-        missing = {t.name: "never committed" for t in topics.EVENTS if t.name not in lag}
-        self.checks["lag"] = check_none(behind | missing)
+    async def _lag(self, timeout_s: float) -> None:
+        """Nothing is left. Where `verify` has not waited for the workers, that is done here."""
+        deadline = time.monotonic() + (0.0 if self.checks["verify"].made else timeout_s)
+        while True:
+            lag = await reading.group_lag(self._settings, self._settings.app_id)
+            behind = {f"{topic}/{p}": n for topic, by_partition in lag.items() for p, n in by_partition.items() if n}
+            missing = {t.name: "never committed" for t in self._found.sources if t.name not in lag}
+            check = self.checks["lag"] = check_none(behind | missing)
+            if check.ok or time.monotonic() > deadline:
+                return
+            await asyncio.sleep(LOOK_S)
 
     async def _transactions(self) -> None:
         """Ends for both kinds of readers; looked at again for a while, since watermarks of idle partitions go on."""
@@ -106,33 +115,37 @@ class Inspection:
         )
 
     async def _sources(self) -> None:
-        """One pass over each source topic: ledger, poison, sales; then letters and enriched rows against them."""
-        presence, poisoned, sale_ids = Presence(self._ledger), list[Origin](), Counter[int]()
-        good = {topic.name: Marks() for topic in topics.EVENTS}
-        for topic in topics.EVENTS:
-            async for batch in reading.read_batches(self._settings, topic.name):
+        """One pass over each source topic: ledger, poison, what is carried; then letters and rows against them.
+
+        Topics that are compacted are left out: a record that is not the last of its key may be gone.
+        """
+        load, poisoned = self._load, list[Origin]()
+        compacted = {topic.name for topic in self._found.topics if topic.retention_ms is None}
+        names = sorted(({topic.name for topic in self._found.sources} | load.topics) - compacted)
+        presence = Presence(load.ledger, names)
+        good = {name: Marks() for name in names}
+        for name in names:
+            async for batch in reading.read_batches(self._settings, name):
                 self.events += len(batch)
                 for r in batch:
-                    bad = self._poisons.holds(r.topic, r.key, r.value, r.timestamp)
-                    if topic is not topics.FLASH_SALES or bad:
+                    bad = load.poisons.holds(r.topic, r.key, r.value, r.timestamp)
+                    if bad or name in load.topics:
                         presence.take((r.topic, r.partition), r.offset, r.value)
-                    elif r.key is not None and r.key.isdigit():
-                        sale_ids[int(r.key)] += 1
+                    elif self._shop is not None:
+                        self._shop.note(name, r.key)
                     if bad:
                         poisoned.append((r.topic, r.partition, r.offset))
                     else:
-                        good[r.topic].add(r.partition, r.offset)
+                        good[name].add(r.partition, r.offset)
         self.checks["ledger"] = presence.result()
         self._falling += presence.falling
-        self.checks["sales"] = check_sales(self._sales, await _sales_in(self._settings), sale_ids)
+        if self._shop is not None:
+            self.checks["sales"] = await self._shop.sales()
         self.checks["dead_letters"] = check_letters(poisoned, await self._letters())
-        for name, source, enriched in (
-            ("pageview_rows", topics.PAGEVIEW, topics.EXTENDED_PAGEVIEWS),
-            ("sale_rows", topics.FLASH_SALES, topics.EXTENDED_FLASHSALES),
-        ):
-            check = compare_origins(good[source.name], await self._origins(enriched))
-            check.found["ranges"] = [str(r) for r in await self._moments(source, check.found["ranges"])]
-            self.checks[name] = check
+        if self._shop is not None:
+            for check_name, (source, check) in (await self._shop.rows(good, self._origins)).items():
+                check.found["ranges"] = [str(r) for r in await self._moments(source, check.found["ranges"])]
+                self.checks[check_name] = check
 
     async def _origins(self, topic: Topic) -> Marks:
         """How often each origin has a row, for read_committed readers."""
@@ -154,7 +167,7 @@ class Inspection:
 
     async def _letters(self) -> Counter[Origin]:
         letters: Counter[Origin] = Counter()
-        async for row in self._rows(topics.DEAD_LETTERS):
+        async for row in self._rows(DEAD_LETTERS):
             letters[row["topic"], row["partition"], row["offset"]] += 1
         return letters
 
@@ -168,15 +181,3 @@ class Inspection:
                     self._falling.append(f"{topic.name}/{record.partition}: {record.offset}")
                 last[record.partition] = record.offset
                 yield decode(record.value)
-
-
-async def _sales_in(settings: Settings) -> dict[int, int]:
-    """{sale id: cents} of MySQL's table."""
-    database = engine(settings)
-    try:
-        async with database.connect() as connection:
-            sale = FlashSale
-            rows = await connection.stream(select(sale.sale_id, sale.sale_price * sale.quantity * 100))
-            return {int(row[0]): int(row[1] or 0) async for row in rows}
-    finally:
-        await database.dispose()

@@ -1,18 +1,25 @@
 """Bad records of every kind: each must become exactly one dead letter, and must not disturb the good ones around it."""
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import cycle
 from random import Random
+from typing import Any
 
+from pipeline.applications.loading import Runnable
 from pipeline.chaos.ledger import fingerprint
+from pipeline.codecs import Record
+from pipeline.formats import ValueEncoder
 from pipeline.registry import Registry
-from pipeline.topics import FLASH_SALES, PAGEVIEW, USERS
+from pipeline.timebase import now_ms
+from pipeline.topics import FLASH_SALES, PAGEVIEW, USERS, Topic, ValueFormat
 
 UNKNOWN_SCHEMA_ID = 987_654
+FRAMED = (ValueFormat.AVRO, ValueFormat.JSON_SR, ValueFormat.PROTOBUF)
+"""Formats whose values begin with a zero byte and the number of their schema."""
 SALE_ID = 0
 """No id that MySQL gives: a poller without a position takes the keys in the topic for what has been sent."""
 VIEW = {"viewtime": 1, "userid": "User_1", "pageid": "Page_10"}
@@ -83,6 +90,50 @@ def _endless(views: tuple[bytes, bytes], known_user: bytes, sales: list[bytes], 
                 yield Bad(PAGEVIEW.name, user, known_user)
             case _:
                 yield Bad(FLASH_SALES.name, sale_id, sales[kind - 9])
+
+
+async def bad_records_of(
+    registry: Registry, found: Runnable, makers: Mapping[str, Callable[[int], Record]], seed: int
+) -> Iterator[Bad]:
+    """Endless bad records for the topics that others write, every kind in turn; none where nothing is known to be bad.
+
+    `makers` give good rows of a topic, which bad ones are made from. Topics that are compacted get none: what a key had
+    before may be gone when letters are counted. Raises RegistryError when the registry is out of reach.
+    """
+    tables = {table.topic.name for table in found.plan.as_of_tables}
+    tables |= {name for name, root in found.plan.roots.items() if root.table is not None}
+    random, kinds = Random(f"poison/{seed}"), list[Callable[[], Bad]]()
+    for topic in found.sources:
+        if topic.retention_ms is not None:
+            encode, make = await registry.encoder(topic), makers.get(topic.name)
+            kinds += _kinds(topic, random, encode, make, is_table=topic.name in tables)
+    return (kind() for kind in cycle(kinds))
+
+
+def _kinds(
+    topic: Topic, random: Random, encode: ValueEncoder, make: Callable[[int], Record] | None, *, is_table: bool
+) -> Iterator[Callable[[], Bad]]:
+    """What makes a bad record of a topic, one function for each kind; `make` gives good rows, None: nobody does."""
+    name, key = topic.name, b"poison"
+    if topic.value_format in FRAMED:
+        yield lambda: Bad(name, key, b"\1" + random.randbytes(40))
+        yield lambda: Bad(name, key, b"\0" + struct.pack(">I", UNKNOWN_SCHEMA_ID) + random.randbytes(3))
+    if not is_table:
+        yield lambda: Bad(name, key, None)
+    if make is None:
+        return
+
+    def good(**columns: Any) -> bytes | None:
+        return encode(make(now_ms()) | columns)
+
+    yield lambda: Bad(name, key, good(), -5)
+    if topic.value_format == ValueFormat.AVRO:
+        yield lambda: Bad(name, key, (good() or b"") + b"xx")
+    if is_table:
+        yield lambda: Bad(name, None, good())
+    elif topic.event_time is not None and topic.event_time_format is None:
+        column = topic.event_time
+        yield lambda: Bad(name, key, good(**{column: -1_000}))
 
 
 class Poisons:

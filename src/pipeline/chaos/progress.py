@@ -10,7 +10,7 @@ from itertools import pairwise
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from pipeline import reading, topics
+from pipeline import reading
 from pipeline.errors import ChaosError, StackError
 from pipeline.kafka import READ_COMMITTED, admin_client
 from pipeline.settings import Settings
@@ -82,10 +82,17 @@ def behind(goal: Mapping[TopicPartition, int], committed: Mapping[TopicPartition
 
 
 class Monitor:
-    """Samples the group's committed offsets and the sources' count in the background."""
+    """Samples the group's committed offsets and the sources' count in the background.
 
-    def __init__(self, settings: Settings, acknowledged: Callable[[], int]) -> None:
+    `sources` are topics that the group reads and others write; into `steady`, one of them, records come all the time.
+    """
+
+    def __init__(
+        self, settings: Settings, sources: Iterable[str], steady: str, acknowledged: Callable[[], int]
+    ) -> None:
         self._settings = settings
+        self._sources = sorted(sources)
+        self._steady = steady
         self._acknowledged = acknowledged
         self.timeline = Timeline()
         self.committed: Offsets = {}
@@ -109,7 +116,7 @@ class Monitor:
         self.timeline.note_acknowledged(now_s, self._acknowledged())
         self.timeline.note_position(now_s, sum(self.committed.values()))
         for tp, offset in self.committed.items():
-            if tp.topic == topics.PAGEVIEW.name:
+            if tp.topic == self._steady:
                 self.timeline.note_partition(now_s, tp.partition, offset)
 
     async def require_in_flight(self) -> None:
@@ -124,8 +131,7 @@ class Monitor:
         """The end offsets of the source topics as they are now, once the brokers tell them."""
         while True:
             with suppress(StackError):
-                names = [topic.name for topic in topics.EVENTS]
-                return await reading.end_offsets(self._settings, names, isolation_level=READ_COMMITTED)
+                return await reading.end_offsets(self._settings, self._sources, isolation_level=READ_COMMITTED)
             await asyncio.sleep(SAMPLE_S)
 
     async def consumed(self, goal: Offsets, timeout_s: float) -> float | None:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.chaos.checks import Check, medians_of_quarters
+from pipeline.settings import FLASH_SALES
 
 HEADINGS = (
     *("fault", "count", "recovery, median", "recovery, longest", "after the heal, longest"),
@@ -69,6 +70,7 @@ class ChaosReport:
 
     seed: int
     guarantee: str
+    application: str = FLASH_SALES
     seconds: float = 0.0
     events: int = 0
     acknowledged: int = 0
@@ -83,10 +85,19 @@ class ChaosReport:
         """Whether every check is."""
         return bool(self.checks) and all(check.ok for check in self.checks.values())
 
+    @property
+    def result(self) -> str:
+        """The end of it, in words."""
+        unmade = [name for name, check in self.checks.items() if not check.made]
+        if not self.ok:
+            return "there are differences"
+        return f"everything is equal, but for {', '.join(unmade)}: not checked" if unmade else "everything is equal"
+
     def as_json(self) -> dict[str, Any]:
         """The contract of `pipeline chaos --json`."""
         return {
             "ok": self.ok,
+            "application": self.application,
             "seed": self.seed,
             "guarantee": self.guarantee,
             "seconds": round(self.seconds, 1),
@@ -98,7 +109,9 @@ class ChaosReport:
                 for fault in self.faults
             ],
             "by_kind": by_kind(self.faults),
-            "checks": {name: {"ok": check.ok, "found": check.found} for name, check in self.checks.items()},
+            "checks": {
+                name: {"ok": check.ok, "made": check.made, "found": check.found} for name, check in self.checks.items()
+            },
             "rss_mb": {name: memory(lives) for name, lives in self.rss_mb.items()},
             "restarts": self.restarts,
         }
@@ -138,9 +151,10 @@ def _seconds(value: float | int | None) -> str:
 def markdown(report: ChaosReport) -> str:
     """The table by kind, the checks and the memory, to be pasted into docs/reliability.md."""
     lines = [
-        f"Seed {report.seed}, {report.guarantee}, {report.seconds:.0f} s, {report.events:,} source records, "
+        f"Application {report.application}, seed {report.seed}, {report.guarantee}, {report.seconds:.0f} s, "
+        f"{report.events:,} source records, "
         f"{len(report.faults)} faults, {report.poisoned:,} poisoned records: "
-        f"{'everything is equal' if report.ok else 'THERE ARE DIFFERENCES'}.",
+        f"{report.result if report.ok else report.result.upper()}.",
         "",
         "| " + " | ".join(HEADINGS) + " |",
         "|---|" + "---:|" * (len(HEADINGS) - 1),
@@ -148,7 +162,7 @@ def markdown(report: ChaosReport) -> str:
         "",
         "| check | |",
         "|---|---|",
-        *(f"| {name} | {'ok' if check.ok else 'FAILED'} |" for name, check in report.checks.items()),
+        *(f"| {name} | {_mark(check)} |" for name, check in report.checks.items()),
     ]
     of_workers = report.as_json()["rss_mb"]
     if of_workers:
@@ -160,6 +174,10 @@ def markdown(report: ChaosReport) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _mark(check: Check) -> str:
+    return f"not checked: {check.found}" if not check.made else "ok" if check.ok else "FAILED"
+
+
 def show(report: ChaosReport, console: Console) -> None:
     """The report for people."""
     table = Table(title="Faults and recovery")
@@ -169,8 +187,9 @@ def show(report: ChaosReport, console: Console) -> None:
         table.add_row(*row)
     console.print(table)
     for name, check in report.checks.items():
-        mark = "[green]ok    " if check.ok else "[red]FAILED"
-        console.print(f"{mark}[/] {name:<18}", "" if check.ok else check.found, highlight=False)
+        mark = "[yellow]none  " if not check.made else "[green]ok    " if check.ok else "[red]FAILED"
+        told = "" if check.ok and check.made else check.found
+        console.print(f"{mark}[/] {name:<18}", told, highlight=False)
     for name, of in report.as_json()["rss_mb"].items():
         console.print(
             f"{name}: longest life {of['longest_life_s']} s, by its quarters {_quarters(of)} MB, most {of['max']} MB",
@@ -180,4 +199,4 @@ def show(report: ChaosReport, console: Console) -> None:
         f"{report.events:,} source records, {report.acknowledged:,} acknowledged to the harness, "
         f"{report.poisoned:,} poisoned, {len(report.faults)} faults in {report.seconds:.0f} s, seed {report.seed}"
     )
-    console.print("[green]everything is equal" if report.ok else "[red]there are differences")
+    console.print(f"[{'green' if report.ok else 'red'}]{report.result}")

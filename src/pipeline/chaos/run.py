@@ -7,36 +7,33 @@ import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from aiokafka import TopicPartition
 from rich.console import Console
-from sqlalchemy import func, select
-from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.chaos.checks import Check, check_none
 from pipeline.chaos.faults import FAULTS, POISON, SECURED
 from pipeline.chaos.inspection import Inspection
-from pipeline.chaos.load import KafkaLoad
+from pipeline.chaos.load import load_of
 from pipeline.chaos.progress import Monitor, Offsets
 from pipeline.chaos.report import ChaosReport, Struck
 from pipeline.chaos.sales import SalesWriter
 from pipeline.chaos.scene import Options, Scene, keep_file, scene
 from pipeline.chaos.schedule import Planned, schedule
+from pipeline.chaos.shop import Shop, poller_is_through
 from pipeline.errors import ChaosError, StackError
+from pipeline.processes import POLLER
 from pipeline.provision import access_of, provision
-from pipeline.sources.database import engine
-from pipeline.sources.feed import stored_position
-from pipeline.sources.models import FlashSale
-from pipeline.sources.rows import unsent
 from pipeline.stack.interrupts import terminated_like_interrupted
 from pipeline.stack.say import say
 
 log = logging.getLogger(__name__)
 
-VIEWS, USERS, SALES = 0.6, 0.2, 0.2
-"""Shares of the rate."""
+SALES = 0.2
+"""Share of the rate that goes to MySQL, where there is one."""
 STRUCK_S = 1.0
 RECOVERY_TIMEOUT_S = 180.0
 DRAIN_TIMEOUT_S = 120.0
@@ -93,26 +90,25 @@ class Run:
         self._scene = scene
         self._plan = plan
         self._tell = tell
-        self._load = KafkaLoad(
-            scene.settings,
-            views_per_s=plan.rate * VIEWS,
-            users_per_s=plan.rate * USERS,
-            poison=POISON in plan.kinds,
-            seed=plan.seed,
-        )
-        self._sales = SalesWriter(scene.settings, per_s=plan.rate * SALES, seed=plan.seed)
-        self._monitor = Monitor(scene.settings, lambda: self._load.acknowledged)
+        found = self._found = scene.application
+        is_bad = POISON in plan.kinds
+        self._load = load_of(scene.settings, found, per_s=plan.rate, poison=is_bad, seed=plan.seed)
+        per_s = plan.rate * SALES
+        self._sales = SalesWriter(scene.settings, per_s=per_s, seed=plan.seed) if found.hooks.database else None
+        sources = [topic.name for topic in found.sources]
+        self._monitor = Monitor(scene.settings, sources, self._load.steady, lambda: self._load.acknowledged)
         self._pids: dict[str, int] = {}
         self._faults_began_s = 0.0
-        self.report = ChaosReport(plan.seed, plan.guarantee)
+        self.report = ChaosReport(plan.seed, plan.guarantee, found.name)
 
     async def run(self) -> ChaosReport:
         """Do all of it; raises PipelineError when the run itself cannot be done."""
         began_s = time.monotonic()
         await provision(self._scene.settings, tell=self._tell, access=access_of(self._scene.stack.passwords))
+        await self._load.begin()
         self._scene.start()
         watch = [asyncio.create_task(work) for work in (self._monitor.run(), self._sample())]
-        sources = [asyncio.create_task(work) for work in (self._load.run(), self._sales.run())]
+        sources = [asyncio.create_task(source.run()) for source in (self._load, self._sales) if source is not None]
         try:
             struck = asyncio.create_task(self._faults())
             await asyncio.wait([struck, *sources, *watch], return_when=asyncio.FIRST_COMPLETED)
@@ -194,38 +190,25 @@ class Run:
 
     def _now(self, goal: Offsets) -> Offsets:
         """The goal with what has been acknowledged by this moment: the brokers need not be asked, nor be there."""
-        ends = {TopicPartition(*place): end for place, end in self._load.ledger.ends().items()}
+        read = {topic.name for topic in self._found.sources}
+        ends = {TopicPartition(*place): end for place, end in self._load.ledger.ends().items() if place[0] in read}
         return goal | {tp: max(end, goal.get(tp, 0)) for tp, end in ends.items()}
 
     async def _drain(self, sources: list["asyncio.Task[None]"]) -> None:
-        """Stop the sources, and let the poller carry what is in MySQL."""
+        """Stop the sources, and let the poller, if there is one, carry what is in MySQL."""
         self._tell("sources stop")
         self._load.stop()
-        self._sales.stop()
+        if self._sales is not None:
+            self._sales.stop()
         done, pending = await asyncio.wait(sources, timeout=DRAIN_TIMEOUT_S)
         for task in done:
             task.result()
         if pending:
             raise ChaosError(f"the load was not acknowledged within {DRAIN_TIMEOUT_S:.0f} s of its end")
-        with suppress(ChaosError):  # the check of the sales tells
-            await self._scene.until(self._poller_is_through, "the poller has sent every sale", DRAIN_TIMEOUT_S)
-
-    async def _poller_is_through(self) -> bool:
-        stored = await stored_position(self._scene.settings)
-        database = engine(self._scene.settings)
-        try:
-            async with database.connect() as connection:
-                last = (await connection.execute(select(func.max(FlashSale.sale_id)))).scalar_one() or 0
-                if stored is None or stored.position.last_id < last:
-                    return last == 0
-                missing = unsent(stored.position)
-                if missing is None:
-                    return False
-                return (await connection.execute(select(FlashSale.sale_id).where(missing).limit(1))).first() is None
-        except (SQLAlchemyError, OSError):
-            return False
-        finally:
-            await database.dispose()
+        if self._sales is not None:
+            with suppress(ChaosError):  # the check of the sales tells
+                is_through = partial(poller_is_through, self._scene.settings)
+                await self._scene.until(is_through, "the poller has sent every sale", DRAIN_TIMEOUT_S)
 
     async def _inspect(self) -> None:
         report, scene = self.report, self._scene
@@ -233,9 +216,11 @@ class Run:
             {f"{f.kind} at {f.at_s:.0f} s": f.detail for f in report.faults if f.recovery_s is None}
         )
         report.checks["running"] = await self._running()
-        await asyncio.to_thread(scene.stack.stop, "poller")
-        ledger, sales = self._load.ledger, self._sales.ledger
-        inspection = Inspection(scene.settings, ledger, sales, self._load.poisons, self._faults_began_s)
+        shop = None
+        if self._sales is not None:
+            await asyncio.to_thread(scene.stack.stop, POLLER)
+            shop = Shop(scene.settings, self._sales.ledger)
+        inspection = Inspection(scene.settings, self._found, self._load, shop, self._faults_began_s)
         await inspection.run(self._tell, self._plan.verify_timeout_s)
         report.checks |= inspection.checks
         report.events, report.acknowledged = inspection.events, self._load.acknowledged

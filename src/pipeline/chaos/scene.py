@@ -14,10 +14,11 @@ from pathlib import Path
 
 from rich.console import Console
 
+from pipeline.applications.loading import runnable
 from pipeline.chaos.proxy import Proxies
-from pipeline.demo import programs
 from pipeline.errors import ChaosError, StackError
 from pipeline.kafka import describe_topics
+from pipeline.processes import POLLER, programs
 from pipeline.settings import Settings, load
 from pipeline.stack.cluster import Program, Stack
 from pipeline.stack.parts.kafka import NODES
@@ -44,18 +45,22 @@ class Options:
 
 
 class Scene:
-    """A running stack with poller and workers; the last worker reaches the brokers through `proxies` only."""
+    """A running stack with workers and, where the application has one, a poller.
+
+    The last worker reaches the brokers through `proxies` only.
+    """
 
     def __init__(self, stack: Stack, proxies: Proxies, options: Options) -> None:
         self.stack = stack
         self.proxies = proxies
         self.settings: Settings = stack.settings
+        self.application = runnable(self.settings)
         self.workers = [f"worker-{number}" for number in range(1, options.workers + 1)]
         self.proxied_worker = self.workers[-1]
         self._options = options
 
     def start(self) -> None:
-        """Start poller and workers."""
+        """Start workers and poller."""
         self.stack.add(self._programs())
 
     def _programs(self) -> list[Program]:
@@ -63,7 +68,7 @@ class Scene:
             program.name: program
             for program in programs(self.settings, len(self.workers), identity=self.stack.identity)
         }
-        made = [wanted["poller"]]
+        made = [program for name, program in wanted.items() if name == POLLER]
         for name in self.workers:
             env = {**wanted[name].env, **self._options.environment}
             if name == self.proxied_worker:
@@ -125,7 +130,8 @@ def scene(options: Options, console: Console, base: Path | None = None) -> Itera
     folder = Path(tempfile.mkdtemp(prefix="pipeline-chaos-", dir=base))
     settings = load(**{**FREE_PORTS, "worker_web_port": 0, "data_dir": folder / "data", **options.overrides})
     with Proxies({node: free_port() for node in NODES}) as proxies:
-        stack = Stack(settings, proxies=proxies.ports, secure=options.secure)
+        unused = runnable(settings).hooks.unused
+        stack = Stack(settings, unused, proxies=proxies.ports, secure=options.secure)
         whole = False
         try:
             stack.up(console=console)

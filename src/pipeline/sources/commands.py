@@ -6,8 +6,8 @@ from typing import Any
 import click
 
 from pipeline import settings as configuration
-from pipeline.errors import SourceError
-from pipeline.options import app_option, only_flash_sales
+from pipeline.errors import SettingError, SourceError
+from pipeline.options import app_option
 from pipeline.settings import Settings
 from pipeline.sources.imperfect import PERFECT, Imperfection
 from pipeline.timebase import now_ms
@@ -59,8 +59,10 @@ def generate(
 
     Rates and seed come from the settings where they are not given.
     """
+    from pipeline.applications.loading import runnable
+
     settings = configuration.settings()
-    if settings.app != configuration.FLASH_SALES:
+    if not runnable(settings).hooks.generators:
         for line in asyncio.run(generate_declared(settings, 1.0 if rate is None else rate, count, seed)):
             click.echo(line)
         return
@@ -147,6 +149,7 @@ class IdRange(click.ParamType):
 
 
 @click.command("poll")
+@app_option
 @click.option("--once", is_flag=True, help="Read the reference tables and the new flash sales once, then end.")
 @click.option(
     "--again",
@@ -156,8 +159,14 @@ class IdRange(click.ParamType):
 )
 def poll(once: bool, again: tuple[int, int] | None) -> None:
     """Carry MySQL's tables to Kafka, as Kafka Connect's JDBC source would."""
-    only_flash_sales("poll")
+    from pipeline.applications.loading import runnable
+
     settings = configuration.settings()
+    if not runnable(settings).hooks.database:
+        raise SettingError(
+            f"application {settings.app} has no database, but `pipeline poll` carries the tables of one that has: "
+            "flash_sales"
+        )
     if again is not None:
         click.echo(f"flash sales: {asyncio.run(look_again(settings, *again)):,} ids are looked for again")
         if not once:

@@ -169,7 +169,9 @@ async def run(
         sender = Sender(settings, stop)
         try:
             async with sender:
-                needed = [right for right in rights(settings)["generator"] if right.name == generator.topic.name]
+                needed = [
+                    right for right in rights(settings).get("generator", ()) if right.name == generator.topic.name
+                ]
                 await require_rights(settings, needed)
                 await require_topic(settings, generator.topic)
                 source = Source(generator, encode, seed, limit, imperfect)

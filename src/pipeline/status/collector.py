@@ -1,26 +1,38 @@
 """Asks every part at the same time; one that is down becomes a sentence in `problems`, and the others still report."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
 import httpx
 from aiokafka.errors import KafkaError
 
 from pipeline import topics
+from pipeline.applications.loading import Runnable, runnable
 from pipeline.errors import PipelineError
 from pipeline.settings import Settings
 from pipeline.status import parts
 from pipeline.status.model import Letters, PinotTable, PollerStatus, Status, SubjectStatus, TopicStatus
 from pipeline.timebase import SECOND_MS, now_ms
+from pipeline.topics import Topic
 
 PART_TIMEOUT_S = 20.0
 
 T = TypeVar("T")
 
 
+async def nothing() -> None:
+    """What a part that the application has not tells."""
+
+
 async def collect(settings: Settings) -> Status:
-    """Ask every part at once, each for at most PART_TIMEOUT_S seconds."""
+    """Ask every part that the application has at once, each for at most PART_TIMEOUT_S seconds.
+
+    Several applications may share the brokers: only what is this one's own is told. Raises SettingError when there is
+    no such application.
+    """
+    application = runnable(settings)
+    hooks, own = application.hooks, {topic.name for topic in application.topics}
     problems: dict[str, str] = {}
     async with asyncio.TaskGroup() as group:
 
@@ -28,17 +40,17 @@ async def collect(settings: Settings) -> Status:
             return group.create_task(_part(name, work, empty, problems))
 
         brokers = ask("brokers", parts.collect_brokers(settings), ())
-        found = ask("topics", parts.collect_topics(settings), {})
-        groups = ask("groups", parts.collect_groups(settings), {})
-        schemas = ask("schemas", parts.collect_schemas(settings), {})
-        pinot = ask("pinot", parts.collect_pinot(settings), {})
-        letters = ask("dead_letters", parts.collect_letters(settings, topics.DEAD_LETTERS), Letters())
-        late = ask("late_records", parts.collect_letters(settings, topics.LATE_RECORDS), Letters())
-        poller = ask("poller", parts.collect_poller(settings), None)
+        found = ask("topics", parts.collect_topics(settings, {*own, *application.changelogs(settings.app_id)}), {})
+        groups = ask("groups", parts.collect_groups(settings, own), {})
+        schemas = ask("schemas", parts.collect_schemas(settings, subjects(application)), {})
+        pinot = ask("pinot", parts.collect_pinot(settings) if hooks.pinot else nothing(), None)
+        letters = ask("dead_letters", parts.collect_letters(settings, topics.DEAD_LETTERS, own), Letters())
+        late = ask("late_records", parts.collect_letters(settings, topics.LATE_RECORDS, own), Letters())
+        poller = ask("poller", parts.collect_poller(settings) if hooks.database else nothing(), None)
     for part, sentence in (
-        ("topics", topic_problem(found.result())),
-        ("schemas", schema_problem(schemas.result())),
-        ("pinot", pinot_problem(pinot.result())),
+        ("topics", topic_problem(found.result(), application.topics)),
+        ("schemas", schema_problem(schemas.result(), application.topics)),
+        ("pinot", pinot_problem(pinot.result() or {})),
         ("poller", poller_problem(poller.result(), settings, now_ms())),
     ):
         if part not in problems and sentence is not None:
@@ -48,12 +60,19 @@ async def collect(settings: Settings) -> Status:
         found.result(),
         groups.result(),
         schemas.result(),
-        pinot.result(),
+        pinot.result() or {},
         letters.result(),
         late.result(),
         poller.result(),
         dict(sorted(problems.items())),
+        application=application.name,
+        has_poller=hooks.database,
     )
+
+
+def subjects(application: Runnable) -> set[str]:
+    """The registry's subjects of an application's topics."""
+    return {name for topic in application.topics for name in (topic.subject, topic.key_subject)}
 
 
 async def _part(name: str, work: Coroutine[Any, Any, T], empty: T, problems: dict[str, str]) -> T:
@@ -67,13 +86,13 @@ async def _part(name: str, work: Coroutine[Any, Any, T], empty: T, problems: dic
     return empty
 
 
-def topic_problem(found: dict[str, TopicStatus]) -> str | None:
+def topic_problem(found: dict[str, TopicStatus], wanted: Sequence[Topic] = topics.ALL) -> str | None:
     """A sentence on missing topics, partitions without leader and replicas out of sync; None when there are none."""
-    missing = [topic.name for topic in topics.ALL if topic.name not in found]
+    missing = [topic.name for topic in wanted if topic.name not in found]
     leaderless = [name for name, topic in found.items() if topic.leaderless]
     behind = [name for name, topic in found.items() if topic.under_replicated]
     sentences = [
-        f"{len(missing)} of {len(topics.ALL)} topics are missing ({_some(missing)}): run `pipeline provision`"
+        f"{len(missing)} of {len(wanted)} topics are missing ({_some(missing)}): run `pipeline provision`"
         if missing
         else "",
         f"{len(leaderless)} topics have partitions without a leader ({_some(leaderless)})" if leaderless else "",
@@ -82,9 +101,9 @@ def topic_problem(found: dict[str, TopicStatus]) -> str | None:
     return "; ".join(filter(None, sentences)) or None
 
 
-def schema_problem(found: dict[str, SubjectStatus]) -> str | None:
+def schema_problem(found: dict[str, SubjectStatus], of: Sequence[Topic] = topics.ALL) -> str | None:
     """A sentence on subjects that are not registered, None when all are."""
-    wanted = [topic.subject for topic in topics.ALL if topic.schema is not None]
+    wanted = [topic.subject for topic in of if topic.schema is not None]
     missing = [subject for subject in wanted if subject not in found]
     if not missing:
         return None

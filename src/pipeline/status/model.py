@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from pipeline.settings import FLASH_SALES
+
 
 @dataclass(frozen=True, slots=True)
 class Broker:
@@ -94,7 +96,10 @@ class PollerStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Everything; a part that could not be asked is empty and has a sentence in `problems`, {part: sentence}."""
+    """Everything; a part that could not be asked is empty and has a sentence in `problems`, {part: sentence}.
+
+    What the `application` has not, Pinot tables or a poller, is empty and no problem.
+    """
 
     brokers: tuple[Broker, ...] = ()
     topics: dict[str, TopicStatus] = field(default_factory=dict)
@@ -105,6 +110,8 @@ class Status:
     late_records: Letters = field(default_factory=Letters)
     poller: PollerStatus | None = None
     problems: dict[str, str] = field(default_factory=dict)
+    application: str = FLASH_SALES
+    has_poller: bool = True
 
     @property
     def ok(self) -> bool:

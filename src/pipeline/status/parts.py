@@ -1,6 +1,7 @@
 """How each part is asked; every function raises PipelineError, KafkaError or OSError when its part does not answer."""
 
 import asyncio
+from collections.abc import Collection
 from typing import Any
 
 import httpx
@@ -43,11 +44,12 @@ async def collect_brokers(settings: Settings) -> tuple[Broker, ...]:
     )
 
 
-async def collect_topics(settings: Settings) -> dict[str, TopicStatus]:
-    """Every topic but Kafka's own, by name."""
+async def collect_topics(settings: Settings, names: Collection[str] | None = None) -> dict[str, TopicStatus]:
+    """Those of these topics that there are, by name; every topic but Kafka's own where none are named."""
     async with admin_client(settings) as client:
         states = topic_states(await client.describe_topics())
     states = {name: states[name] for name in sorted(states) if not name.startswith("__")}
+    states = {name: state for name, state in states.items() if names is None or name in names}
     led = [name for name, state in states.items() if state.has_leaders]
     messages = dict.fromkeys(states, 0)
     if led:
@@ -67,11 +69,16 @@ def _topic_status(state: TopicState, messages: int) -> TopicStatus:
     )
 
 
-async def collect_groups(settings: Settings) -> dict[str, GroupStatus]:
-    """Every consumer group with committed offsets; the application's is there even before it has any."""
+async def collect_groups(settings: Settings, topics: Collection[str] | None = None) -> dict[str, GroupStatus]:
+    """Every consumer group with committed offsets; the application's is there even before it has any.
+
+    With `topics`, only groups that read one of these; and of each only those.
+    """
     async with admin_client(settings) as client:
         names = {name for name, _ in await client.list_consumer_groups()} | {settings.app_id}
     lags = await asyncio.gather(*(group_lag(settings, name) for name in sorted(names)))
+    if topics is not None:
+        lags = [{topic: partitions for topic, partitions in lag.items() if topic in topics} for lag in lags]
     by_group = {
         name: {topic: sum(partitions.values()) for topic, partitions in lag.items()}
         for name, lag in zip(sorted(names), lags, strict=True)
@@ -83,8 +90,8 @@ async def collect_groups(settings: Settings) -> dict[str, GroupStatus]:
     }
 
 
-async def collect_schemas(settings: Settings) -> dict[str, SubjectStatus]:
-    """The latest version of every subject, by name."""
+async def collect_schemas(settings: Settings, names: Collection[str] | None = None) -> dict[str, SubjectStatus]:
+    """The latest version of every subject, or of those that are named, by name."""
     peer = Peer(settings, "registry_url")
     async with httpx.AsyncClient(base_url=peer.url, timeout=10.0, **peer.options()) as client:
 
@@ -96,7 +103,8 @@ async def collect_schemas(settings: Settings) -> dict[str, SubjectStatus]:
             return SubjectStatus(latest["version"], latest["id"], config["compatibilityLevel"])
 
         try:
-            subjects = sorted(await _json(client, "/subjects"))
+            known = sorted(await _json(client, "/subjects"))
+            subjects = [subject for subject in known if names is None or subject in names]
             return dict(zip(subjects, await asyncio.gather(*map(one, subjects)), strict=True))
         except (httpx.HTTPError, OSError) as error:
             raise PipelineError(await _told(peer, error)) from None
@@ -142,15 +150,20 @@ def pinot_table(answer: dict[str, Any]) -> PinotTable:
     return PinotTable(int(answer["resultTable"]["rows"][0][0]), fresh or None)
 
 
-async def collect_letters(settings: Settings, topic: Topic) -> Letters:
-    """Distinct letters of a topic; a letter that is sent again after a crash has the same key and counts once."""
+async def collect_letters(settings: Settings, topic: Topic, of: Collection[str] | None = None) -> Letters:
+    """Distinct letters of a topic; a letter that is sent again after a crash has the same key and counts once.
+
+    With `of`, only letters on records of these topics: applications share the topics of letters.
+    """
     bounds = await offsets(settings, [topic.name])
     start = {tp.partition: end - MOST_LETTERS for tp, (_, end) in bounds.items()}
     values: dict[str, tuple[int, bytes]] = {}
     async for batch in read_batches(settings, topic.name, start=start):
         for record in batch:
             if record.key and record.value is not None:
-                values[key_text(record.key)] = (record.timestamp, record.value)
+                key = key_text(record.key)
+                if of is None or key.partition("/")[0] in of:
+                    values[key] = (record.timestamp, record.value)
     latest = [value for _, value in sorted(values.values(), key=lambda pair: pair[0])[-LATEST_LETTERS:]][::-1]
     decode = Decoder(topic.schema or "")
     await Registry(settings).prepare(decode, latest)

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline import settings as configuration
-from pipeline.options import only_flash_sales
+from pipeline.options import app_option
 from pipeline.shown import sentence, without_secrets
 from pipeline.status import Letters, Status, collect
 from pipeline.timebase import format_ms, now_ms
@@ -26,6 +26,7 @@ def as_json(status: Status) -> dict[str, Any]:
     """The object that `--json` prints; times are epoch milliseconds."""
     return {
         "ok": status.ok,
+        "application": status.application,
         "problems": {part: without_secrets(problem) for part, problem in status.problems.items()},
         "brokers": [asdict(broker) for broker in status.brokers],
         "topics": {name: asdict(topic) for name, topic in status.topics.items()},
@@ -126,7 +127,7 @@ def show(status: Status, console: Console) -> None:
     ):
         if part not in status.problems:
             console.print(letters_table(title, letters) if letters.count else f"{title}: none")
-    if "poller" not in status.problems:
+    if status.has_poller and "poller" not in status.problems:
         console.print(Text(sentence(poller_line(status))))
     parts_of: dict[str, list[str]] = {}
     for part, problem in status.problems.items():
@@ -155,11 +156,14 @@ def poller_line(status: Status) -> str:
 
 
 @click.command("status")
+@app_option
 @click.option("--json", "json_output", is_flag=True, help="Print one JSON object.")
 def command(json_output: bool) -> None:
-    """Show brokers, topics, groups and lag, schemas, Pinot tables, letters; exit 1 when something is wrong."""
+    """Show brokers, topics, groups and lag, schemas, Pinot tables, letters; exit 1 when something is wrong.
+
+    Topics, groups, schemas and letters are those of the application; what it has not is left out.
+    """
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what is down is reported as a sentence
-    only_flash_sales("status")
     status = asyncio.run(collect(configuration.settings()))
     if json_output:
         click.echo(json.dumps(as_json(status), indent=2))

@@ -11,8 +11,9 @@ from pipeline.applications.loading import load, source_file
 from pipeline.codecs import fields
 from pipeline.declare.application import Application
 from pipeline.declare.statements import AggregateStatement, Statement, StreamStatement
-from pipeline.errors import VerifyError
-from pipeline.plan.plan import Node, Plan
+from pipeline.errors import NoOracleError, VerifyError
+from pipeline.plan.nodes import Node
+from pipeline.plan.plan import Plan
 from pipeline.settings import FLASH_SALES, Settings
 from pipeline.tables.several import Several
 from pipeline.tables.windows import Session, Unwindowed
@@ -76,7 +77,7 @@ class Subject:
         try:
             return self.oracle.read_text("utf-8")
         except FileNotFoundError:
-            raise VerifyError(
+            raise NoOracleError(
                 f"application {self.name} has no oracle, but must have one to be verified: {self.oracle} with "
                 'CREATE TABLE expected."TOPIC" AS SELECT ... for each of its outputs '
                 f"({', '.join(output.topic.name for output in self.outputs)})"

@@ -1,0 +1,97 @@
+"""Which applications a demo runs, and the processes of each: names, ids and ports of their own."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline import settings as configuration
+from pipeline.applications.loading import Runnable, runnable
+from pipeline.errors import SettingError
+from pipeline.processes import DASHBOARD, GENERATOR, POLLER, programs
+from pipeline.settings import Settings
+from pipeline.stack.cluster import Program, Stack
+from pipeline.topics import Topic
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """An application that a demo runs; `prefix` begins the names of its processes."""
+
+    settings: Settings
+    found: Runnable
+    prefix: str = ""
+
+
+def chosen(settings: Settings, names: str | None) -> list[App]:
+    """The applications of `--app NAME[,NAME...]`, or the one that is set; of several each has its own group's id.
+
+    Raises SettingError when one does not exist, comes twice, or two of them have one id.
+    """
+    wanted = [settings.app] if names is None else [name.strip() for name in names.split(",")]
+    if "" in wanted or len(set(wanted)) < len(wanted):
+        raise SettingError(f"--app is {names!r}, but must be names of different applications, comma separated")
+    if len(wanted) == 1:
+        configuration.choose(wanted[0])
+        only = configuration.settings()
+        return [App(only, runnable(only))]
+    made = [settings.replaced(app=name, app_id=configuration.app_id_of(name)) for name in wanted]
+    ids = {one.app_id: one.app for one in made}
+    if len(ids) < len(made):
+        raise SettingError(f"--app is {names!r}, but two of these have one id: run them one after the other")
+    return [App(one, runnable(one), f"{one.app_id}-") for one in made]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The processes of an application on a stack; `page` are the settings of who looks at its page, if it has one."""
+
+    settings: Settings
+    found: Runnable
+    programs: Sequence[Program]
+    page: Settings | None
+    generators: Sequence[str]
+    pollers: Sequence[str]
+
+    @property
+    def shown(self) -> tuple[Topic, ...]:
+        """The topics whose rows are shown: outputs, where there is no page for them."""
+        return () if self.page is not None else self.found.application.outputs
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """Applications and how they are to run; `rate` and `history` as `pipeline demo` has them."""
+
+    apps: Sequence[App]
+    workers: int
+    rate: float | None = None
+    history: float = 0.0
+
+    def on(self, stack: Stack) -> list[Run]:
+        """Their processes on a stack that runs."""
+        return [self._run(stack, app, place) for place, app in enumerate(self.apps)]
+
+    def _run(self, stack: Stack, app: App, place: int) -> Run:
+        settings = stack.settings.replaced(app=app.settings.app, app_id=app.settings.app_id)
+        if settings.worker_web_port:
+            settings = settings.replaced(worker_web_port=settings.worker_web_port + place * self.workers)
+        if self.rate is not None and app.found.hooks.generators:
+            rates = {"pageview_rate": self.rate, "sale_rate": self.rate, "user_rate": self.rate / 3}
+            settings = settings.replaced(**rates)
+        made = programs(
+            settings,
+            self.workers,
+            self.history,
+            lively=True,
+            identity=stack.identity,
+            factor=self.rate,
+            prefix=app.prefix,
+        )
+        names = {program.name for program in made}
+        return Run(
+            settings,
+            app.found,
+            made,
+            settings.replaced(**stack.identity(DASHBOARD)) if app.found.hooks.page else None,
+            [name for name in (f"{app.prefix}{GENERATOR}",) if name in names],
+            [name for name in (f"{app.prefix}{POLLER}",) if name in names],
+        )
