@@ -10,7 +10,7 @@ from pipeline import topics
 from pipeline.applications.loading import runnable
 from pipeline.kafka_access import CLUSTER_NAME, Operation, Pattern, Resource, Right
 from pipeline.settings import Settings
-from pipeline.topics import Topic
+from pipeline.topics import Kind, Topic
 
 PROCESSES = ("provision", "worker", "poller", "generator", "dashboard", "verify", "pinot")
 
@@ -30,11 +30,10 @@ def rights(settings: Settings) -> dict[str, tuple[Right, ...]]:
     found, app = runnable(settings), settings.app_id
     plan, hooks, state = found.plan, found.hooks, found.changelogs(app)
     outputs = plan.application.outputs
-    own = [root.topic for root in plan.roots.values() if root.is_internal]
-    partials = [plan.partials(name) for _, _, name, _ in plan.folds()]
-    tables = [table.topic for table in plan.application.tables]
-    reads = _once((*(root.topic for root in plan.roots.values()), *tables, *partials))
-    writes = _once((*outputs, *own, *partials, topics.DEAD_LETTERS, topics.LATE_RECORDS))
+    own = [topic for topic in found.kept if topic.kind is Kind.INTERNAL]
+    emptied = [root.topic for root in plan.roots.values() if root.is_internal]
+    reads = _once((*found.kept, *(table.topic for table in plan.application.tables)))
+    writes = _once((*outputs, *own, topics.DEAD_LETTERS, topics.LATE_RECORDS))
     reached = {topic.name for topic in (*reads, *writes)}
     code = (topics.PAGEVIEW, topics.USERS) if hooks.generators else ()
     data = _once((*code, *(made.topic for made in plan.application.data)))
@@ -44,7 +43,7 @@ def rights(settings: Settings) -> dict[str, tuple[Right, ...]]:
         "worker": (
             *_on(reads, Operation.READ),
             *_on(writes, Operation.WRITE),
-            *_on(own, Operation.DELETE),  # what has been read of them is deleted by the workers
+            *_on(emptied, Operation.DELETE),  # what has been read of them is deleted by the workers
             *_on((topic for topic in found.topics if topic.name not in reached), Operation.DESCRIBE),
             *_named(state, Operation.CREATE, Operation.READ, Operation.WRITE),
             Right(Operation.READ, Resource.GROUP, app),

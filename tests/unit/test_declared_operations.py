@@ -37,7 +37,10 @@ COUNTS = (
 KNOWN = SCORES.join("known", Table("names", {"user": "STRING", "name": "STRING"}, key="user")).select(
     c.user, c.score, name=c.known.name
 ).to("KNOWN")
-APPLICATION = Application("shop", BOTH, COUNTS, KNOWN, data=[Rows(RATES, [{"country": "A", "rate": 1.5}])])
+BILLS = Table("bills", {"bill": "STRING", "by": "STRING"}, key="bill").join(
+    "payer", Table("payers", {"payer": "STRING", "name": "STRING"}, key="payer"), on=c["by"], kind=INNER
+).select(c.bill, name=c.payer.name).to("BILLS")
+APPLICATION = Application("shop", BOTH, COUNTS, KNOWN, BILLS, data=[Rows(RATES, [{"country": "A", "rate": 1.5}])])
 """
 
 
@@ -57,7 +60,15 @@ def test_states_are_the_tables_that_are_composed(shop):
 
 
 def test_sources_are_what_the_group_reads_and_others_write(shop):
-    assert [topic.name for topic in runnable(shop).sources] == ["orders", "scores", "paid", "names", "users"]
+    assert [topic.name for topic in runnable(shop).sources] == [
+        "orders",
+        "scores",
+        "bills",
+        "paid",
+        "names",
+        "payers",
+        "users",
+    ]
 
 
 def test_rights_follow_from_the_plan(shop):
@@ -68,11 +79,11 @@ def test_rights_follow_from_the_plan(shop):
         wanted = [right for right in table[process] if right.operation is operation]
         return {right.name for right in wanted if right.resource is Resource.TOPIC}
 
-    own = {"shop-orders-by-user", "shop-COUNTS-partials"}
-    sources = {"orders", "paid", "users", "rates", "scores", "names"}
+    own = {"shop-orders-by-user", "shop-COUNTS-partials", "shop-payer-subscriptions", "shop-payer-answers"}
+    sources = {"orders", "paid", "users", "rates", "scores", "names", "bills", "payers"}
     state = set(runnable(shop).changelogs("shop"))
     assert may("worker", Operation.READ) == sources | own | state
-    written = {"BOTH", "COUNTS", "KNOWN", DEAD_LETTERS.name, LATE_RECORDS.name}
+    written = {"BOTH", "COUNTS", "KNOWN", "BILLS", DEAD_LETTERS.name, LATE_RECORDS.name}
     assert may("worker", Operation.WRITE) == written | own | state
     assert may("worker", Operation.DELETE) == {"shop-orders-by-user"}  # where workers delete what they have read
     assert may("generator", Operation.WRITE) == {"rates"}
@@ -113,7 +124,18 @@ def cluster(monkeypatch):
     """A cluster on which flash sales and the shop run; what is asked for is noted."""
     asked = {}
     names = ["orders", "paid", "users", "rates", "scores", "names", "BOTH", "COUNTS", "KNOWN"]
-    names += ["shop-orders-by-user", "shop-COUNTS-partials", DEAD_LETTERS.name, LATE_RECORDS.name, "PageView"]
+    names += [
+        "bills",
+        "payers",
+        "BILLS",
+        "shop-payer-subscriptions",
+        "shop-payer-answers",
+        "shop-orders-by-user",
+        "shop-COUNTS-partials",
+        DEAD_LETTERS.name,
+        LATE_RECORDS.name,
+        "PageView",
+    ]
 
     async def brokers(settings):
         return ()
@@ -161,7 +183,7 @@ async def test_status_misses_the_topics_that_the_application_needs(shop, cluster
 
     monkeypatch.setattr(parts, "collect_topics", none)
     status = await collect(shop)
-    assert status.problems["topics"].startswith("13 of 13 topics are missing (orders, scores, ")
+    assert status.problems["topics"].startswith("18 of 18 topics are missing (orders, scores, ")
 
 
 def test_people_see_no_poller_where_there_is_none():

@@ -78,10 +78,11 @@ def declared(application: Application, hooks: Hooks = NOTHING) -> Runnable:
 
     kept = (*(root.topic for root in plan.roots.values()), *(table.topic for table in plan.as_of_tables))
     partials = tuple(plan.partials(state) for _, _, state, _ in plan.folds())
+    asked = tuple(made(step) for _, step in plan.foreign_joins() for made in (plan.subscriptions, plan.answers))
     return Runnable(
         application.name,
         plan.topics(),
-        (*kept, *partials),
+        (*kept, *partials, *asked),
         plan.joined(),
         compose,
         application,

@@ -28,6 +28,9 @@ def _states(plan: Plan) -> Iterable[str]:
                 if isinstance(branch.step, WindowJoin | TableTableJoin):
                     yield plan.join_state(branch.step)
             yield from (plan.shown(kept) for kept in node.keeps if kept.filters)
+    for _, step in plan.foreign_joins():
+        yield f"{step.name}_subscriptions"
+        yield f"{step.name}_subscribers"
     for _, _, state, _ in plan.folds():
         yield f"{state}_partials"
         yield f"{state}_totals"
