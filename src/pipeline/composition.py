@@ -6,11 +6,12 @@ from pipeline.agents.aggregation import Merge
 from pipeline.agents.attach import attach, close_idle_partitions
 from pipeline.agents.folding import Folding
 from pipeline.agents.joining import AsOfRows, LookupRows, Next, StreamWindow, TableVersions
+from pipeline.agents.keeping import Stateful
 from pipeline.agents.letters import DeadLetters, LateLetters
 from pipeline.agents.processor import Schemas
 from pipeline.agents.references import ReferenceLoader
 from pipeline.agents.tables import TableProcessor
-from pipeline.agents.tree import Stateful, TopicProcessor, explode, require, select, sequence, then, where
+from pipeline.agents.tree import TopicProcessor, explode, require, select, sequence, then, where
 from pipeline.agents.writing import Encoding, Rekey, Write
 from pipeline.cleaning import clean
 from pipeline.declare.statements import AggregateStatement
@@ -78,7 +79,6 @@ class Composition:
         between = {own.topic.name: own for own in tables.between}
         for name, processor in {**processors, **between}.items():
             attach(self._app, processor, agent_name(name), self._letters)
-            self._app.state_listeners.append(processor.reset)
         for _, _, state, statements in self._plan.folds():
             self._merge(state, statements)
         self._clean_own_topics()
@@ -205,7 +205,6 @@ class Composition:
         having = {s.aggregate.name: s.having for s in statements if s.having is not None}
         merge = Merge(partials, aggregates, table, self._settings.partitions, encoders, self._letters, having, keys)
         attach(self._app, merge, agent_name(f"{state}_merge"), self._letters)
-        self._app.state_listeners.append(merge.reset)
 
 
 def agent_name(name: str) -> str:

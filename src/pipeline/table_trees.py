@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 
-from pipeline.agents.changes import ROW, FoldTable, Go, InTable, JoinTables, KeepTable
+from pipeline.agents.changes import ROW, FoldTable, Go, JoinTables, KeepTable
 from pipeline.agents.foreign import LeftRows, OwnTopic, RightRows
+from pipeline.agents.keeping import InTable, Stateful
 from pipeline.agents.letters import DeadLetters
-from pipeline.agents.tree import Stateful, select, where
+from pipeline.agents.tree import select, where
 from pipeline.declare.steps import ForeignKeyJoin, Select, TableTableJoin, Where
 from pipeline.formats import KeyEncoder, ValueEncoder, key_encoder
 from pipeline.plan.nodes import Branch, Node, Root

@@ -188,7 +188,6 @@ def attach_aggregation(
     merge = Merge(part.partials, part.aggregates, merged, partitions, outputs, letters, keys=keys)
     for name, processor in ((f"{part.name}_fold", fold), (f"{part.name}_merge", merge)):
         attach(app, processor, name, letters)
-        app.state_listeners.append(processor.reset)
     return fold
 
 

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from itertools import repeat
 
 from pipeline.agents.folding import Folding
+from pipeline.agents.keeping import ByPartition
 from pipeline.agents.letters import DeadLetters, LateLetters
 from pipeline.agents.partials import load
 from pipeline.agents.processor import DecodingProcessor, Schemas
@@ -101,7 +102,7 @@ class Fold(DecodingProcessor):
         return columns
 
 
-class Merge:
+class Merge(ByPartition[PartitionMerge]):
     """Second stage of all aggregates whose partials lie in one topic: results go to the output topics.
 
     `encoders` and `keys` are by aggregate; without `keys`, a result's key is its group's text.
@@ -118,25 +119,20 @@ class Merge:
         having: Mapping[str, Compiled] | None = None,
         keys: Mapping[str, KeyEncoder] | None = None,
     ) -> None:
+        super().__init__(table)
         self.topic = topic
         self._having = having or {}
         self.counts: Counter[str] = Counter()
         self._aggregates = {aggregate.name: aggregate for aggregate in aggregates}
-        self._table = table
         self.tables: Sequence[StateTable] = [table]
         self._letters = letters
         self._partitions = partitions
-        self._merges: dict[int, PartitionMerge] = {}
         self._encoders = encoders
         self._keys = keys or {}
 
-    def reset(self) -> None:
-        """Partitions have come or gone: read markers and rows afresh."""
-        self._merges.clear()
-
-    def forget(self, partition: int) -> None:
-        """Read the partition's markers and rows afresh."""
-        self._merges.pop(partition, None)
+    def make(self, partition: int, state: State) -> PartitionMerge:
+        """The merges of one partition."""
+        return PartitionMerge(self._aggregates.values(), self._partitions, state)
 
     async def prepare(self, batch: RecordBatch) -> None:
         """Partials are the application's own: nothing to fetch."""
@@ -144,18 +140,12 @@ class Merge:
     def process(self, batch: RecordBatch) -> list[Outgoing]:
         """Changelog records, then one row per touched (group, window)."""
         self.counts["consumed"] += len(batch)
-        merge = self._merge(batch.partition)
+        merge = self.of(batch.partition)
         sent = (load(value) for value in batch.values if value is not None)
         replayed = batch.offsets[0] <= merge.applied
         results = merge.merge(sent, batch.offsets[0], batch.offsets[-1])
         rows = [row for result in results for row in self._rows(batch, result, merge.state, replayed)]
-        return self._table.changes(merge.state, batch.partition) + rows
-
-    def _merge(self, partition: int) -> PartitionMerge:
-        if partition not in self._merges:
-            state = self._table.state_of(partition)
-            self._merges[partition] = PartitionMerge(self._aggregates.values(), self._partitions, state)
-        return self._merges[partition]
+        return self.table.changes(merge.state, batch.partition) + rows
 
     def _rows(self, batch: RecordBatch, result: Result, state: State, replayed: bool) -> list[Outgoing]:
         """The row of a result; none where HAVING is not true, a retired one where it was true before.

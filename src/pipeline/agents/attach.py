@@ -13,7 +13,10 @@ from pipeline.transport.consumer import batches
 
 
 def attach(app: BatchApp, processor: Processor, name: str, letters: DeadLetters) -> Any:
-    """The agent around a processor; it yields each batch once all that it brought forth is delivered."""
+    """The agent around a processor; it yields each batch once all that it brought forth is delivered.
+
+    Whenever partitions of state have come or gone, the processor reads it afresh.
+    """
     guard = Guard(processor, name, letters)
 
     async def agent(stream: Any) -> AsyncIterator[RecordBatch]:
@@ -23,6 +26,7 @@ def attach(app: BatchApp, processor: Processor, name: str, letters: DeadLetters)
 
     agent.__doc__ = processor.__doc__
     app.processors[name] = processor
+    app.state_listeners.append(processor.reset)
     return app.agent(app.batch_topic(processor.topic), name=name)(agent)
 
 

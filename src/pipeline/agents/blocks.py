@@ -124,6 +124,10 @@ class Block:
             self._origins = [(partition, offsets[place]) for place in self.places]
         return self._origins
 
+    @origins.setter
+    def origins(self, given: Sequence[tuple[int, int]]) -> None:
+        self._origins = given
+
     @property
     def record_times_ms(self) -> Sequence[int]:
         """The timestamps of the records that the rows come from, whatever the rows' event times are."""
@@ -146,11 +150,6 @@ class Block:
             return self._keys
         keys = self.batch.keys
         return [keys[place] for place in self.places] if self.is_exploded or len(self) < len(self.batch) else keys
-
-    def from_columns(self, partition: str, offset: str) -> "Block":
-        """The same rows, which say in two columns where their source records lie."""
-        self._origins = list(zip(self.column(partition), self.column(offset), strict=True))
-        return self
 
     def with_columns(self, makes: Mapping[str, Make], *, only: bool = False) -> "Block":
         """The same rows with more columns; `only` with these and no others."""

@@ -9,9 +9,9 @@ from itertools import repeat
 from typing import Any
 
 from pipeline.agents.blocks import Block, texts
+from pipeline.agents.keeping import ByPartition, Stateful
 from pipeline.agents.letters import DeadLetters
 from pipeline.agents.partials import dump
-from pipeline.agents.tree import Stateful
 from pipeline.agents.writing import written_key
 from pipeline.declare.compiled import Compiled
 from pipeline.declare.statements import KEPT_WITH_ROWS, TableStatement
@@ -22,6 +22,7 @@ from pipeline.tables.aggregate import Aggregate
 from pipeline.tables.forms import RowForm
 from pipeline.tables.grouped_table import GroupedTable
 from pipeline.tables.joins import JoinedRow, KeyedRows, Side
+from pipeline.tables.state import State
 from pipeline.tables.store import StateTable
 from pipeline.tables.table_join import PartitionTableJoin
 from pipeline.tables.types import ColumnType
@@ -65,25 +66,17 @@ class Changes:
             found[place] = dict(zip(names, values, strict=True))
         return found
 
+    def kept(self, form: RowForm) -> KeyedRows:
+        """As operators that keep them take them: whole rows of a form's columns, in that form."""
+        records = self.records({name: self.rows.column(name) for name in form.names})
+        return self.keyed([None if record is None else form.plain(record) for record in records])
+
     def keyed(self, records: Sequence[dict[str, Any] | None]) -> KeyedRows:
         """As operators take them."""
         return KeyedRows(self.offsets, self.times_ms, texts(self.keys), records)
 
 
 Go = Callable[[Changes], list[Outgoing]]
-
-
-class InTable:
-    """State that is in its table alone."""
-
-    def __init__(self, table: StateTable) -> None:
-        self.table = table
-
-    def reset(self) -> None:
-        """Nothing is kept besides the table."""
-
-    def forget(self, partition: int) -> None:
-        """Nothing is kept besides the table."""
 
 
 class KeepTable:
@@ -151,7 +144,7 @@ class KeepTable:
         return row
 
 
-class FoldTable:
+class FoldTable(ByPartition[list[GroupedTable]]):
     """First stage of aggregates over a table: a row that changes leaves its group and enters another."""
 
     def __init__(
@@ -161,67 +154,47 @@ class FoldTable:
         partials: Topic,
         table: StateTable,
     ) -> None:
+        super().__init__(table)
         self._aggregates = aggregates
         self._columns = columns
         self._partials = partials
-        self.table = table
-        self._folds: dict[int, list[GroupedTable]] = {}
 
-    def reset(self) -> None:
-        """Partitions have come or gone: read everything afresh."""
-        self._folds.clear()
-
-    def forget(self, partition: int) -> None:
-        """Read the partition afresh."""
-        self._folds.pop(partition, None)
+    def make(self, partition: int, state: State) -> list[GroupedTable]:
+        """One for each aggregate."""
+        return [GroupedTable(one, partition, state) for one in self._aggregates]
 
     def __call__(self, changes: Changes) -> list[Outgoing]:
         """Changelog records, then a partial for each group that a record leaves or enters."""
         partition = changes.rows.batch.partition
-        state = self.table.state_of(partition)
-        if partition not in self._folds:
-            self._folds[partition] = [GroupedTable(one, partition, state) for one in self._aggregates]
         columns = {name: changes.rows.value(made) for name, made in self._columns.items()}
         rows = changes.keyed(changes.records(columns))
-        partials = [partial for fold in self._folds[partition] for partial in fold.fold(rows).partials]
+        partials = [partial for fold in self.of(partition) for partial in fold.fold(rows).partials]
         sent = [Outgoing(self._partials.name, p.group.encode(), dump(p), now_ms()) for p in partials]
-        return self.table.changes(state, partition) + sent
+        return self.table.changes(self.table.state_of(partition), partition) + sent
 
 
-class JoinTables:
+class JoinTables(ByPartition[PartitionTableJoin]):
     """A join of two tables: changes of either side go in, those of the joined rows come out and go on.
 
     `behind` is what keeps state after it.
     """
 
     def __init__(self, step: TableTableJoin, table: StateTable, go_on: Go, behind: Sequence[Stateful]) -> None:
+        super().__init__(table)
         self.behind = behind
         self._step = step
-        self.table = table
         self._go_on = go_on
-        self._columns = (step.left_columns, step.right.columns)
         self._forms = (RowForm(step.left_columns), RowForm(step.right.columns))
-        self._joins: dict[int, PartitionTableJoin] = {}
 
-    def reset(self) -> None:
-        """Partitions have come or gone: read everything afresh."""
-        self._joins.clear()
-
-    def forget(self, partition: int) -> None:
-        """Read the partition afresh."""
-        self._joins.pop(partition, None)
+    def make(self, partition: int, state: State) -> PartitionTableJoin:
+        """The join of one partition."""
+        return PartitionTableJoin(self._step.join, state)
 
     def take(self, side: Side, changes: Changes) -> list[Outgoing]:
         """Changelog records, then what becomes of the joined rows."""
         partition = changes.rows.batch.partition
-        state = self.table.state_of(partition)
-        if partition not in self._joins:
-            self._joins[partition] = PartitionTableJoin(self._step.join, state)
-        form, names = self._forms[side], self._columns[side]
-        records = changes.records({name: changes.rows.column(name) for name in names})
-        plain = [None if record is None else form.plain(record) for record in records]
-        joined = self._joins[partition].take(side, changes.keyed(plain))
-        out = self.table.changes(state, partition)
+        joined = self.of(partition).take(side, changes.kept(self._forms[side]))
+        out = self.table.changes(self.table.state_of(partition), partition)
         if not joined.rows:
             return out
         made = joined_changes(changes.rows.batch, changes.rows.errors, self._step, self._forms, joined.rows)

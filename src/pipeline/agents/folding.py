@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from time import monotonic
 
 from pipeline.agents.blocks import EXPLODED_BITS, Block
+from pipeline.agents.keeping import ByPartition
 from pipeline.agents.letters import LateLetters
 from pipeline.agents.partials import dump
 from pipeline.declare.compiled import Compiled
@@ -12,12 +13,13 @@ from pipeline.records import Outgoing, RecordBatch
 from pipeline.tables.aggregate import Aggregate
 from pipeline.tables.fold import PartitionFold
 from pipeline.tables.partials import Folded, Partial, Rows, SessionPartial, Watermark
+from pipeline.tables.state import State
 from pipeline.tables.store import StateTable
 from pipeline.timebase import now_ms
 from pipeline.topics import Topic
 
 
-class Folding:
+class Folding(ByPartition[PartitionFold]):
     """Aggregates over rows that an agent has at hand; `columns` are the expressions that they group by and fold in."""
 
     def __init__(
@@ -30,24 +32,23 @@ class Folding:
         late: LateLetters,
         counts: Counter[str],
     ) -> None:
+        super().__init__(table)
         self._aggregates = aggregates
         self._columns = columns
         self._partials = partials
-        self.table = table
         self._partitions = partitions
         self._late = late
         self._counts = counts
-        self._folds: dict[int, PartitionFold] = {}
         self._active_at: dict[int, float] = {}
 
-    def reset(self) -> None:
-        """Partitions have come or gone: read markers and rows afresh."""
-        self._folds.clear()
-        self._active_at.clear()
+    def make(self, partition: int, state: State) -> PartitionFold:
+        """The folds of one partition, with their marker."""
+        return PartitionFold(self._aggregates, partition, state)
 
-    def forget(self, partition: int) -> None:
-        """Read the partition's markers and rows afresh."""
-        self._folds.pop(partition, None)
+    def reset(self) -> None:
+        """Partitions have come or gone: read everything afresh, and wait for each partition anew."""
+        super().reset()
+        self._active_at.clear()
 
     def __call__(self, block: Block) -> list[Outgoing]:
         """Changelog records, then one partial for each (group, window) that the rows touch."""
@@ -58,7 +59,7 @@ class Folding:
     def fold(self, batch: RecordBatch, rows: Rows, is_exploded: bool = False) -> list[Outgoing]:
         """The same for rows as operators take them."""
         partition = batch.partition
-        fold = self._fold(partition)
+        fold = self.of(partition)
         folded = fold.fold(rows)
         self._count(folded)
         bits = EXPLODED_BITS if is_exploded else 0
@@ -72,13 +73,8 @@ class Folding:
         now, out = monotonic(), []
         for partition in partitions:
             if now - self._active_at.setdefault(partition, now) >= limit_s:
-                out += self._watermarks(self._fold(partition).watermark()._replace(idle=True))
+                out += self._watermarks(self.of(partition).watermark()._replace(idle=True))
         return out
-
-    def _fold(self, partition: int) -> PartitionFold:
-        if partition not in self._folds:
-            self._folds[partition] = PartitionFold(self._aggregates, partition, self.table.state_of(partition))
-        return self._folds[partition]
 
     def _partial(self, partial: Partial | SessionPartial) -> Outgoing:
         return Outgoing(self._partials.name, partial.group.encode(), dump(partial), now_ms())

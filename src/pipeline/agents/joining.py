@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pipeline.agents.blocks import Block, Make
+from pipeline.agents.keeping import ByPartition
 from pipeline.agents.letters import LateLetters
 from pipeline.declare.steps import AsOfJoin, Lookup, WindowJoin
 from pipeline.declare.tables import Table
@@ -12,6 +13,7 @@ from pipeline.tables.forms import ColumnsForm, RowForm
 from pipeline.tables.joins import Joined, JoinedRow, JoinKind, KeyedRows, Side
 from pipeline.tables.lookup import Lookup as Rows
 from pipeline.tables.lookup import looked_up
+from pipeline.tables.state import State
 from pipeline.tables.store import StateTable
 from pipeline.tables.stream_join import PartitionStreamJoin
 from pipeline.tables.versions import Versions
@@ -43,40 +45,28 @@ def _looked_up(keys: Sequence[Any], table: Rows, field: str) -> Make:
     return lambda: looked_up(keys, table, field)
 
 
-class TableVersions:
+class TableVersions(ByPartition[Versions]):
     """The versions of a table's rows in each partition, and the rows of now.
 
     A version is the whole row in one column or, where a join needs only some columns of it, these one by one.
     """
 
     def __init__(self, declared: Table, table: StateTable, kept_ms: int) -> None:
-        self.table = table
+        super().__init__(table)
         kept = declared.kept
         self.columns = None if kept is None else ColumnsForm(kept, declared.never_null)
         self.form = RowForm(declared.columns)
         self._kept_ms = kept_ms
-        self._partitions: dict[int, Versions] = {}
 
-    def of(self, partition: int) -> Versions:
+    def make(self, partition: int, state: State) -> Versions:
         """The versions of one partition."""
-        if partition not in self._partitions:
-            width = 1 if self.columns is None else len(self.columns.names)
-            self._partitions[partition] = Versions(self.table.state_of(partition), width, self._kept_ms)
-        return self._partitions[partition]
+        return Versions(state, 1 if self.columns is None else len(self.columns.names), self._kept_ms)
 
     def plain(self, row: Mapping[str, Any] | None) -> list[Any]:
         """The columns of a version, from the row; of none where it is deleted."""
         if self.columns is not None:
             return self.columns.plain(row)
         return [None if row is None else self.form.plain(row)]
-
-    def forget(self, partition: int) -> None:
-        """Read a partition's rows afresh."""
-        self._partitions.pop(partition, None)
-
-    def reset(self) -> None:
-        """Partitions have come or gone: read all rows afresh."""
-        self._partitions.clear()
 
 
 class AsOfRows:
@@ -109,37 +99,29 @@ def _of_versions(form: ColumnsForm, field: str, rows: Sequence[Sequence[Any]]) -
     return lambda: form.column(field, rows, first=1)
 
 
-class StreamWindow:
+class StreamWindow(ByPartition[PartitionStreamJoin]):
     """A join of two streams: rows of either side go in, joined rows come out and go on."""
 
     def __init__(self, step: WindowJoin, table: StateTable, late: LateLetters, go_on: Next) -> None:
+        super().__init__(table)
         self._step = step
-        self.table = table
         self._late = late
         self._go_on = go_on
         self._columns = (step.left_columns, step.right.columns)
         self._forms = tuple(RowForm(columns) for columns in self._columns)
-        self._partitions: dict[int, PartitionStreamJoin] = {}
         self.null_keys = 0
 
-    def reset(self) -> None:
-        """Partitions have come or gone: read all rows afresh."""
-        self._partitions.clear()
-
-    def forget(self, partition: int) -> None:
-        """Read the partition's rows afresh."""
-        self._partitions.pop(partition, None)
+    def make(self, partition: int, state: State) -> PartitionStreamJoin:
+        """The join of one partition."""
+        return PartitionStreamJoin(self._step.join, state)
 
     def take(self, side: Side, block: Block) -> list[Outgoing]:
         """Changelog records, what becomes of the joined rows, letters for what came too late to be held."""
         batch = block.batch
-        partition = batch.partition
-        if partition not in self._partitions:
-            self._partitions[partition] = PartitionStreamJoin(self._step.join, self.table.state_of(partition))
-        join = self._partitions[partition]
+        join = self.of(batch.partition)
         joined = join.take(side, self._keyed(side, block))
         self.null_keys += joined.null_keys
-        changes = self.table.changes(join.state, partition)
+        changes = self.table.changes(join.state, batch.partition)
         letters = [self._late.letter(batch, late) for late in joined.late]
         return changes + letters + (self._go_on(self._block(block, joined)) if joined.rows else [])
 

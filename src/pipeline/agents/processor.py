@@ -44,6 +44,9 @@ class Processor(Protocol):
     tables: Sequence[StateTable]
     """Whatever `process` changes is in the state of these tables, and is undone there when a batch fails."""
 
+    def reset(self) -> None:
+        """Read all state afresh: partitions have come or gone."""
+
     def forget(self, partition: int) -> None:
         """Read the partition's state afresh: it was set back."""
 
@@ -71,6 +74,9 @@ class DecodingProcessor:
         self._is_table = table
         self._decode = decoder(topic)
         self._keys = None if topic.key_format == KeyFormat.TEXT else key_decoder(topic)
+
+    def reset(self) -> None:
+        """Nothing is kept besides the tables."""
 
     def forget(self, partition: int) -> None:
         """Nothing is kept besides the tables."""

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pipeline.agents.blocks import Block
 from pipeline.agents.changes import ROW, Changes, Go
 from pipeline.agents.joining import TableVersions
+from pipeline.agents.keeping import Keeping, Stateful
 from pipeline.agents.letters import DeadLetters
 from pipeline.agents.processor import DecodingProcessor, Schemas
-from pipeline.agents.tree import Stateful
 from pipeline.codecs import Record, fields, key_text
 from pipeline.declarations import columns_of
 from pipeline.declare.compiled import field_of
@@ -19,7 +19,7 @@ from pipeline.tables.versions import Versions
 RETIRED = "retired"
 
 
-class TableProcessor(DecodingProcessor):
+class TableProcessor(Keeping, DecodingProcessor):
     """Each record is the latest row of its key; without a value, or retired, the key has no row.
 
     `versions` is set where streams are joined with the table, `names` are the columns that its tree reads.
@@ -41,23 +41,11 @@ class TableProcessor(DecodingProcessor):
         self._required = declared.required
         self._key_type = columns_of(f"topic {self.topic.name}", self.topic).get(self.topic.key)
         self._go: Go | None = None
-        self._stateful: Sequence[Stateful] = ()
 
     def runs(self, go: Go | None, stateful: Sequence[Stateful]) -> None:
         """Set what is done with the changes."""
         self._go = go
-        self._stateful = [*stateful, *([] if self._versions is None else [self._versions])]
-        self.tables = [part.table for part in self._stateful]
-
-    def reset(self) -> None:
-        """Partitions have come or gone: read everything afresh."""
-        for part in self._stateful:
-            part.reset()
-
-    def forget(self, partition: int) -> None:
-        """Read the partition afresh."""
-        for part in self._stateful:
-            part.forget(partition)
+        self.keep([*stateful, *([] if self._versions is None else [self._versions])])
 
     def process(self, batch: RecordBatch) -> list[Outgoing]:
         """Everything that the batch brings forth; a dead letter for each bad record."""
@@ -100,10 +88,8 @@ class TableProcessor(DecodingProcessor):
 
     def _refused(self, rows: Sequence[Record | None]) -> dict[int, str]:
         """{number of a row: why it is refused}."""
-        there, present = (
-            [number for number, row in enumerate(rows) if row is not None],
-            [r for r in rows if r is not None],
-        )
+        there = [number for number, row in enumerate(rows) if row is not None]
+        present = [row for row in rows if row is not None]
         found: dict[int, str] = {}
         for one in self._required:
             passes, errors = one.condition.column(lambda name: [field_of(row, name) for row in present], len(there))

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import chain, repeat
-from typing import Any, Protocol
+from typing import Any
 
 from pipeline.agents.blocks import Block
+from pipeline.agents.keeping import Keeping, Stateful
 from pipeline.agents.letters import DeadLetters
 from pipeline.agents.processor import DecodingProcessor, Schemas
 from pipeline.agents.writing import HEADER
@@ -14,25 +15,12 @@ from pipeline.declare.steps import Explode, Require, Select, Where
 from pipeline.formats import ValueEncoder
 from pipeline.handover import Handover
 from pipeline.records import Outgoing, RecordBatch
-from pipeline.tables.store import StateTable
 from pipeline.topics import Topic
 
 Next = Callable[[Block], list[Outgoing]]
 
 
-class Stateful(Protocol):
-    """What keeps something for each partition beside its table."""
-
-    table: StateTable
-
-    def reset(self) -> None:
-        """Partitions have come or gone: read everything afresh."""
-
-    def forget(self, partition: int) -> None:
-        """Read one partition afresh."""
-
-
-class TopicProcessor(DecodingProcessor):
+class TopicProcessor(Keeping, DecodingProcessor):
     """Runs the rows of one topic down its tree.
 
     `names` are the columns that anything reads; `stateful` is everything below that keeps state. Where `is_internal`,
@@ -56,35 +44,27 @@ class TopicProcessor(DecodingProcessor):
         self.topic = topic
         self._origin = origin
         self._is_numbered = is_numbered
-        self._names = tuple(names)
+        self._names = tuple(dict.fromkeys((*names, *(origin or ()))))
         self._is_internal = is_internal
         self._run: Next = lambda block: []
-        self._stateful: Sequence[Stateful] = ()
 
     def runs(self, run: Next, stateful: Sequence[Stateful]) -> None:
         """Set what is done with the rows."""
         self._run = run
-        self._stateful = stateful
-        self.tables = [part.table for part in stateful]
+        self.keep(stateful)
 
     def reset(self) -> None:
         """Partitions have come or gone: read everything afresh."""
-        for part in self._stateful:
-            part.reset()
+        super().reset()
         if self._decode.handover is not None:
             self._decode.handover.clear()  # another worker may read it now
 
-    def forget(self, partition: int) -> None:
-        """Read the partition afresh."""
-        for part in self._stateful:
-            part.forget(partition)
-
     def take_over_from(self, encoder: ValueEncoder) -> None:
         """Take what this process itself has written as it was, without reading it back."""
-        known = (self.topic.event_time, *(self._origin or ()))
-        names = dict.fromkeys((*self._names, *(name for name in known if name is not None)))
+        event_time = self.topic.event_time
+        names = self._names if event_time is None else tuple(dict.fromkeys((*self._names, event_time)))
         if names:
-            encoder.handover = self._decode.handover = Handover(tuple(names))
+            encoder.handover = self._decode.handover = Handover(names)
 
     async def prepare(self, batch: RecordBatch) -> None:
         """Learn the schema ids that the batch uses."""
@@ -108,18 +88,21 @@ class TopicProcessor(DecodingProcessor):
         if not self._is_internal and (columns := self._decode.handed_over(batch.values)) is not None:
             self.counts["consumed"] += len(batch)
             times_ms = batch.timestamps if self.topic.event_time is None else columns[self.topic.event_time]
-            block = Block.of_columns(batch, range(len(batch)), times_ms, columns)
-            return block if self._origin is None else block.from_columns(*self._origin)
+            return self._placed(Block.of_columns(batch, range(len(batch)), times_ms, columns))
         if not self._is_internal:
             records, places, times_ms = self.timed(batch, out)
-            names = dict.fromkeys((*self._names, *(self._origin or ())))
-            block = Block.of_records(batch, places, times_ms, records, tuple(names))
-            return block if self._origin is None else block.from_columns(*self._origin)
+            return self._placed(Block.of_records(batch, places, times_ms, records, self._names))
         inner = _unwrapped(batch)
         records, places, times_ms = self.timed(inner, out)
         origins = [HEADER.unpack_from(batch.values[place] or b"") for place in places]
         block = Block.of_records(inner, places, times_ms, records, self._names, origins)
         block.is_numbered = self._is_numbered
+        return block
+
+    def _placed(self, block: Block) -> Block:
+        """The rows with where they come from, where they say it themselves."""
+        if self._origin is not None:
+            block.origins = list(zip(*map(block.column, self._origin), strict=True))
         return block
 
 

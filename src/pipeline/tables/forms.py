@@ -13,6 +13,7 @@ class RowForm:
     """The form of rows of these columns. A column that a kept row does not have, since it is newer, is null."""
 
     def __init__(self, columns: Mapping[str, ColumnType]) -> None:
+        self.names = tuple(columns)
         self._forms = [(name, json_form(kind.avro)) for name, kind in columns.items()]
 
     def plain(self, row: Mapping[str, Any]) -> Row:
