@@ -187,7 +187,7 @@ class Composition:
     def _folding(
         self, root: Root, state: str, statements: Sequence[AggregateStatement], processor: TopicProcessor
     ) -> Folding:
-        table = self._app.state_table(f"{state}_partials", root.topic, self._settings.partitions)
+        table = self._app.state_table(self._plan.folded(state), root.topic, self._settings.partitions)
         columns = {name: made for statement in statements for name, made in statement.computed}
         aggregates = [statement.aggregate for statement in statements]
         partials, partitions = self._plan.partials(state), self._settings.partitions
@@ -197,7 +197,7 @@ class Composition:
 
     def _merge(self, state: str, statements: Sequence[AggregateStatement]) -> None:
         partials = self._plan.partials(state)
-        table = self._app.state_table(f"{state}_totals", partials, self._settings.partitions)
+        table = self._app.state_table(self._plan.merged(state), partials, self._settings.partitions)
         encoders = {s.aggregate.name: self._encoders[s.output.name] for s in statements}
         aggregates = [statement.aggregate for statement in statements]
         written = {s.aggregate.name: keys_of(s.output, self._encoders) for s in statements}

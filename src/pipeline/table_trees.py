@@ -56,7 +56,7 @@ class TableTrees:
             encoder, keys = self._encoders[kept.output.name], keys_of(kept.output, self._encoders)
             parts.append(KeepTable(kept, table, encoder, self._letters, key, keys))
         for state, statements in node.folds.items():
-            table = self._app.state_table(f"{state}_partials", root.topic, self._partitions)
+            table = self._app.state_table(self._plan.folded(state), root.topic, self._partitions)
             columns = {name: made for statement in statements for name, made in statement.computed}
             fold = FoldTable([s.aggregate for s in statements], columns, self._plan.partials(state), table)
             stateful.append(fold)
@@ -93,7 +93,7 @@ class TableTrees:
         return lambda changes: join.take(side, changes)
 
     def _left(self, root: Root, node: Node, step: ForeignKeyJoin, stateful: list[Stateful]) -> Go:
-        table = self._app.state_table(f"{step.name}_subscriptions", root.topic, self._partitions)
+        table = self._app.state_table(self._plan.asking(step), root.topic, self._partitions)
         behind: list[Stateful] = []
         go_on, keys = self._node(root, node, behind), keys_of(step.right.topic, self._encoders)
         rows = LeftRows(step, self._plan.subscriptions(step), table, go_on, behind, self._letters, keys)
@@ -102,7 +102,7 @@ class TableTrees:
         return rows.take
 
     def _right(self, root: Root, step: ForeignKeyJoin, stateful: list[Stateful]) -> Go:
-        table = self._app.state_table(f"{step.name}_subscribers", root.topic, self._partitions)
+        table = self._app.state_table(self._plan.asked(step), root.topic, self._partitions)
         rows = RightRows(step, self._plan.answers(step), table)
         self.between.append(OwnTopic(self._plan.subscriptions(step), rows.asked, [rows]))
         stateful.append(rows)

@@ -50,6 +50,10 @@ ANY_TIME = {"message.timestamp.after.max.ms": str((1 << 63) - 1)}
 """Results carry event times, and those may lie ahead: brokers refuse what is more than an hour ahead by default."""
 
 
+FOREVER = {"retention.ms": "-1"}
+"""Rows between partitions carry event times, by which brokers would delete those of long ago before they are read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Topic:
     """One topic. `retention_ms` is None for compacted topics.
@@ -165,7 +169,7 @@ PAGEVIEWS_SESSION = Topic(
     schema="total_pageview_session",
 )
 
-PAGEVIEW_BY_USER = Topic("pipeline-pageview-by-userid", Kind.INTERNAL, key="userid", config={"retention.ms": "-1"})
+PAGEVIEW_BY_USER = Topic("pipeline-pageview-by-userid", Kind.INTERNAL, key="userid", config=FOREVER)
 PAGEVIEW_PARTIALS = Topic("pipeline-pageview-partials", Kind.INTERNAL, key="group")
 FLASHSALE_PARTIALS = Topic("pipeline-flashsale-partials", Kind.INTERNAL, key="group")
 POLLER_POSITION = Topic("pipeline-poller-position", Kind.INTERNAL, key="table", retention_ms=None)

@@ -1,6 +1,6 @@
 """Rows on their way through the steps of an agent: columns, each made when it is first asked for."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import compress, groupby
 from typing import Any
 
@@ -229,6 +229,11 @@ def _field(records: Sequence[Record], name: str) -> Make:
 def texts(keys: Sequence[bytes | None]) -> list[str | None]:
     """Keys as states have them; one that is no text has none of its own there."""
     return [None if key is None else key.decode("utf-8", "surrogateescape") for key in keys]
+
+
+def raw_keys(texts: Iterable[str | None]) -> list[bytes | None]:
+    """Keys from their texts, as `texts` gives them."""
+    return [None if text is None else text.encode("utf-8", "surrogateescape") for text in texts]
 
 
 def distinct(offsets: Sequence[int]) -> list[int]:

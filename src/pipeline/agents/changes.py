@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import repeat
 from typing import Any
 
-from pipeline.agents.blocks import Block, texts
+from pipeline.agents.blocks import Block, raw_keys, texts
 from pipeline.agents.keeping import ByPartition, Stateful
 from pipeline.agents.letters import DeadLetters
 from pipeline.agents.partials import dump
@@ -209,7 +209,7 @@ def joined_changes(
     rows: Sequence[JoinedRow],
 ) -> Changes:
     """The changes of joined rows, which `batch` brought forth; `forms` are those in which both sides are kept."""
-    keys = [None if row.key is None else row.key.encode("utf-8", "surrogateescape") for row in rows]
+    keys = raw_keys(row.key for row in rows)
     versions, times_ms = [row.version for row in rows], [row.time_ms for row in rows]
     there = [place for place, row in enumerate(rows) if not row.retired]
     left, right = forms

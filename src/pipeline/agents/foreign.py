@@ -55,8 +55,7 @@ class LeftRows(ByPartition[PartitionSubscriptions]):
         """Changelog records, subscriptions, and what becomes of results that need no answer."""
         batch, rows = changes.rows.batch, changes.rows
         foreign: list[str | None] = [None] * len(changes.keys)
-        values, kind = rows.value(self._step.key), self._step.key_type
-        named = values if kind.family == "string" else kind.texts(values)
+        named = self._step.key_type.texts(rows.value(self._step.key))
         for place, text in zip(rows.column(ROW), named, strict=True):
             foreign[place] = text
         made = self.of(batch.partition).take(changes.kept(self._forms[0]), foreign)

@@ -3,14 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pipeline.agents.blocks import Block, Make
+from pipeline.agents.blocks import Block, Make, raw_keys
 from pipeline.agents.keeping import ByPartition
 from pipeline.agents.letters import LateLetters
 from pipeline.declare.steps import AsOfJoin, Lookup, WindowJoin
 from pipeline.declare.tables import Table
 from pipeline.records import Outgoing
 from pipeline.tables.forms import ColumnsForm, RowForm
-from pipeline.tables.joins import Joined, JoinedRow, JoinKind, KeyedRows, Side
+from pipeline.tables.joins import Joined, JoinKind, KeyedRows, Side
 from pipeline.tables.lookup import Lookup as Rows
 from pipeline.tables.lookup import looked_up
 from pipeline.tables.state import State
@@ -32,8 +32,7 @@ class LookupRows:
     def __call__(self, block: Block) -> Block:
         """The rows with the table's in a column more, of which each field can be had without the others."""
         step, table = self._step, self._table
-        values = block.value(step.key)
-        keys = values if step.key_type.family == "string" else step.key_type.texts(values)
+        keys: Sequence[Any] = step.key_type.texts(block.value(step.key))
         makes: dict[str, Make] = {f"{step.name}.{field}": _looked_up(keys, table, field) for field in self._fields}
         block = block.with_columns({step.name: lambda: list(map(table.get, keys)), **makes})
         if step.kind is not JoinKind.INNER:
@@ -142,11 +141,7 @@ class StreamWindow(ByPartition[PartitionStreamJoin]):
         }
         last = len(block.batch) - 1
         made = Block(block.batch, [last] * len(rows), [row.time_ms for row in rows], makes, block.errors)
-        return made.keyed([_key(row) for row in rows])
-
-
-def _key(row: JoinedRow) -> bytes | None:
-    return None if row.key is None else row.key.encode("utf-8", "surrogateescape")
+        return made.keyed(raw_keys(row.key for row in rows))
 
 
 def _field(rows: Sequence[Mapping[str, Any] | None], name: str) -> Make:

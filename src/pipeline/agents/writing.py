@@ -21,7 +21,10 @@ KEPT_HOMES = 1_000_000
 
 def key_bytes(values: Sequence[Any], kind: ColumnType) -> list[bytes]:
     """Keys of records from a column: the texts of the values; empty for null."""
-    texts = values if kind.family == "string" else kind.texts(values)
+    return _encoded(kind.texts(values))
+
+
+def _encoded(texts: Sequence[str | None]) -> list[bytes]:
     return [b"" if text is None else text.encode() for text in texts]
 
 
@@ -138,8 +141,8 @@ class Rekey:
         """What becomes of the rows at home, and one record for each other that has a key."""
         out: list[Outgoing] = []
         values = block.value(self._key)
-        texts = values if self._kind.family == "string" else self._kind.texts(values)
-        keys = [b"" if text is None else text.encode() for text in texts]
+        texts = self._kind.texts(values)
+        keys = _encoded(texts)
         block = block.keyed(keys, texts)
         if None in values:
             self.null_keys += sum(value is None for value in values)

@@ -2,7 +2,8 @@
 
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -11,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from pipeline import settings as configuration
 from pipeline.applications.hooks import EVERYTHING, NOTHING, Hooks
-from pipeline.applications.naming import followed, states
 from pipeline.declare.application import Application
 from pipeline.errors import SettingError
 from pipeline.formats import ValueEncoder
+from pipeline.plan.kept import kept
 from pipeline.plan.plan import Plan
 from pipeline.settings import FLASH_SALES, Settings
 from pipeline.topics import Topic
@@ -76,19 +77,19 @@ def declared(application: Application, hooks: Hooks = NOTHING) -> Runnable:
 
         Composition(plan, settings, app, registry, encoders).compose()
 
-    kept = (*(root.topic for root in plan.roots.values()), *(table.topic for table in plan.as_of_tables))
+    read = (*(root.topic for root in plan.roots.values()), *(table.topic for table in plan.as_of_tables))
     partials = tuple(plan.partials(state) for _, _, state, _ in plan.folds())
     asked = tuple(made(step) for _, step in plan.foreign_joins() for made in (plan.subscriptions, plan.answers))
     return Runnable(
         application.name,
         plan.topics(),
-        (*kept, *partials, *asked),
+        (*read, *partials, *asked),
         plan.joined(),
         compose,
         application,
         plan,
-        sources=followed(plan),
-        states=states(plan),
+        sources=plan.followed,
+        states=tuple(kept(plan)),
         hooks=hooks,
     )
 
@@ -115,19 +116,11 @@ def load(name: str, folder: Path, settings: Settings | None = None) -> Applicati
     It may be a function of the settings that gives one. Without `settings`, they are those of the environment.
     Raises SettingError, in a sentence, when there is none or it cannot be built.
     """
-    sys.path.insert(0, str(folder))
-    try:
+    with _importable(name, folder):
         module = _module(name, folder)
         found = getattr(import_module(module), "APPLICATION", None)
         if callable(found):
             found = found(configuration.load() if settings is None else settings)
-    except SettingError as error:
-        raise SettingError(f"application {name}: {error}") from None
-    except Exception as error:
-        place = _place(error)
-        raise SettingError(f"application {name} cannot be loaded: {type(error).__name__}: {error}{place}") from None
-    finally:
-        sys.path.remove(str(folder))
     if not isinstance(found, Application):
         raise SettingError(
             f"application {name}: module {module} has no APPLICATION, but must have one: Application(...)"
@@ -137,16 +130,26 @@ def load(name: str, folder: Path, settings: Settings | None = None) -> Applicati
 
 def source_file(name: str, folder: Path) -> Path:
     """The file of an application's module, `__init__.py` of a package; raises SettingError when there is none."""
-    sys.path.insert(0, str(folder))
-    try:
+    with _importable(name, folder):
         spec = find_spec(_module(name, folder))
-    except SettingError as error:
-        raise SettingError(f"application {name}: {error}") from None
-    finally:
-        sys.path.remove(str(folder))
     if spec is None or spec.origin is None:
         raise SettingError(f"application {name}: its module has no file, but must have one")
     return Path(spec.origin)
+
+
+@contextmanager
+def _importable(name: str, folder: Path) -> Iterator[None]:
+    """Let modules of the folder be imported; what goes wrong meanwhile is a SettingError that names the application."""
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    except SettingError as error:
+        raise SettingError(f"application {name}: {error}") from None
+    except Exception as error:
+        place = _place(error)
+        raise SettingError(f"application {name} cannot be loaded: {type(error).__name__}: {error}{place}") from None
+    finally:
+        sys.path.remove(str(folder))
 
 
 def _module(name: str, folder: Path) -> str:
@@ -166,5 +169,6 @@ def _place(error: BaseException) -> str:
     """Where in the application's own files an error comes from."""
     if isinstance(error, SyntaxError):
         return ""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
-    return f" ({frames[-1].filename}, line {frames[-1].lineno})" if len(frames) > 1 else ""
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [frame for frame in frames if "importlib" not in frame.filename and frame.filename != __file__]
+    return f" ({theirs[-1].filename}, line {theirs[-1].lineno})" if theirs else ""

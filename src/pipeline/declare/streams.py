@@ -29,7 +29,7 @@ from pipeline.tables.stream_join import StreamJoin
 from pipeline.tables.types import ColumnType, column_type
 from pipeline.tables.windows import Window
 from pipeline.timebase import DAY_MS
-from pipeline.topics import Kind, Schema, Topic
+from pipeline.topics import FOREVER, Kind, Schema, Topic
 
 if TYPE_CHECKING:
     from pipeline.declare.groups import Grouped
@@ -69,7 +69,7 @@ class Stream(Relation):
     ) -> None:
         where = f"stream {name}"
         check_topic_name(where, name)
-        config = {"retention.ms": "-1"} if retention_ms is None else {}
+        config = FOREVER if retention_ms is None else {}
         topic = Topic(
             name,
             Kind.EVENT,

@@ -73,9 +73,13 @@ class Writer:
         return f"(lambda {names}: {code})", kind
 
     def _column(self, name: str) -> tuple[str, ColumnType]:
-        if name not in self._scope:
-            raise ExpressionError(f"there is no column {name}, only {', '.join(self._scope) or 'none at all'}")
-        return self._input(name), self._scope[name]
+        kind = self._type_of(name)
+        return self._input(name), kind
+
+    def _type_of(self, column: str) -> ColumnType:
+        if column not in self._scope:
+            raise ExpressionError(f"there is no column {column}, only {', '.join(self._scope) or 'none at all'}")
+        return self._scope[column]
 
     def _input(self, name: str) -> str:
         if name not in self.inputs:
@@ -112,25 +116,15 @@ class Writer:
         return f"({null} if {' or '.join(checks)} else {made})" if checks else f"({made})"
 
     def _field(self, given: Expression, of: Expression, name: str) -> tuple[str, ColumnType]:
-        if isinstance(of, Column):
-            return self._field_of_column(of.name_, name)
-        code, kind = self.write(of)
+        """A field of a column is an input of its own: a join can give it without making the whole record."""
+        is_column = isinstance(of, Column)
+        code, kind = ("", self._type_of(of.name_)) if isinstance(of, Column) else self.write(of)
         if kind is None or kind.family != "record":
             raise ExpressionError(
                 f"{given} asks for a field of {of}, which is of type {_name(kind)}, but must be a record"
             )
-        return self.strict("{0}[{1}]", [code, self.constant(name)]), _field_type(str(of), kind, name)
-
-    def _field_of_column(self, column: str, name: str) -> tuple[str, ColumnType]:
-        """A field of a column, which is an input of its own: a join can give it without making the whole record."""
-        if column not in self._scope:
-            return self._column(column)
-        kind = self._scope[column]
-        if kind.family != "record":
-            raise ExpressionError(
-                f"{column}->{name} asks for a field of {column}, which is of type {kind.name}, but must be a record"
-            )
-        return self._input(f"{column}.{name}"), _field_type(column, kind, name)
+        made = self._input(f"{of}.{name}") if is_column else self.strict("{0}[{1}]", [code, self.constant(name)])
+        return made, _field_type(str(of), kind, name)
 
     def _element(self, given: Element) -> tuple[str, ColumnType]:
         code, kind = self.write(given.of_)

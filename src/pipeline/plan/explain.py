@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterator
 
 from pipeline.declare.statements import AggregateStatement, StreamStatement
-from pipeline.declare.steps import ForeignKeyJoin, TableTableJoin, WindowJoin
+from pipeline.declare.steps import ForeignKeyJoin, WindowJoin
+from pipeline.plan.kept import kept
 from pipeline.plan.nodes import Node, Root
 from pipeline.plan.plan import Plan
 from pipeline.tables.windows import Hopping, Session, Tumbling, Unwindowed, Window
@@ -20,9 +21,9 @@ def explained(plan: Plan) -> str:
         lines += [*(f"  {one}" for one in (root.table.required if root.table else ())), *_node(plan, root.node, "  ")]
     for table in plan.application.tables:
         how = "held whole by every worker" if table.everywhere else "its versions are kept partition by partition"
-        kept = "" if table.kept is None else f", of which {', '.join(table.kept)}"
-        lines += ["", f"table {table.topic.name}{kept}: key {table.topic.key}, {how}"]
-    lines += ["", "states", *(f"  {line}" for line in _states(plan))]
+        of = "" if table.kept is None else f", of which {', '.join(table.kept)}"
+        lines += ["", f"table {table.topic.name}{of}: key {table.topic.key}, {how}"]
+    lines += ["", "states", *(f"  {name}: {what}" for name, what in kept(plan).items())]
     lines += ["", "topics", *(f"  {topic.name} ({topic.kind})" for topic in plan.topics())]
     return "\n".join(lines)
 
@@ -36,8 +37,8 @@ def _how(root: Root) -> str:
 def _node(plan: Plan, node: Node, indent: str) -> Iterator[str]:
     for written in node.writes:
         yield f"{indent}INTO {written.output.name}{_key(written)}"
-    for kept in node.keeps:
-        yield f"{indent}INTO {kept.output.name}"
+    for one in node.keeps:
+        yield f"{indent}INTO {one.output.name}"
     for state, statements in node.folds.items():
         for statement in statements:
             yield f"{indent}{_aggregate(statement)} (fold here, merge in {plan.partials(state).name})"
@@ -81,26 +82,6 @@ def window_text(window: Window) -> str:
             )
         case Session():
             return f" WINDOW SESSION ({window.gap_ms} ms, GRACE PERIOD {window.grace_ms} ms)"
-
-
-def _states(plan: Plan) -> Iterator[str]:
-    for root, _, state, _ in plan.folds():
-        yield f"{state}_partials: what is folded, by partition of {root.topic.name}"
-        yield f"{state}_totals: what is merged, by partition of {plan.partials(state).name}"
-    for table in plan.as_of_tables:
-        yield f"{plan.versions(table)}: versions of the rows of {table.topic.name}"
-    for root in plan.roots.values():
-        for node in root.node.tree():
-            for branch in node.branches:
-                if isinstance(branch.step, WindowJoin | TableTableJoin):
-                    both = "streams" if isinstance(branch.step, WindowJoin) else "tables"
-                    yield f"{plan.join_state(branch.step)}: rows of both {both}, by partition of {root.topic.name}"
-            for kept in (one for one in node.keeps if one.filters):
-                shown = f"{plan.shown(kept)}: which rows of {kept.output.name} are there"
-                yield f"{shown}, by partition of {root.topic.name}"
-    for root, step in plan.foreign_joins():
-        yield f"{step.name}_subscriptions: left rows and what they name, by partition of {root.topic.name}"
-        yield f"{step.name}_subscribers: right rows and who names them, by partition of {step.right.name}"
 
 
 def drawn(plan: Plan) -> str:

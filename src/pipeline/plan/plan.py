@@ -28,7 +28,7 @@ from pipeline.declare.steps import (
 from pipeline.declare.tables import Table
 from pipeline.errors import SettingError
 from pipeline.plan.nodes import Branch, Node, Root
-from pipeline.topics import DEAD_LETTERS, LATE_RECORDS, Kind, Topic
+from pipeline.topics import DEAD_LETTERS, FOREVER, LATE_RECORDS, Kind, Topic
 
 
 class Plan:
@@ -143,9 +143,22 @@ class Plan:
         """Tables that every worker holds whole."""
         return tuple(table for table in self.application.tables if table.everywhere)
 
+    @property
+    def followed(self) -> tuple[Topic, ...]:
+        """Topics that others write and the workers' group reads partition by partition: it has a position there."""
+        return _by_name((*self.application.sources, *(table.topic for table in self.as_of_tables)))
+
     def partials(self, state: str) -> Topic:
         """The topic that carries partials to where their group lies."""
         return Topic(self.application.internal(f"{state}-partials"), Kind.INTERNAL, key="group")
+
+    def folded(self, state: str) -> str:
+        """The name of what is folded, where the rows lie."""
+        return f"{state}_partials"
+
+    def merged(self, state: str) -> str:
+        """The name of what is merged, where the groups lie."""
+        return f"{state}_totals"
 
     def versions(self, table: Table) -> str:
         """The name of what is kept of a table's rows."""
@@ -156,12 +169,20 @@ class Plan:
         return f"{step.name}_join"
 
     def subscriptions(self, step: ForeignKeyJoin) -> Topic:
-        """The topic in which left rows ask for right ones; what is kept of them is `<join>_subscriptions`."""
+        """The topic in which left rows ask for right ones."""
         return Topic(self.application.internal(f"{step.name}-subscriptions"), Kind.INTERNAL, key=step.key.text)
 
     def answers(self, step: ForeignKeyJoin) -> Topic:
-        """The topic in which right rows answer; what is kept of them and who asked is `<join>_subscribers`."""
+        """The topic in which right rows answer."""
         return Topic(self.application.internal(f"{step.name}-answers"), Kind.INTERNAL, key="key")
+
+    def asking(self, step: ForeignKeyJoin) -> str:
+        """The name of what is kept of left rows and of what they name."""
+        return f"{step.name}_subscriptions"
+
+    def asked(self, step: ForeignKeyJoin) -> str:
+        """The name of what is kept of right rows and of who names them."""
+        return f"{step.name}_subscribers"
 
     def foreign_joins(self) -> Iterable[tuple[Root, ForeignKeyJoin]]:
         """Every join by a foreign key, with the topic of its left rows."""
@@ -202,12 +223,13 @@ class Plan:
         own = tuple(root.topic for root in self.roots.values() if root.is_internal)
         partials = tuple(self.partials(state) for _, _, state, _ in self.folds())
         joins = tuple(made(step) for _, step in self.foreign_joins() for made in (self.subscriptions, self.answers))
-        found = {t.name: t for t in (*application.sources, *tables, *application.outputs, *own, *partials, *joins)}
-        return (*found.values(), *application.further_topics, DEAD_LETTERS, LATE_RECORDS)
+        known = _by_name((*application.sources, *tables, *application.outputs, *own, *partials, *joins))
+        return (*known, *application.further_topics, DEAD_LETTERS, LATE_RECORDS)
 
 
-FOREVER = {"retention.ms": "-1"}
-"""Rows carry event times, by which brokers would delete those of long ago before they are read: workers do it after."""
+def _by_name(topics: Iterable[Topic]) -> tuple[Topic, ...]:
+    """Each once, where it comes first, but as it comes last."""
+    return tuple({topic.name: topic for topic in topics}.values())
 
 
 def stream_columns(topic: Topic) -> Scope:

@@ -141,8 +141,10 @@ class ColumnType:
         """The value of a plain form, as it is written to an output."""
         return plain if self.is_plain else FORMS[self.family].value(plain, self.scale)
 
-    def texts(self, values: Sequence[Any]) -> list[str | None]:
+    def texts(self, values: Sequence[Any]) -> Sequence[str | None]:
         """The texts of a column of groups; null stays null. Equal values have one text, whoever wrote them."""
+        if self.family == "string":
+            return values
         found = {value: None if value is None else self.text(value) for value in set(values)}
         return [found[value] for value in values]
 
