@@ -10,7 +10,6 @@ import pytest
 from click.testing import CliRunner
 
 from pipeline import Application, Count, Generator, Stream, Table, c, one_of, topics
-from pipeline import settings as configuration
 from pipeline.applications.hooks import EVERYTHING, NOTHING
 from pipeline.applications.loading import declared, load, runnable
 from pipeline.chaos import inspection as inspecting
@@ -160,17 +159,7 @@ def test_faults_are_those_of_what_the_application_has():
         kinds_for(NOTHING, ("worker-kill", "pinot-down"))
 
 
-@pytest.fixture
-def folder(monkeypatch):
-    """Applications are found in the folder of the integration tests; the settings are read anew."""
-    monkeypatch.setenv("PIPELINE_APP_DIR", str(FOLDER))
-    monkeypatch.setenv("PIPELINE_APP", "flash_sales")
-    configuration.settings.cache_clear()
-    yield
-    configuration.settings.cache_clear()
-
-
-def test_the_command_tells_of_a_kind_that_cannot_strike(folder):
+def test_the_command_tells_of_a_kind_that_cannot_strike(app_folder):
     result = CliRunner().invoke(main, ["chaos", "--app", "clicks", "--kinds", "mysql-down"])
     assert result.exit_code == 1
     assert "the application has no database" in result.output.replace("\n", " ")

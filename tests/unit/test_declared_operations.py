@@ -7,7 +7,6 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from pipeline import provision as provisioning
-from pipeline import settings as configuration
 from pipeline.access import rights
 from pipeline.app import create_app
 from pipeline.applications.loading import runnable
@@ -197,16 +196,6 @@ def test_people_see_no_poller_where_there_is_none():
     assert "Poller" not in printed(Status(application="clicks", has_poller=False))
 
 
-@pytest.fixture
-def folder(monkeypatch):
-    """Applications are found in the folder of the integration tests; the settings are read anew."""
-    monkeypatch.setenv("PIPELINE_APP_DIR", str(INTEGRATION))
-    monkeypatch.setenv("PIPELINE_APP", "flash_sales")
-    configuration.settings.cache_clear()
-    yield
-    configuration.settings.cache_clear()
-
-
 @pytest.mark.parametrize(
     ("command", "sentence"),
     [
@@ -214,7 +203,7 @@ def folder(monkeypatch):
         ("poll", "application clicks has no database, but `pipeline poll` carries the tables of one that has"),
     ],
 )
-def test_what_an_application_has_not_is_told(command, sentence, folder):
+def test_what_an_application_has_not_is_told(command, sentence, app_folder):
     result = CliRunner().invoke(main, [command, "--app", "clicks"])
     assert result.exit_code == 1
     assert sentence in result.output.replace("\n", " ")

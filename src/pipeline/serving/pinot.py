@@ -18,6 +18,7 @@ from pipeline.settings import Settings
 
 Row = dict[str, Any]
 CONNECT_TIMEOUT_S = 2.0
+MOST_ROWS = 1_000_000
 ACCESS_DENIED = 180
 """The code of Pinot's error for a user that it does not know, or that may not ask this."""
 
@@ -43,6 +44,10 @@ class Pinot:
         self._session: httpx.Client | None = None
         self._connection: Any = None
         self._lock = Lock()
+
+    def rows(self, table: str) -> list[Row]:
+        """All rows of a table, MOST_ROWS at most; raises QueryError as `query` does."""
+        return self.query(f"SELECT * FROM {table} LIMIT {MOST_ROWS}")
 
     def query(self, sql: str, params: Mapping[str, Any] | None = None) -> list[Row]:
         """The rows of a query as {column: value}; write a LIMIT, since Pinot's default is 10.

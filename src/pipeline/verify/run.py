@@ -34,7 +34,6 @@ from pipeline.verify.waiting import (
     ends_of,
 )
 
-ALL_ROWS = "SELECT * FROM {} LIMIT 1000000"
 SOURCE_STAGE = (topics.PAGEVIEW, topics.USERS, topics.FLASH_SALES)
 ENRICHED_STAGE = (topics.EXTENDED_PAGEVIEWS, topics.EXTENDED_FLASHSALES)
 LATER_STAGES = (
@@ -71,6 +70,7 @@ async def verify(settings: Settings, timeout_s: float) -> Report:
     """
     from pipeline.verify.sql.run import verify_by_sql
 
+    await require_rights(settings, rights(settings)["verify"])
     if settings.app != FLASH_SALES:
         return await verify_by_sql(settings, timeout_s)
     report = await verify_by_brute_force(settings, timeout_s)
@@ -82,7 +82,6 @@ async def verify_by_brute_force(settings: Settings, timeout_s: float) -> Report:
     """Verify flash sales; raises VerifyError when the workers do not catch up within `timeout_s` seconds."""
     deadline = time.monotonic() + timeout_s
     registry = Registry(settings)
-    await require_rights(settings, rights(settings)["verify"])
     low_cuts = await ends_of(settings, SOURCE_STAGE)
     await caught_up(settings, low_cuts, deadline)
     for stage in LATER_STAGES:
@@ -229,9 +228,7 @@ async def _compare_pinot(
     pinot = client(settings)
     waiting = list(outputs)
     while True:
-        tables = {
-            name: last_rows(name, await asyncio.to_thread(pinot.query, ALL_ROWS.format(name))) for name in waiting
-        }
+        tables = {name: last_rows(name, await asyncio.to_thread(pinot.rows, name)) for name in waiting}
         if await ends_of(settings, SOURCE_STAGE) != low_cuts:
             bounds = await _bounds(settings, registry, low_cuts, letters, deadline)
         wrong = {

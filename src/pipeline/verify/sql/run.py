@@ -7,11 +7,9 @@ from collections.abc import Iterable
 from aiokafka import TopicPartition
 
 from pipeline import reading
-from pipeline.access import rights
-from pipeline.kafka_rights import require_rights
 from pipeline.registry import Registry
 from pipeline.serving.pinot import client
-from pipeline.settings import FLASH_SALES, Settings
+from pipeline.settings import Settings
 from pipeline.topics import DEAD_LETTERS, LATE_RECORDS, Topic
 from pipeline.verify.report import OutputReport, Report
 from pipeline.verify.source_side import Cut
@@ -29,8 +27,6 @@ from pipeline.verify.waiting import (
     ends_of,
 )
 
-ALL_ROWS = "SELECT * FROM {} LIMIT 1000000"
-
 
 async def verify_by_sql(settings: Settings, timeout_s: float) -> Report:
     """Verify the application that is set by its oracle.
@@ -41,12 +37,13 @@ async def verify_by_sql(settings: Settings, timeout_s: float) -> Report:
     registry = Registry(settings)
     judgement = Judgement(settings, subject(settings), registry)
     with judgement.database:
-        return await _Verification(settings, judgement, deadline).report()
+        return await _Verification(settings, judgement, registry, deadline).report()
 
 
 class _Verification:
-    def __init__(self, settings: Settings, judgement: Judgement, deadline: float) -> None:
+    def __init__(self, settings: Settings, judgement: Judgement, registry: Registry, deadline: float) -> None:
         self._settings = settings
+        self._registry = registry
         self._judgement = judgement
         self._subject = judgement.subject
         self._deadline = deadline
@@ -58,15 +55,13 @@ class _Verification:
 
     async def report(self) -> Report:
         """Everything in turn."""
-        if self._settings.app == FLASH_SALES:
-            await require_rights(self._settings, rights(self._settings)["verify"])
         for stage in self._subject.stages:
             ends = await ends_of(self._settings, stage)
             self._low |= ends
             await caught_up(self._settings, ends, self._deadline)
         found = await ends_of(self._settings, [output.topic for output in self._subject.outputs])
         await self._read_up_to(found)
-        self._letters = await dead_letters(self._settings, Registry(self._settings))
+        self._letters = await dead_letters(self._settings, self._registry)
         self._begins = await begins_of(self._settings, [reader.topic for reader in self._judgement.readers.values()])
         await self._expect()
         outputs: dict[str, OutputReport] = {}
@@ -151,9 +146,7 @@ class _Verification:
         waiting = [output for output in self._subject.outputs if output.in_pinot]
         pinot = client(self._settings) if waiting else None
         while waiting and pinot is not None:
-            tables = {
-                o.topic.name: await asyncio.to_thread(pinot.query, ALL_ROWS.format(o.topic.name)) for o in waiting
-            }
+            tables = {o.topic.name: await asyncio.to_thread(pinot.rows, o.topic.name) for o in waiting}
             if await self._has_moved():
                 await self._expect()
             wrong: dict[str, list[str]] = {}
