@@ -28,6 +28,7 @@ class FakeController:
         self.refuse_schema = False
         self.busy_resets = 0
         self.stays = 0
+        self.forgotten: str | None = None
         self.validated: list[Any] = []
         self.refuse_config = ""
         self.queries = 0
@@ -48,6 +49,8 @@ class FakeController:
         if rest[-1] == "reset" and self.busy_resets:
             self.busy_resets -= 1
             return 500, {"code": 500, "error": "Can't reset state"}
+        if rest[-1] == "reset" and rest[0] == f"{self.forgotten}_REALTIME":
+            self.forgotten = None
         return 200, {"status": "ok"}
 
     def _schema(self, method: str, rest: list[str], body: Any) -> tuple[int, Any]:
@@ -68,6 +71,7 @@ class FakeController:
             segments = {
                 f"{rest[0]}__{number}__0__20260101T0000Z": [{"consumerState": "CONSUMING"}]
                 for number in range(self.partitions)
+                if rest[0] != self.forgotten
             }
             return 200, {"_segmentToConsumingInfoMap": segments}
         if rest[-1:] == ["externalview"]:
@@ -139,6 +143,18 @@ async def test_a_changed_stream_restarts_the_consumers(controller: FakeControlle
     assert done == [f"{name} updated" for name in TABLES]
     assert controller.writes.count(f"POST /segments/{TABLES[0]}_REALTIME/reset") == 2
     assert controller.writes.count(f"POST /segments/{TABLES[1]}_REALTIME/reset") == 1
+
+
+async def test_a_table_that_its_server_forgot_comes_back(
+    controller: FakeController, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.serving.provision.RESTART_AFTER_S", 0.1)
+    controller.forgotten, controller.busy_resets = TABLES[3], 1
+    done = await provision(settings(controller), wait_s=10)
+    assert done[3] == f"{TABLES[3]} created"
+    assert [write for write in controller.writes if "reset" in write] == [
+        f"POST /segments/{TABLES[3]}_REALTIME/reset"
+    ] * 2
 
 
 async def test_a_changed_schema_is_put_and_reloaded(controller: FakeController) -> None:

@@ -9,7 +9,7 @@ import json
 import re
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import httpx
@@ -22,6 +22,10 @@ from pipeline.settings import Settings
 REQUEST_TIMEOUT_S = 30.0
 CONSUMING_WAIT_S = 60.0
 POLL_S = 0.25
+SERVER_LOOKS_S = 1.0
+"""How often a server looks whether a deleted table's view is gone; only then it forgets the table (its default)."""
+RESTART_AFTER_S = 10.0
+"""How long a table may consume nothing before its consumers are started again."""
 REFERENCE = re.compile(r"\$\{[^}]*\}")
 UNJUDGED = "?validationTypesToSkip=ALL"
 
@@ -79,7 +83,11 @@ class _Controller:
         return "created" if found is None else "updated"
 
     async def _drop(self, table: Table) -> None:
-        """Delete the table, wait until no server holds a part of it, and delete the schema."""
+        """Delete the table, wait until no server holds a part of it, and delete the schema.
+
+        A server looks for the view now and then, and forgets the table once it is gone: also a new one of that name,
+        when it looks late. So its next look is waited for.
+        """
         deadline = time.monotonic() + self._wait_s
         await self._delete(f"/tables/{table.name}?type=realtime", table.name)
         while (await self._get(f"/tables/{table.name}/externalview", missing_ok=True) or {}).get("REALTIME"):
@@ -88,6 +96,7 @@ class _Controller:
                     f"Pinot table {table.name} was deleted, but is still there after {self._wait_s:g} s"
                 )
             await asyncio.sleep(POLL_S)
+        await asyncio.sleep(1.5 * SERVER_LOOKS_S)
         await self._delete(f"/schemas/{table.name}", table.name)
 
     async def apply_table(self, table: Table) -> str:
@@ -112,20 +121,33 @@ class _Controller:
         deadline = time.monotonic() + self._wait_s
         while True:
             try:
-                return await self._post(f"/segments/{table.name}_REALTIME/reset", table.name)
+                return await self._reset(table)
             except ProvisionError:
                 if time.monotonic() > deadline:
                     raise
             await asyncio.sleep(1.0)
 
+    async def _reset(self, table: Table) -> None:
+        """Stop and start the consumers of a table."""
+        await self._post(f"/segments/{table.name}_REALTIME/reset", table.name)
+
     async def wait_consuming(self, table: Table) -> None:
-        """Return when all partitions are consumed and the broker answers; raise ProvisionError after the time limit."""
-        deadline = time.monotonic() + self._wait_s
+        """Return when all partitions are consumed and the broker answers; raise ProvisionError after the time limit.
+
+        A table of which nothing is consumed may be one that its server forgot together with a deleted one of that
+        name: starting its consumers again brings it back.
+        """
+        began = time.monotonic()
+        deadline, restart = began + self._wait_s, began + RESTART_AFTER_S
         while True:
             info = await self._get(f"/tables/{table.name}/consumingSegmentsInfo", missing_ok=True)
             partitions = consuming_partitions(info or {})
             if len(partitions) >= self._settings.partitions and await self._answers(table.name):
                 return
+            if not partitions and time.monotonic() > restart:
+                restart = time.monotonic() + RESTART_AFTER_S
+                with suppress(ProvisionError):  # refused while they still change their state
+                    await self._reset(table)
             if time.monotonic() > deadline:
                 kafka = stream_of(table.config).get("stream.kafka.broker.list")
                 raise ProvisionError(
