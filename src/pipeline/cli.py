@@ -13,6 +13,7 @@ from pipeline.dashboard.commands import dashboard
 from pipeline.demo import demo
 from pipeline.errors import PipelineError
 from pipeline.explain_command import apps, explain
+from pipeline.peek.command import peek
 from pipeline.runner.command import test_runner
 from pipeline.settings import is_supervised
 from pipeline.shown import ShownFormatter, lines, show_unexpected
@@ -60,6 +61,7 @@ def main(verbose: bool) -> None:
 main.add_command(apps)
 main.add_command(explain)
 main.add_command(bench)
+main.add_command(peek)
 main.add_command(provision.command)
 main.add_command(sources.generate)
 main.add_command(sources.poll)

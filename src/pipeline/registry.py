@@ -168,6 +168,17 @@ class Registry:
         found = await self._get(f"schemas/ids/{number}")
         return None if found is None else Registered.of(found, await self._referenced(found))
 
+    async def versions(self, subject: str) -> "list[Version]":
+        """Every version of a subject, the first first; none where there is no such subject."""
+        path = f"subjects/{quote(subject, safe='')}/versions"
+        numbers = await self._get(path) or []
+        answers = await asyncio.gather(*(self._get(f"{path}/{int(number)}") for number in numbers))
+        return [
+            Version(int(answer["version"]), int(answer["id"]), Registered.of(answer, ()))
+            for answer in answers
+            if answer is not None  # deleted meanwhile
+        ]
+
     async def _referenced(self, found: dict[str, Any]) -> list[dict[str, Any]]:
         """What the registry answers for everything that a schema refers to, directly or not, each once."""
         answers: dict[tuple[str, str], dict[str, Any]] = {}
@@ -181,7 +192,7 @@ class Registry:
                 open_references += (answer or {}).get("references") or ()
         return list(answers.values())
 
-    async def _get(self, path: str) -> dict[str, Any] | None:
+    async def _get(self, path: str) -> Any:
         """The registry's answer to a GET, None when it knows no such thing."""
         try:
             response = await self._client.request(f"{self._url}/{path}")
@@ -189,7 +200,7 @@ class Registry:
                 return None
             if response.status_code != httpx.codes.OK:
                 raise ClientError(response.text[:200], http_code=response.status_code)
-            return dict(response.json())
+            return response.json()
         except (ClientError, httpx.HTTPError, OSError, ValueError) as error:
             await self._refuse(error)
             raise RegistryError(f"registry at {self._url}, {path}: {error or type(error).__name__}") from error
@@ -208,6 +219,15 @@ class Registered:
         """From the registry's answers."""
         texts = tuple(str(part["schema"]) for part in referenced if "schema" in part)
         return cls(str(answer.get("schema")), str(answer.get("schemaType") or AVRO), texts)
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A version of a subject, with the id that records carry."""
+
+    number: int
+    id: int
+    schema: Registered
 
 
 def _teach(decoder: Learning, number: int, found: Registered | None) -> None:

@@ -32,6 +32,7 @@ CLICKS = Path(__file__).with_name("clicks")
 MINUTE_MS = 60_000
 CHANNELS = {"search": "organic", "mail": "campaign"}
 LONGEST_S = 120.0
+PEEKED = ("readers", "config", "schemas")
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +125,9 @@ def test_every_row_is_right_whatever_is_killed(
         caught_up = asyncio.run(until_caught_up(settings, application))
         assert caught_up == 0, (folder / "worker.log").read_text()[-2_000:]
         seen = json.loads(run("status", "--app", "clicks", "--json"))
+        peeked = [json.loads(line) for line in run("peek", "clicks", "-n", "3", "-g", "MAIL", "--json").splitlines()]
+        first = json.loads(run("peek", "CLICKS_PER_MINUTE", "--from", "beginning", "-n", "1", "--json"))
+        readers, config, schemas = (json.loads(run("peek", "clicks", f"--{what}", "--json")) for what in PEEKED)
     finally:
         for process in workers.values():
             process.terminate()
@@ -139,6 +143,15 @@ def test_every_row_is_right_whatever_is_killed(
     assert seen["topics"]["clicks"]["messages"] >= 12_000
     assert seen["groups"]["clicks"] == {"lag": 0, "topics": {"clicks": 0, partials: 0}}
     assert {"clicks-value", "CLICKS_PER_MINUTE-value"} <= seen["schemas"].keys()
+    assert [(row["value_form"][:5], row["value"]["source"]) for row in peeked] == [("avro ", "mail")] * 3
+    assert [row["timestamp_ms"] for row in peeked] == [
+        to_ms(datetime.fromisoformat(row["value"]["at"])) for row in peeked
+    ]
+    assert {row["key"] for row in peeked} == {row["value"]["user"] for row in peeked}
+    assert first["value"]["channel"] in CHANNELS.values()
+    assert readers == {"clicks": {str(partition): 0 for partition in range(settings.partitions)}}
+    assert config["cleanup.policy"] == "delete"
+    assert [version["version"] for version in schemas["clicks-value"]] == [1]
     assert (seen["pinot"], seen["poller"], seen["dead_letters"]["count"]) == ({}, None, 0)
     verify_is_clean_and_finds_a_wrong_row(settings, application, env)
 
