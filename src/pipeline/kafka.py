@@ -110,7 +110,21 @@ async def reader(settings: Settings, isolation_level: str = READ_COMMITTED) -> A
         with rights_told(settings):
             yield consumer
     finally:
+        await close_consumer(consumer)
+
+
+async def close_consumer(consumer: AIOKafkaConsumer) -> None:
+    """Stop a consumer, also while its brokers are away.
+
+    aiokafka cancels its own fetches then, and lets one's CancelledError out as if it were ours.
+    """
+    try:
         await consumer.stop()
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        await consumer._client.close()
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,6 +113,10 @@ def test_every_row_is_right_whatever_is_killed(
 
     run("provision")
     workers = {name: start("worker", PIPELINE_WORKER_ID=name) for name in ("one", "two")}
+    with (folder / "followed.log").open("wb") as log:
+        command = (sys.executable, "-m", "pipeline", "peek", "clicks", "--json", "--follow")
+        command += ("--from", "beginning", "-n", "10000")
+        follower = subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=subprocess.PIPE)
     try:
         generator = start("generate", "--rate", "10", "--count", "12000")
         for turn in range(4):
@@ -128,10 +132,14 @@ def test_every_row_is_right_whatever_is_killed(
         peeked = [json.loads(line) for line in run("peek", "clicks", "-n", "3", "-g", "MAIL", "--json").splitlines()]
         first = json.loads(run("peek", "CLICKS_PER_MINUTE", "--from", "beginning", "-n", "1", "--json"))
         readers, config, schemas = (json.loads(run("peek", "clicks", f"--{what}", "--json")) for what in PEEKED)
+        follower.send_signal(signal.SIGINT)
+        assert (follower.wait(timeout=20), follower.communicate()[1]) == (0, b"")
     finally:
-        for process in workers.values():
+        for process in (*workers.values(), follower):
             process.terminate()
             process.wait()
+    followed = [json.loads(line) for line in (folder / "followed.log").read_text().splitlines()]
+    assert len(followed) == len({(row["partition"], row["offset"]) for row in followed}) == 12_000
     clicks, counts, letters = asyncio.run(found(settings, application))
     assert sum(clicks.values()) == 12_000
     assert counts == clicks

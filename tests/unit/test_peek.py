@@ -245,37 +245,42 @@ def places(records: list[Seen]) -> list[tuple[int, int]]:
 
 async def test_the_newest_are_found_although_markers_lie_between(monkeypatch: pytest.MonkeyPatch) -> None:
     log = Log(monkeypatch, (40_000, 5, 0, 40_000))
-    found = await log.peek().newest(20)
+    found = await log.peek().newest(log.bounds, 20)
     assert places(found.records) == log.expected()[-20:]
     assert log.read < 200
-    everything = await log.peek(Wanted(partitions={1})).newest(20)
+    only = log.peek(Wanted(partitions={1}))
+    everything = await only.newest(await only.bounds(), 20)
     assert places(everything.records) == [(1, 10), (1, 11), (1, 13), (1, 14)]
     assert not everything.is_cut
 
 
 async def test_a_key_is_looked_for_backwards(monkeypatch: pytest.MonkeyPatch) -> None:
     log, wanted = Log(monkeypatch, (3_000, 3_000)), Wanted(key="k3")
-    found = await log.peek(wanted).newest(500)
+    found = await log.peek(wanted).newest(log.bounds, 500)
     assert places(found.records) == log.expected(wanted)[-500:]
     text = Wanted(text="VALUE 12")
-    assert places((await log.peek(text).newest(10)).records) == log.expected(text)[-10:]
-    nothing = await log.peek(Wanted(key="none"), most=1_000).newest(10)
+    assert places((await log.peek(text).newest(log.bounds, 10)).records) == log.expected(text)[-10:]
+    nothing = await log.peek(Wanted(key="none"), most=1_000).newest(log.bounds, 10)
     assert (nothing.records, nothing.is_cut) == ([], True)
     assert nothing.looked_at < 4_000
 
 
 async def test_the_first_from_a_place_on(monkeypatch: pytest.MonkeyPatch) -> None:
     log, tp = Log(monkeypatch, (3_000, 3_000)), TopicPartition("t", 1)
-    found = await log.peek(Wanted(partitions={1})).onwards({tp: 2_000}, 5)
+    only = log.peek(Wanted(partitions={1}))
+    found = await only.onwards(await only.bounds(), {tp: 2_000}, 5)
     assert places(found.records) == [(1, 2000), (1, 2002), (1, 2003), (1, 2005), (1, 2006)]
     rare = Wanted(text="value 2999")
-    assert places((await log.peek(rare).onwards(dict.fromkeys(log.bounds, 10), 3)).records) == [(0, 2999), (1, 2999)]
+    assert places((await log.peek(rare).onwards(log.bounds, dict.fromkeys(log.bounds, 10), 3)).records) == [
+        (0, 2999),
+        (1, 2999),
+    ]
 
 
 async def test_a_partition_that_is_not_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     log = Log(monkeypatch, (5, 5))
     with pytest.raises(SettingError, match="topic t has no partition 2, but 2, from 0"):
-        await log.peek(Wanted(partitions={0, 2})).newest(1)
+        await log.peek(Wanted(partitions={0, 2})).bounds()
 
 
 def test_times_as_people_write_them() -> None:

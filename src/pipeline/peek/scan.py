@@ -88,8 +88,12 @@ class Found:
     is_cut: bool = False
 
 
+Bounds = Mapping[TopicPartition, tuple[int, int]]
+"""{partition: (begin, end)}: where a topic begins, and one past its last record."""
+
+
 class Peek:
-    """Looks into one topic of a cluster."""
+    """Looks into one topic of a cluster, up to `bounds` as they were asked for."""
 
     def __init__(self, settings: Settings, topic: str, wanted: Wanted, most: int = MOST_LOOKED_AT) -> None:
         self._settings = settings
@@ -98,7 +102,7 @@ class Peek:
         self._most = most
         self._decoder = AnyDecoder(Registry(settings))
 
-    async def bounds(self) -> dict[TopicPartition, tuple[int, int]]:
+    async def bounds(self) -> Bounds:
         """{partition: (begin, end)} of the partitions wanted; raises SettingError where one does not exist."""
         found = await offsets(self._settings, [self._topic], isolation_level=self._wanted.isolation_level)
         if self._wanted.partitions is None:
@@ -110,12 +114,12 @@ class Peek:
             )
         return kept
 
-    async def newest(self, count: int) -> Found:
+    async def newest(self, bounds: Bounds, count: int) -> Found:
         """The last `count` records wanted, of each partition by offset, merged by time.
 
         Partitions are read backwards in growing steps until they have so many or `most` records were looked at.
         """
-        bounds, looked_at, step = await self.bounds(), 0, count if self._wanted.is_all else FIRST_STEP
+        looked_at, step = 0, count if self._wanted.is_all else FIRST_STEP
         open_until = {tp: end for tp, (begin, end) in bounds.items() if begin < end}
         found: dict[TopicPartition, list[Seen]] = {tp: [] for tp in bounds}
         while open_until and looked_at < self._most:
@@ -134,9 +138,8 @@ class Peek:
         merged = sorted((seen for records in found.values() for seen in records), key=_by_time)
         return Found(merged[-count:], looked_at, is_cut=bool(open_until))
 
-    async def onwards(self, starts: Mapping[TopicPartition, int], count: int) -> Found:
+    async def onwards(self, bounds: Bounds, starts: Mapping[TopicPartition, int], count: int) -> Found:
         """The first `count` records wanted from these offsets on, merged by time; see `newest`."""
-        bounds = await self.bounds()
         part = {tp: (starts.get(tp, end), end) for tp, (_, end) in bounds.items()}
         looked_at, found = 0, {tp: list[Seen]() for tp in bounds}
         while part and looked_at < self._most:
@@ -165,9 +168,8 @@ class Peek:
                         if self._wanted.takes(seen):
                             yield seen
 
-    async def at_time(self, time_ms: int) -> dict[TopicPartition, int]:
+    async def at_time(self, bounds: Bounds, time_ms: int) -> dict[TopicPartition, int]:
         """{partition: offset of the first record of this time or later}; the end where there is none."""
-        bounds = await self.bounds()
         async with reader(self._settings) as consumer:
             found = await consumer.offsets_for_times(dict.fromkeys(bounds, max(0, time_ms)))
         return {tp: found[tp].offset if found.get(tp) else end for tp, (_, end) in bounds.items()}

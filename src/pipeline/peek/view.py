@@ -2,19 +2,22 @@
 
 import asyncio
 import json
+import sys
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, TextIO
+from typing import TextIO
 
 import click
 from aiokafka import TopicPartition
 from rich.console import Console
+from rich.table import Table
 
 from pipeline.peek import facts
 from pipeline.peek.decode import Shown
 from pipeline.peek.scan import Found, Peek, Seen, Wanted, start_time
 from pipeline.settings import Settings
 from pipeline.shown import visible
+from pipeline.status.view import PLAIN_WIDTH, Rows
 from pipeline.timebase import format_ms, now_ms
 
 MOST_SHOWN = 2_000
@@ -76,13 +79,13 @@ async def print_records(settings: Settings, topic: str, wanted: Wanted, lines: L
     bounds = await peek.bounds()
     ends = {tp: end for tp, (_, end) in bounds.items()}
     if part.offset is not None:
-        found = await peek.onwards(dict.fromkeys(bounds, part.offset), part.count)
+        found = await peek.onwards(bounds, dict.fromkeys(bounds, part.offset), part.count)
     elif part.start is None:
-        found = await peek.newest(part.count)
+        found = await peek.newest(bounds, part.count)
     elif part.start == "beginning":
-        found = await peek.onwards({tp: begin for tp, (begin, _) in bounds.items()}, part.count)
+        found = await peek.onwards(bounds, {tp: begin for tp, (begin, _) in bounds.items()}, part.count)
     else:
-        found = await peek.onwards(await peek.at_time(start_time(part.start, now_ms())), part.count)
+        found = await peek.onwards(bounds, await peek.at_time(bounds, start_time(part.start, now_ms())), part.count)
     for seen in found.records:
         lines.record(seen)
     if found.is_cut and len(found.records) < part.count:
@@ -115,7 +118,7 @@ def print_topics(settings: Settings, as_json: bool) -> None:
     table = _table("topic", "#partitions", "#replicas", "#offsets kept")
     for each in found:
         table.add_row(visible(each.name), str(each.partitions), str(each.replicas), f"{each.offsets:,}")
-    Console().print(table)
+    _print(table)
 
 
 def print_config(settings: Settings, topic: str, as_json: bool) -> None:
@@ -127,7 +130,7 @@ def print_config(settings: Settings, topic: str, as_json: bool) -> None:
     table = _table("setting", "value", "set for the topic")
     for each in found:
         table.add_row(each.name, visible(each.value or ""), "yes" if each.is_own else "")
-    Console().print(table)
+    _print(table)
 
 
 def print_readers(settings: Settings, topic: str, as_json: bool) -> None:
@@ -140,7 +143,7 @@ def print_readers(settings: Settings, topic: str, as_json: bool) -> None:
         for each in found:
             lag = ", ".join(f"{partition}: {count:,}" for partition, count in sorted(each.lag.items()))
             table.add_row(visible(each.group), f"{sum(each.lag.values()):,}", lag)
-        Console().print(table)
+        _print(table)
     if refused:
         click.secho(f"no right to ask {', '.join(map(visible, refused))}", fg="yellow", err=True)
 
@@ -167,9 +170,11 @@ def print_schemas(settings: Settings, topic: str, as_json: bool) -> None:
                 click.secho(visible(line), fg={"+": "green", "-": "red"}.get(line[:1]))
 
 
-def _table(*columns: str) -> Any:
-    from pipeline.status.view import Rows
+def _print(table: Table) -> None:
+    Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH).print(table)
 
+
+def _table(*columns: str) -> Table:
     table = Rows(expand=False)
     for column in columns:
         number = column.startswith("#")

@@ -17,7 +17,7 @@ from faust.tables.recovery import RebalanceAgain, Recovery, ServiceStopped
 from faust.types import TP
 from mode import Service
 
-from pipeline.kafka import READ_UNCOMMITTED
+from pipeline.kafka import READ_UNCOMMITTED, close_consumer
 from pipeline.records import RecordBatch
 from pipeline.tables.store import StateTable
 from pipeline.transport.consumer import BatchConsumer
@@ -145,7 +145,7 @@ class BatchRecovery(Recovery):
         try:
             return dict(await consumer.end_offsets(changelogs))
         finally:
-            await consumer.stop()
+            await close_consumer(consumer)
 
 
 class BatchTableManager(TableManager):
@@ -189,4 +189,4 @@ async def read_to_end(
                     del open_ends[tp]
             await asyncio.sleep(0)
     finally:
-        await consumer.stop()
+        await close_consumer(consumer)

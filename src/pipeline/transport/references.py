@@ -8,6 +8,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from mode import Service
 
+from pipeline.kafka import close_consumer
 from pipeline.records import RecordBatch
 from pipeline.tables.store import ReferenceTable
 from pipeline.transport.fetching import next_batches
@@ -75,7 +76,7 @@ class References(Service):
             while not self.should_stop:
                 await self._poll(consumer, 1.0)
         finally:
-            await consumer.stop()
+            await close_consumer(consumer)
 
     async def _catch_up(self, consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> None:
         behind = dict(ends)

@@ -10,6 +10,7 @@ from typing import Any, cast
 from aiokafka import TopicPartition
 from mode import Service
 
+from pipeline.kafka import close_consumer
 from pipeline.records import RecordBatch
 from pipeline.tables.state import Key
 from pipeline.tables.store import apply_changes
@@ -60,7 +61,7 @@ class Standby(Service):
                 else:
                     await self.sleep(FETCH_S)
         finally:
-            await consumer.stop()
+            await close_consumer(consumer)
 
     def _apply(self, fetched: Mapping[TopicPartition, RecordBatch]) -> None:
         if self._changed:
