@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     )
     from pipeline.declare.application import Application
     from pipeline.declare.expressions import c, case, cast, f
+    from pipeline.declare.fluent import Stream, Table
     from pipeline.declare.generators import Generator, Rows, now, numbers, one_of, texts
-    from pipeline.declare.streams import INNER, LEFT, OUTER, RIGHT, Stream
-    from pipeline.declare.tables import Table
+    from pipeline.declare.joins import INNER, LEFT, OUTER, RIGHT
     from pipeline.declare.times import days, hours, minutes, seconds
     from pipeline.tables.windows import Hopping, Session, Tumbling
 
@@ -64,9 +64,9 @@ _PLACES = {
     ),
     "declare.application": ("Application",),
     "declare.expressions": ("c", "case", "cast", "f"),
+    "declare.fluent": ("Stream", "Table"),
     "declare.generators": ("Generator", "Rows", "now", "numbers", "one_of", "texts"),
-    "declare.streams": ("INNER", "LEFT", "OUTER", "RIGHT", "Stream"),
-    "declare.tables": ("Table",),
+    "declare.joins": ("INNER", "LEFT", "OUTER", "RIGHT"),
     "declare.times": ("days", "hours", "minutes", "seconds"),
     "tables.windows": ("Hopping", "Session", "Tumbling"),
 }

@@ -14,17 +14,9 @@ from pipeline.agents.tables import TableProcessor
 from pipeline.agents.tree import TopicProcessor, explode, require, select, sequence, then, where
 from pipeline.agents.writing import Encoding, Rekey, Write
 from pipeline.cleaning import clean
+from pipeline.declare.joins import AsOfJoin, Lookup, WindowJoin
 from pipeline.declare.statements import AggregateStatement
-from pipeline.declare.steps import (
-    AsOfJoin,
-    Explode,
-    Lookup,
-    Repartition,
-    Require,
-    Select,
-    Where,
-    WindowJoin,
-)
+from pipeline.declare.steps import Explode, Repartition, Require, Select, Where
 from pipeline.formats import ValueEncoder
 from pipeline.plan.nodes import Branch, Node, Root
 from pipeline.plan.plan import Plan

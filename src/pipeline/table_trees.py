@@ -7,7 +7,8 @@ from pipeline.agents.foreign import LeftRows, OwnTopic, RightRows
 from pipeline.agents.keeping import InTable, Stateful
 from pipeline.agents.letters import DeadLetters
 from pipeline.agents.tree import select, where
-from pipeline.declare.steps import ForeignKeyJoin, Select, TableTableJoin, Where
+from pipeline.declare.joins import ForeignKeyJoin, TableTableJoin
+from pipeline.declare.steps import Select, Where
 from pipeline.formats import KeyEncoder, ValueEncoder, key_encoder
 from pipeline.plan.nodes import Branch, Node, Root
 from pipeline.plan.plan import Plan

@@ -27,7 +27,7 @@ from pipeline import (
     one_of,
     seconds,
 )
-from pipeline.declare.streams import Stream as StreamType
+from pipeline.declare.fluent import Stream as StreamType
 from pipeline.errors import SettingError
 
 COLUMNS = {

@@ -14,8 +14,8 @@ from pipeline.agents.letters import DeadLetters
 from pipeline.agents.partials import dump
 from pipeline.agents.writing import written_key
 from pipeline.declare.compiled import Compiled
+from pipeline.declare.joins import ForeignKeyJoin, TableTableJoin
 from pipeline.declare.statements import KEPT_WITH_ROWS, TableStatement
-from pipeline.declare.steps import ForeignKeyJoin, TableTableJoin
 from pipeline.formats import KeyEncoder, ValueEncoder
 from pipeline.records import Outgoing, RecordBatch
 from pipeline.tables.aggregate import Aggregate

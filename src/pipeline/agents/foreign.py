@@ -10,7 +10,7 @@ from pipeline.agents.changes import ROW, Changes, Go, joined_changes
 from pipeline.agents.keeping import ByPartition, Keeping, Stateful
 from pipeline.agents.letters import DeadLetters
 from pipeline.agents.writing import written_key
-from pipeline.declare.steps import ForeignKeyJoin
+from pipeline.declare.joins import ForeignKeyJoin
 from pipeline.formats import KeyEncoder
 from pipeline.records import Outgoing, RecordBatch
 from pipeline.tables.foreign_join import Answer, PartitionSubscribers, PartitionSubscriptions, Subscription

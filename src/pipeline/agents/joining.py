@@ -6,8 +6,8 @@ from typing import Any
 from pipeline.agents.blocks import Block, Make, raw_keys
 from pipeline.agents.keeping import ByPartition
 from pipeline.agents.letters import LateLetters
-from pipeline.declare.steps import AsOfJoin, Lookup, WindowJoin
-from pipeline.declare.tables import Table
+from pipeline.declare.joins import AsOfJoin, Lookup, WindowJoin
+from pipeline.declare.tables import BaseTable
 from pipeline.records import Outgoing
 from pipeline.tables.forms import ColumnsForm, RowForm
 from pipeline.tables.joins import Joined, JoinKind, KeyedRows, Side
@@ -50,7 +50,7 @@ class TableVersions(ByPartition[Versions]):
     A version is the whole row in one column or, where a join needs only some columns of it, these one by one.
     """
 
-    def __init__(self, declared: Table, table: StateTable, kept_ms: int) -> None:
+    def __init__(self, declared: BaseTable, table: StateTable, kept_ms: int) -> None:
         super().__init__(table)
         kept = declared.kept
         self.columns = None if kept is None else ColumnsForm(kept, declared.never_null)

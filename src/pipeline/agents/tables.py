@@ -11,7 +11,7 @@ from pipeline.agents.processor import DecodingProcessor, Schemas
 from pipeline.codecs import Record, fields, key_text
 from pipeline.declarations import columns_of
 from pipeline.declare.compiled import field_of
-from pipeline.declare.tables import Table
+from pipeline.declare.tables import BaseTable
 from pipeline.errors import BadRecord
 from pipeline.records import Outgoing, RecordBatch
 from pipeline.tables.versions import Versions
@@ -27,7 +27,7 @@ class TableProcessor(Keeping, DecodingProcessor):
 
     def __init__(
         self,
-        declared: Table,
+        declared: BaseTable,
         names: Sequence[str],
         registry: Schemas,
         letters: DeadLetters,

@@ -5,10 +5,11 @@ from typing import TypeVar
 
 from pipeline.declarations import TOPIC_NAME, check_names
 from pipeline.declare.generators import Generator, Rows
-from pipeline.declare.relations import Relation
-from pipeline.declare.statements import AggregateStatement, Statement
-from pipeline.declare.steps import AsOfJoin, Lookup, Repartition, TwoSided
-from pipeline.declare.tables import Table
+from pipeline.declare.joins import AsOfJoin, Lookup, TwoSided
+from pipeline.declare.relations import Relation, Statement
+from pipeline.declare.statements import AggregateStatement
+from pipeline.declare.steps import Repartition
+from pipeline.declare.tables import BaseTable
 from pipeline.errors import SettingError
 from pipeline.topics import DEAD_LETTERS, LATE_RECORDS, Topic
 
@@ -101,9 +102,9 @@ class Application:
         return _by_name(chain.topic for chain in self._chains() if chain.topic.name not in written)
 
     @property
-    def tables(self) -> tuple[Table, ...]:
+    def tables(self) -> tuple[BaseTable, ...]:
         """Tables that streams are joined with, each once."""
-        found: dict[str, Table] = {}
+        found: dict[str, BaseTable] = {}
         for stream in self._chains():
             for step in stream.steps:
                 if isinstance(step, Lookup | AsOfJoin):
@@ -135,10 +136,10 @@ def _once(values: Iterable[T]) -> tuple[T, ...]:
     return tuple(found.values())
 
 
-def _by_topic(relations: Iterable[Relation]) -> dict[str, list[Table]]:
-    found: dict[str, list[Table]] = {}
+def _by_topic(relations: Iterable[Relation]) -> dict[str, list[BaseTable]]:
+    found: dict[str, list[BaseTable]] = {}
     for relation in relations:
-        if isinstance(relation, Table):
+        if isinstance(relation, BaseTable):
             found.setdefault(relation.name, []).append(relation)
     return found
 

@@ -13,9 +13,8 @@ from decimal import Decimal
 from random import Random
 from typing import Any
 
+from pipeline.declare.fluent import Stream, Table
 from pipeline.declare.kinds import Scope
-from pipeline.declare.streams import Stream
-from pipeline.declare.tables import Table
 from pipeline.errors import SettingError
 from pipeline.tables.types import ColumnType, column_type
 from pipeline.topics import Topic

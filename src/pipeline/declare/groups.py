@@ -1,20 +1,21 @@
-"""Aggregates over the groups of a stream, in windows or without.
+"""Aggregates over the groups of a stream or table, in windows or without: what is checked as they are put together.
 
-clicks.window(Tumbling(minutes(1))).group_by(c.source).aggregate(clicks=Count()).to("CLICKS_PER_MINUTE")
+The stream that they make, by `to`, is in fluent.py.
 """
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Self
 
 from pipeline.declarations import bound, check_output, columns_of, output_topic
 from pipeline.declare.aggregates import Aggregated
 from pipeline.declare.compiled import Compiled, predicate
 from pipeline.declare.expressions import Column
-from pipeline.declare.outputs import settled_schema, with_formats
+from pipeline.declare.joins import TwoSided
+from pipeline.declare.outputs import Formats, settled_schema, with_formats
+from pipeline.declare.relations import Relation
 from pipeline.declare.statements import AggregateStatement
-from pipeline.declare.steps import TwoSided
-from pipeline.declare.streams import Stream
-from pipeline.declare.tables import Table
+from pipeline.declare.streams import BaseStream
+from pipeline.declare.tables import BaseTable
 from pipeline.errors import SettingError
 from pipeline.tables.aggregate import Aggregate
 from pipeline.tables.several import Several
@@ -27,10 +28,10 @@ SUBTRACTING = "COUNT, SUM, AVG, STDDEV_SAMP, STDDEV_SAMPLE, CORRELATION, COLLECT
 """Functions that are taken of tables, whose rows leave their groups; as in ksqlDB."""
 
 
-class Grouped:
-    """Rows of a stream by groups and windows, with what is computed for each, as far as that has been said."""
+class BaseGrouped:
+    """What a `Grouped` is, as far as it has been said: rows, their groups and windows, what is computed for each."""
 
-    def __init__(self, stream: Stream | Table, window: Window | None = None) -> None:
+    def __init__(self, stream: Relation, window: Window | None = None) -> None:
         self._stream = stream
         self._window: Window = Unwindowed() if window is None else window
         self._groups: Named | None = None
@@ -38,18 +39,18 @@ class Grouped:
         self._final = False
         self._having: Any = None
 
-    def _with(self, **changed: Any) -> "Grouped":
-        made = object.__new__(Grouped)
+    def _with(self, **changed: Any) -> Self:
+        made = object.__new__(type(self))
         made.__dict__ = self.__dict__ | changed
         return made
 
-    def window(self, window: Window) -> "Grouped":
+    def window(self, window: Window) -> Self:
         """Windows of event time: Tumbling, Hopping or Session."""
-        if isinstance(self._stream, Table):
+        if isinstance(self._stream, BaseTable):
             raise SettingError(f"{self._stream}, window: a table is aggregated without a window")
         return self._with(_window=window)
 
-    def group_by(self, *columns: Any, **named: Any) -> "Grouped":
+    def group_by(self, *columns: Any, **named: Any) -> Self:
         """Groups: columns, and name=expression for others; without any, all rows are one group."""
         stream = self._stream
         chosen: dict[str, Compiled] = {}
@@ -69,7 +70,7 @@ class Grouped:
                 )
         return self._with(_groups=tuple(chosen.items()))
 
-    def aggregate(self, **aggregates: Aggregated) -> "Grouped":
+    def aggregate(self, **aggregates: Aggregated) -> Self:
         """What is computed for each group: columns of the result by their names."""
         if not aggregates:
             raise SettingError(f"{self._stream}, aggregate: there is no function, but must be at least one")
@@ -80,11 +81,11 @@ class Grouped:
                 )
         return self._with(_aggregates=aggregates)
 
-    def having(self, condition: Any) -> "Grouped":
+    def having(self, condition: Any) -> Self:
         """Only results for which this is true, of columns of the result; one that was and is no longer is retired."""
         return self._with(_having=condition)
 
-    def final(self) -> "Grouped":
+    def final(self) -> Self:
         """One result a window, when it has closed: EMIT FINAL."""
         return self._with(_final=True)
 
@@ -107,12 +108,8 @@ class Grouped:
         computed[column], types[column] = made, made.kind
         return column
 
-    def to(self, topic: str, *, name: str | None = None, schema: Schema | None = None, **formats: Any) -> Stream:
-        """Write the results to a topic; gives the stream of its changes.
-
-        `name` is the aggregate's in what is kept and in late records, by default the topic: never change it for a
-        running application. `schema` and `formats` as of `Stream.to`.
-        """
+    def _statement(self, topic: str, name: str | None, schema: Schema | None, formats: Formats) -> AggregateStatement:
+        """That the results are written to a topic; see `Grouped.to`."""
         stream, groups = self._stream, self._groups
         where = f"{stream}, to {topic}"
         if groups is None:
@@ -125,7 +122,7 @@ class Grouped:
         for column, one in self._aggregates.items():
             inputs = [self._input(where, column, one, number, computed, types) for number in range(len(one.arguments))]
             functions.append(one.bind(inputs, column, [types[read] for read in inputs]))
-            if isinstance(stream, Table) and not hasattr(functions[-1], "subtract"):
+            if isinstance(stream, BaseTable) and not hasattr(functions[-1], "subtract"):
                 raise SettingError(
                     f"{where}: {column} is {one}, but must be one that can take a row back: {SUBTRACTING}"
                 )
@@ -138,8 +135,7 @@ class Grouped:
             output = replace(output, schema=settled_schema(where, topic, schema, columns_of(where, output)))
         output = with_formats(where, output, types[names[0]] if len(names) == 1 else None, formats)
         check_output(where, aggregate, output)
-        statement = AggregateStatement(stream, tuple(computed.items()), aggregate, output, None)
+        statement = AggregateStatement(stream, output, tuple(computed.items()), aggregate, having=None)
         if self._having is None:
-            return statement.result()
-        having = statement.result().compiled("having", self._having, predicate)
-        return replace(statement, having=having).result()
+            return statement
+        return replace(statement, having=statement.result(BaseStream).compiled("having", self._having, predicate))

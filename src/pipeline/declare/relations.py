@@ -1,7 +1,8 @@
 """What streams and tables have in common: a topic, and the steps that are done to its rows so far."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import dataclass
+from typing import Any, Self, TypeVar
 
 from pipeline.declarations import check_topic_name
 from pipeline.declare.compiled import Compiled, compiled, predicate
@@ -12,8 +13,7 @@ from pipeline.errors import SettingError
 from pipeline.tables.types import ColumnType
 from pipeline.topics import KeyFormat, Topic
 
-if TYPE_CHECKING:
-    from pipeline.declare.statements import Statement
+R = TypeVar("R", bound="Relation")
 
 
 class Relation:
@@ -63,10 +63,6 @@ class Relation:
         made.__dict__ = self.__dict__ | changed
         return made
 
-    def _then(self, step: Step, columns: Scope | None = None, **changed: Any) -> Self:
-        columns = self.columns if columns is None else columns
-        return self._with(steps=(*self.steps, step), shapes=(*self.shapes, columns), columns=columns, **changed)
-
     @property
     def scope(self) -> Scope:
         """The types of what expressions may name here."""
@@ -81,11 +77,11 @@ class Relation:
 
     def where(self, condition: Any) -> Self:
         """Only the rows for which the condition is true: neither false nor null."""
-        return self._then(Where(self.compiled("where", condition, predicate)))
+        return then(self, Where(self.compiled("where", condition, predicate)))
 
     def require(self, condition: Any, reason: str) -> Self:
         """Refuse rows for which the condition is not true: each becomes a dead letter that says the reason."""
-        return self._then(Require(self.compiled("require", condition, predicate), reason))
+        return then(self, Require(self.compiled("require", condition, predicate), reason))
 
     def select(self, *same: Any, **columns: Any) -> Self:
         """Rows of these columns only: columns as they are, and name=expression for others, in this order."""
@@ -109,7 +105,7 @@ class Relation:
         key = next(
             (name for name, given in chosen.items() if isinstance(given, Column) and given.name_ == self.key), None
         )
-        return self._then(Select(made), types, key=key)
+        return then(self, Select(made), types, key=key)
 
     def named(self, state: str) -> Self:
         """A name for what is kept for the aggregates over these rows, which they share: never change it.
@@ -119,6 +115,20 @@ class Relation:
         """
         check_topic_name(f"{self}, named", state)
         return self._with(state=state)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Statement:
+    """Rows that are written to a topic; how, and which of them, the kinds of statements.py say."""
+
+    stream: Relation
+    output: Topic
+
+
+def then(rows: R, step: Step, columns: Scope | None = None, **changed: Any) -> R:
+    """The rows after one more step, of the same class; `columns` are those after it, where they are not as before."""
+    columns = rows.columns if columns is None else columns
+    return rows._with(steps=(*rows.steps, step), shapes=(*rows.shapes, columns), columns=columns, **changed)
 
 
 def same_texts(one: ColumnType, other: ColumnType) -> bool:

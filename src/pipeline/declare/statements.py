@@ -1,31 +1,34 @@
-"""What is written to a topic: rows of a stream, or aggregates over it."""
+"""What is written to a topic: rows of a stream or table, or aggregates over them."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from pipeline.declarations import check_topic_name, columns_of
 from pipeline.declare.compiled import Compiled
+from pipeline.declare.joins import AsOfJoin, Lookup
 from pipeline.declare.kinds import Scope
 from pipeline.declare.outputs import Formats, result_schema, settled_schema, with_formats
-from pipeline.declare.steps import ROWOFFSET, ROWPARTITION, AsOfJoin, Lookup, Repartition, Require, Select, Where
-from pipeline.declare.streams import Stream
-from pipeline.declare.tables import Table
+from pipeline.declare.relations import Relation, Statement
+from pipeline.declare.steps import ROWOFFSET, ROWPARTITION, Repartition, Require, Select, Where
+from pipeline.declare.streams import BaseStream
+from pipeline.declare.tables import BaseTable
 from pipeline.errors import SettingError
 from pipeline.tables.aggregate import Aggregate
 from pipeline.tables.types import ColumnType, column_type
 from pipeline.tables.windows import Unwindowed
 from pipeline.topics import Kind, Schema, Topic
 
+S = TypeVar("S", bound=BaseStream)
+T = TypeVar("T", bound=BaseTable)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
-class StreamStatement:
+class StreamStatement(Statement):
     """`CREATE STREAM output AS SELECT ... FROM stream`, or `INSERT INTO output SELECT ... FROM stream`.
 
     `key` None: rows keep the key that they have.
     """
 
-    stream: Stream
-    output: Topic
     key: tuple[Compiled, ColumnType] | None
 
     @property
@@ -47,17 +50,14 @@ class StreamStatement:
         """The format of the keys by which its rows lie in partitions."""
         return self.stream.key_format if self.key is None else self.output.key_format
 
-    def result(self) -> Stream:
-        """The stream of the output topic."""
-        return _stream_of(self)
+    def result(self, made: type[S], before: tuple[Statement, ...] = ()) -> S:
+        """The stream of the output topic, of a class of streams; `before` are the topic's other writers."""
+        return _stream_of(self, made, before)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TableStatement:
+class TableStatement(Statement):
     """`CREATE TABLE output AS SELECT ... FROM table`; a row that is not there any more is retired."""
-
-    stream: Table
-    output: Topic
 
     @property
     def filters(self) -> bool:
@@ -69,9 +69,14 @@ class TableStatement:
         """The name of what is kept for it."""
         return self.output.name
 
+    def result(self, made: type[T]) -> T:
+        """The table of the output topic, of a class of tables."""
+        columns = {**self.stream.columns, **KEPT_WITH_ROWS}
+        return made.of(self.output, columns, self.stream.key, (*self.stream.statements, self))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
-class AggregateStatement:
+class AggregateStatement(Statement):
     """`CREATE TABLE output AS SELECT group, FUNCTION FROM stream WINDOW ... GROUP BY group [HAVING ...]`.
 
     `stream` may be a table: then a row that changes leaves its group and enters another.
@@ -79,10 +84,8 @@ class AggregateStatement:
     `computed` are the columns that are grouped by and folded in, by the names under which the aggregate knows them.
     """
 
-    stream: Stream | Table
     computed: tuple[tuple[str, Compiled], ...]
     aggregate: Aggregate
-    output: Topic
     having: Compiled | None
 
     @property
@@ -90,16 +93,15 @@ class AggregateStatement:
         """The name of what is kept for it, which aggregates over the same rows may share."""
         return self.stream.state or self.output.name
 
-    def result(self) -> Stream:
-        """The stream of the changes of its rows."""
-        return _stream_of(self)
+    def result(self, made: type[S]) -> S:
+        """The stream of the changes of its rows, of a class of streams."""
+        return _stream_of(self, made, is_windowed=not isinstance(self.aggregate.window, Unwindowed))
 
 
-Statement = StreamStatement | TableStatement | AggregateStatement
-
-
-def written(stream: Stream, name: str, key: Any, schema: Schema | None, time: str | None, formats: Formats) -> Stream:
-    """The stream of a topic that the rows of another are written to; see `Stream.to`."""
+def written(
+    stream: Relation, name: str, key: Any, schema: Schema | None, time: str | None, formats: Formats
+) -> StreamStatement:
+    """That the rows of a stream are written to a topic; see `Stream.to`."""
     where = f"{stream}, to {name}"
     check_topic_name(where, name)
     made = _key(where, stream, f"to {name}, key", key)
@@ -109,10 +111,10 @@ def written(stream: Stream, name: str, key: Any, schema: Schema | None, time: st
         raise SettingError(f"{where}: time is {time!r}, but must be a column of type long, epoch milliseconds")
     topic = Topic(name, Kind.ENRICHED, key=column or "", schema=made_schema, event_time=time)
     of_key = stream.columns.get(stream.key or "") if made is None else made[1]
-    return StreamStatement(stream, with_formats(where, topic, of_key, formats), made).result()
+    return StreamStatement(stream, with_formats(where, topic, of_key, formats), made)
 
 
-def _key(where: str, stream: Stream, what: str, key: Any) -> tuple[Compiled, ColumnType] | None:
+def _key(where: str, stream: Relation, what: str, key: Any) -> tuple[Compiled, ColumnType] | None:
     if key is None:
         return None
     made = stream.compiled(what, key)
@@ -122,8 +124,8 @@ def _key(where: str, stream: Stream, what: str, key: Any) -> tuple[Compiled, Col
     return made, made.kind
 
 
-def inserted(stream: Stream, result: Stream, key: Any) -> Stream:
-    """The stream of a topic that the rows of one more stream are written to; see `Stream.into`."""
+def inserted(stream: Relation, result: Relation, key: Any) -> StreamStatement:
+    """That the rows of one more stream are written to the topic of `result`; see `Stream.into`."""
     where = f"{stream}, into {result.name}"
     writers = [s for s in result.statements if s.output is result.topic and isinstance(s, StreamStatement)]
     if result.steps or not writers:
@@ -143,10 +145,10 @@ def inserted(stream: Stream, result: Stream, key: Any) -> Stream:
             f"{where}: rows lie by keys in the format {one}, but those in it by keys in {other}: call "
             f"repartition(name, key={wanted or '...'}) first, so that equal keys are in one partition"
         )
-    return Stream.of(result.topic, result.columns, result.key, (*result.statements, *stream.statements, statement))
+    return statement
 
 
-def _require_same_columns(where: str, stream: Stream, result: Stream) -> None:
+def _require_same_columns(where: str, stream: Relation, result: Relation) -> None:
     """Raise SettingError unless both have the same columns of the same types, in whichever order."""
     for name in (*result.columns, *stream.columns):
         if name not in stream.columns or name not in result.columns:
@@ -168,8 +170,8 @@ KEPT_WITH_ROWS: Scope = {
 """What rows of tables have beside their columns: when they changed, what never falls, whether they are gone."""
 
 
-def table_written(table: Table, name: str, schema: Schema | None, formats: Formats) -> Table:
-    """The table of a topic that the rows of another are written to; see `Table.to`."""
+def table_written(table: BaseTable, name: str, schema: Schema | None, formats: Formats) -> TableStatement:
+    """That the rows of a table are written to a topic; see `Table.to`."""
     where = f"{table}, to {name}"
     check_topic_name(where, name)
     if table.everywhere:
@@ -179,14 +181,13 @@ def table_written(table: Table, name: str, schema: Schema | None, formats: Forma
             raise SettingError(f"{where}: there is a column {column}, but rows of tables get one: select another name")
     columns = {**table.columns, **KEPT_WITH_ROWS}
     topic = Topic(name, Kind.OUTPUT, key=table.key or "", schema=settled_schema(where, name, schema, columns))
-    output = with_formats(where, topic, table.columns.get(table.key or ""), formats)
-    statement = TableStatement(table, output)
-    return Table.of(output, columns, table.key, (*table.statements, statement))
+    return TableStatement(table, with_formats(where, topic, table.columns.get(table.key or ""), formats))
 
 
-def _stream_of(statement: StreamStatement | AggregateStatement) -> Stream:
-    source, output = statement.stream, statement.output
+def _stream_of(
+    statement: Statement, made: type[S], before: tuple[Statement, ...] = (), *, is_windowed: bool = False
+) -> S:
+    output = statement.output
     columns = columns_of(f"topic {output.name}", output)
     key = output.key if output.key in columns else None
-    windowed = isinstance(statement, AggregateStatement) and not isinstance(statement.aggregate.window, Unwindowed)
-    return Stream.of(output, columns, key, (*source.statements, statement), windowed)
+    return made.of(output, columns, key, (*before, *statement.stream.statements, statement), is_windowed)

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterator
 
+from pipeline.declare.joins import ForeignKeyJoin, WindowJoin
 from pipeline.declare.statements import AggregateStatement, StreamStatement
-from pipeline.declare.steps import ForeignKeyJoin, WindowJoin
 from pipeline.plan.kept import kept
 from pipeline.plan.nodes import Node, Root
 from pipeline.plan.plan import Plan

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from pipeline.declare.steps import TableTableJoin, WindowJoin
+from pipeline.declare.joins import TableTableJoin, WindowJoin
 from pipeline.plan.plan import Plan
 
 

@@ -3,21 +3,11 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from pipeline.declare.joins import AsOfJoin, ForeignKeyJoin, Lookup, TableTableJoin, WindowJoin
 from pipeline.declare.kinds import Scope
 from pipeline.declare.statements import AggregateStatement, StreamStatement, TableStatement
-from pipeline.declare.steps import (
-    Explode,
-    ForeignKeyJoin,
-    Lookup,
-    Repartition,
-    Require,
-    Select,
-    Step,
-    TableTableJoin,
-    Where,
-    WindowJoin,
-)
-from pipeline.declare.tables import Table
+from pipeline.declare.steps import Explode, Repartition, Require, Select, Step, Where
+from pipeline.declare.tables import BaseTable
 from pipeline.topics import Topic
 
 
@@ -101,6 +91,7 @@ class Branch:
                 return (after | set(step.left_columns)) - {step.name}
             case ForeignKeyJoin():
                 return (after | set(step.left_columns)) - {step.name} | set(step.key.inputs)
+        assert isinstance(step, AsOfJoin), f"{step} is no step of a plan"
         return after - {step.name}
 
 
@@ -120,6 +111,6 @@ class Root:
     is_internal: bool = False
     is_numbered: bool = False
     written_here: bool = False
-    table: Table | None = None
+    table: BaseTable | None = None
     read_as: Topic | None = None
     origin: tuple[str, str] | None = None

@@ -10,22 +10,13 @@ from dataclasses import replace
 
 from pipeline.declarations import columns_of
 from pipeline.declare.application import Application
+from pipeline.declare.joins import AsOfJoin, ForeignKeyJoin, TableTableJoin, TwoSided, WindowJoin
 from pipeline.declare.kinds import Scope
 from pipeline.declare.outputs import result_schema
-from pipeline.declare.relations import Relation
-from pipeline.declare.statements import AggregateStatement, Statement, StreamStatement, TableStatement
-from pipeline.declare.steps import (
-    PSEUDO,
-    AsOfJoin,
-    Explode,
-    ForeignKeyJoin,
-    Repartition,
-    Step,
-    TableTableJoin,
-    TwoSided,
-    WindowJoin,
-)
-from pipeline.declare.tables import Table
+from pipeline.declare.relations import Relation, Statement
+from pipeline.declare.statements import AggregateStatement, StreamStatement, TableStatement
+from pipeline.declare.steps import PSEUDO, Explode, Repartition, Step
+from pipeline.declare.tables import BaseTable
 from pipeline.errors import SettingError
 from pipeline.plan.nodes import Branch, Node, Root
 from pipeline.topics import DEAD_LETTERS, FOREVER, LATE_RECORDS, Kind, Topic
@@ -58,6 +49,7 @@ class Plan:
         elif isinstance(statement, TableStatement):
             node.keeps.append(statement)
         else:
+            assert isinstance(statement, AggregateStatement), f"{statement} is no statement of a plan"
             node.folds.setdefault(statement.state, []).append(statement)
 
     def _node(self, stream: Relation) -> Node:
@@ -75,7 +67,7 @@ class Plan:
         return node
 
     def _root_of(self, stream: Relation) -> Root:
-        table = stream if isinstance(stream, Table) else None
+        table = stream if isinstance(stream, BaseTable) else None
         known = self.roots.get(stream.name)
         if known is not None and (known.table is None) != (table is None):
             raise SettingError(
@@ -134,12 +126,12 @@ class Plan:
         branch.node.columns = columns
 
     @property
-    def as_of_tables(self) -> tuple[Table, ...]:
+    def as_of_tables(self) -> tuple[BaseTable, ...]:
         """Tables that streams are joined with as of their times, whose versions are kept partition by partition."""
         return tuple(table for table in self.application.tables if not table.everywhere)
 
     @property
-    def everywhere(self) -> tuple[Table, ...]:
+    def everywhere(self) -> tuple[BaseTable, ...]:
         """Tables that every worker holds whole."""
         return tuple(table for table in self.application.tables if table.everywhere)
 
@@ -160,7 +152,7 @@ class Plan:
         """The name of what is merged, where the groups lie."""
         return f"{state}_totals"
 
-    def versions(self, table: Table) -> str:
+    def versions(self, table: BaseTable) -> str:
         """The name of what is kept of a table's rows."""
         return table.state or f"{table.topic.name}_versions"
 

@@ -10,7 +10,8 @@ from pipeline import topics
 from pipeline.applications.loading import load, source_file
 from pipeline.codecs import fields
 from pipeline.declare.application import Application
-from pipeline.declare.statements import AggregateStatement, Statement, StreamStatement
+from pipeline.declare.relations import Statement
+from pipeline.declare.statements import AggregateStatement, StreamStatement
 from pipeline.errors import NoOracleError, VerifyError
 from pipeline.plan.nodes import Node
 from pipeline.plan.plan import Plan
