@@ -8,7 +8,7 @@ from judged import feed, judge, lying
 from pipeline.runner.cases import load
 from pipeline.runner.local import flash_sales_application
 from pipeline.settings import Settings
-from pipeline.verify.sql.subject import flash_sales
+from pipeline.verify.flash_sales import flash_sales
 
 FOLDER = Path(__file__).parent
 NAMES = sorted(path.name.removesuffix(".input.json") for path in FOLDER.glob("*.input.json"))

@@ -1,7 +1,6 @@
-"""Whatever comes in whatever order, SQL says what operators make of it, and what brute force says."""
+"""Whatever comes in whatever order, SQL says what operators make of it, and what plain arithmetic says."""
 
 import asyncio
-from decimal import Decimal
 from pathlib import Path
 
 import duckdb
@@ -10,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from judged import feed, judge, lying
+from recomputed import Event, sessions, time_windows
 
 from pipeline import Application, Count, Hopping, Session, Stream, Tumbling, c
 from pipeline.applications.loading import declared as runnable_of
@@ -17,10 +17,9 @@ from pipeline.applications.loading import runnable
 from pipeline.runner.cases import Input
 from pipeline.runner.local import local_application
 from pipeline.settings import Settings
-from pipeline.verify import brute_force
-from pipeline.verify.brute_force import Event, Recomputed
-from pipeline.verify.sql import database
-from pipeline.verify.sql.subject import declared, flash_sales
+from pipeline.verify import database
+from pipeline.verify.declared import declared
+from pipeline.verify.flash_sales import flash_sales
 
 MACROS = (Path(database.__file__).with_name("macros.sql")).read_text("utf-8")
 SLOW = (HealthCheck.too_slow, HealthCheck.function_scoped_fixture)
@@ -54,27 +53,23 @@ def by_sql(
     return {(group, start, end): count for group, start, end, count in found}
 
 
-def counts(recomputed: Recomputed) -> dict[tuple[str, int, int], int]:
-    return {key: int(total.amount) for key, total in recomputed.totals.items()}
-
-
 @settings(deadline=None, max_examples=60, suppress_health_check=SLOW)
 @given(events=EVENTS, gap=st.integers(1, 12), grace=st.sampled_from([0, 1, 5, 20, 100]))
-def test_sessions_are_those_of_brute_force(
+def test_sessions_are_those_of_plain_arithmetic(
     connection: duckdb.DuckDBPyConnection, events: list[tuple[int, int, str]], gap: int, grace: int
 ) -> None:
-    wanted = brute_force.sessions([Event(p, t, g, Decimal(1)) for p, t, g in events], gap, grace)
-    assert by_sql(connection, events, f"sessions(came, {gap}, {grace})") == counts(wanted)
+    wanted, _ = sessions([Event(*event) for event in events], gap, grace)
+    assert by_sql(connection, events, f"sessions(came, {gap}, {grace})") == wanted
 
 
 @settings(deadline=None, max_examples=40, suppress_health_check=SLOW)
 @given(events=EVENTS, advance=st.integers(1, 30), times=st.integers(1, 3), grace=st.sampled_from([0, 1, 20, 100]))
-def test_windows_are_those_of_brute_force(
+def test_windows_are_those_of_plain_arithmetic(
     connection: duckdb.DuckDBPyConnection, events: list[tuple[int, int, str]], advance: int, times: int, grace: int
 ) -> None:
     size = advance * times
-    wanted = brute_force.time_windows([Event(p, t, g, Decimal(1)) for p, t, g in events], size, advance, grace)
-    assert by_sql(connection, events, f"hopping(came, {size}, {advance}, {grace})") == counts(wanted)
+    wanted, _ = time_windows([Event(*event) for event in events], size, advance, grace)
+    assert by_sql(connection, events, f"hopping(came, {size}, {advance}, {grace})") == wanted
 
 
 CLICKS = Stream("clicks", {"user": "STRING", "page": "STRING", "at": "BIGINT"}, key="user", time="at")

@@ -1,7 +1,8 @@
 """An application fed in this process, and the verdict of its oracle in SQL on what came out; without a cluster."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,8 +11,10 @@ from pipeline.records import Outgoing
 from pipeline.runner.cases import Input, to_record
 from pipeline.runner.local import LocalApplication
 from pipeline.settings import Settings
-from pipeline.verify.sql.judgement import Judgement
-from pipeline.verify.sql.subject import Subject
+from pipeline.verify.comparison import Outcome
+from pipeline.verify.judgement import Judgement
+from pipeline.verify.report import Noted
+from pipeline.verify.subject import Subject
 
 Lying = dict[str, list[Any]]
 """The records of each topic as a reader of the brokers gets them."""
@@ -62,18 +65,40 @@ async def judge(
     records: Lying,
     *,
     low: Lying | None = None,
-    removed: Iterable[str] = (),
+    begins: Mapping[str, dict[int, int]] | None = None,
 ) -> dict[str, list[str]]:
-    """{output: sentences} of the outputs that are not as they have to be; `low`: what lay there at the low cut."""
-    judgement = Judgement(settings, subject, schemas)
-    with judgement.database:
+    """{output: sentences} of the outputs that are not as they have to be; see `judged`."""
+    outcomes = (await judged(settings, subject, schemas, records, low=low, begins=begins)).outcomes
+    return {topic: outcome.wrong for topic, outcome in outcomes.items() if outcome.wrong}
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What has been found: of each output, what the oracle has let pass, and which records it has letters for."""
+
+    outcomes: dict[str, Outcome]
+    noted: dict[str, Noted]
+    letters: set[tuple[str, int, int]]
+
+
+async def judged(
+    settings: Settings,
+    subject: Subject,
+    schemas: Any,
+    records: Lying,
+    *,
+    low: Lying | None = None,
+    begins: Mapping[str, dict[int, int]] | None = None,
+) -> Judged:
+    """The verdict on records; `low`: what lay there at the low cut, `begins`: what retention has left of topics."""
+    with Judgement(settings, subject, schemas) as judgement:
         for topic in judgement.readers:
             await judgement.read(topic, records.get(topic, []))
         high = {topic: cuts(records.get(topic, [])) for topic in judgement.readers}
         lows = high if low is None else {topic: cuts(low.get(topic, [])) for topic in judgement.readers}
-        judgement.expect(lows, high, removed)
+        judgement.expect(lows, high, begins)
         outcomes = {o.topic.name: judgement.compared(o, high[o.topic.name]) for o in subject.outputs}
-    return {topic: outcome.wrong for topic, outcome in outcomes.items() if outcome.wrong}
+        return Judged(outcomes, judgement.oracle.noted("high"), judgement.oracle.letters("high"))
 
 
 def changed(

@@ -17,7 +17,8 @@ from pipeline.errors import VerifyError
 from pipeline.runner.cases import Input
 from pipeline.runner.local import LocalApplication, local_application
 from pipeline.settings import Settings
-from pipeline.verify.sql.subject import Subject, declared, oracle_of
+from pipeline.verify.declared import declared, oracle_of
+from pipeline.verify.subject import Subject
 
 CLICK = {"user": "STRING", "page": "STRING", "price": "DECIMAL(9, 2)", "at": "BIGINT"}
 CLICKS = Stream("clicks", CLICK, key="user", time="at")

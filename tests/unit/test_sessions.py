@@ -1,9 +1,8 @@
 """Session windows: the inclusive gap, merging with retirement, lateness, closed sessions."""
 
-from decimal import Decimal
-
 import pytest
 from aggregations import Pipeline, rows
+from recomputed import Event, sessions
 
 from pipeline.tables.aggregate import Aggregate
 from pipeline.tables.fold import PartitionFold
@@ -14,8 +13,6 @@ from pipeline.tables.sessions import SessionFold
 from pipeline.tables.state import State
 from pipeline.tables.windows import Session
 from pipeline.timebase import DAY_MS
-from pipeline.verify import brute_force
-from pipeline.verify.brute_force import Event
 
 
 def one_by_one(p: Pipeline, *times: int) -> list[list[tuple]]:
@@ -67,8 +64,7 @@ def test_without_a_grace_a_view_may_be_24_hours_late(late_by_ms: int, taken: boo
     p.feed(rows([(now, "other"), (now - late_by_ms, "x")]))
     assert (("x", now - late_by_ms, now - late_by_ms) in p.table()) == taken
     assert len(p.folded[0].late) == (not taken)
-    events = [Event(0, now, "other", Decimal(1)), Event(0, now - late_by_ms, "x", Decimal(1))]
-    assert brute_force.sessions(events, gap, None).late == (not taken)
+    assert sessions([Event(0, now, "other"), Event(0, now - late_by_ms, "x")], gap, None)[1] == (not taken)
 
 
 def test_a_view_that_joins_an_open_session_is_not_late_however_old() -> None:

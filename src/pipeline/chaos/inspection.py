@@ -81,7 +81,7 @@ class Inspection:
             self.checks["verify"] = Check(True, report, made=False)
             return
         found = report.as_json()
-        found["examples"] = [text for output in report.outputs.values() for text in output.wrong][:VERIFY_SHOWN]
+        found["examples"] = report.differences[:VERIFY_SHOWN]
         self.checks["verify"] = Check(report.ok, found)
 
     async def _lag(self, timeout_s: float) -> None:

@@ -1,4 +1,6 @@
-"""`pipeline verify`: every output recomputed from the source topics by brute force, and compared.
+"""`pipeline verify`: what every output must hold, said in SQL by the application's `oracle.sql`, against what it holds.
 
-Nothing here uses the operators, the agents or the workers' state: only the wire format is shared.
+Source topics become tables of DuckDB, and the script is run over them: a language, an engine and a way of thinking that
+share nothing with the operators, the agents or the workers' state. Only the formats' code is shared. DuckDB and pyarrow
+are imported when something is verified: no worker waits for them.
 """

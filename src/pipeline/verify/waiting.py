@@ -8,13 +8,13 @@ from collections.abc import Iterable
 from aiokafka import TopicPartition
 
 from pipeline import reading, topics
-from pipeline.codecs import Decoder, Record
+from pipeline.codecs import Decoder
 from pipeline.errors import VerifyError
 from pipeline.kafka import READ_COMMITTED
 from pipeline.registry import Registry
 from pipeline.settings import Settings
 from pipeline.topics import Topic
-from pipeline.verify.source_side import Cut
+from pipeline.verify.records import Cut
 
 Letters = dict[tuple[str, int, int], str]
 """Reasons of dead letters by (topic, partition, offset)."""
@@ -66,22 +66,13 @@ async def _behind(settings: Settings, cuts: dict[str, Cut]) -> dict[str, int]:
     return dict(behind)
 
 
-async def decoded_rows(settings: Settings, registry: Registry, topic: Topic) -> list[Record]:
-    """All committed rows of a topic, in the order of their partitions' offsets."""
-    assert topic.schema is not None
-    decode = Decoder(topic.schema)
-    rows: list[Record] = []
-    async for batch in reading.read_batches(settings, topic.name):
-        await registry.prepare(decode, [record.value for record in batch])
-        for record in batch:
-            if record.value is None:
-                rows = [row for row in rows if row[topic.key].encode() != record.key]
-            else:
-                rows.append(decode(record.value))
-    return rows
-
-
 async def dead_letters(settings: Settings, registry: Registry) -> Letters:
     """Every dead letter."""
-    rows = await decoded_rows(settings, registry, topics.DEAD_LETTERS)
-    return {(row["topic"], row["partition"], row["offset"]): row["reason"] for row in rows}
+    assert topics.DEAD_LETTERS.schema is not None
+    decode = Decoder(topics.DEAD_LETTERS.schema)
+    letters: Letters = {}
+    async for batch in reading.read_batches(settings, topics.DEAD_LETTERS.name):
+        await registry.prepare(decode, [record.value for record in batch])
+        for row in (decode(record.value) for record in batch):
+            letters[row["topic"], row["partition"], row["offset"]] = row["reason"]
+    return letters

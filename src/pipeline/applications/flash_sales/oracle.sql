@@ -22,12 +22,19 @@ CREATE VIEW sales_by_region AS SELECT * FROM sales WHERE region_name IS NOT NULL
 CREATE VIEW users AS
 SELECT * FROM Users_ WHERE _deleted OR (userid = _key AND registertime BETWEEN 0 AND 253402300799999);
 
-CREATE TABLE expected.USER_TRANSFORMED_TABLE AS
-SELECT userid, time_text(registertime) AS registertime, registertime AS registertime_ms, gender, regionid,
-    interests[1] AS interests_1, interests[2] AS interests_2,
+CREATE VIEW transformed AS
+SELECT _key, _offset, _deleted, userid, time_text(registertime) AS registertime, registertime AS registertime_ms,
+    gender, regionid, interests[1] AS interests_1, interests[2] AS interests_2,
     contactinfo['phone'] AS phone, contactinfo['city'] AS city, contactinfo['state'] AS state,
     contactinfo['zipcode'] AS zipcode, _time_ms AS event_time_ms
-FROM latest(users);
+FROM users;
+
+CREATE TABLE expected.USER_TRANSFORMED_TABLE AS
+SELECT * EXCLUDE (_key, _offset, _deleted) FROM latest(transformed);
+
+-- While users change, their rows are one of those that they have had.
+CREATE TABLE history.USER_TRANSFORMED_TABLE AS
+SELECT * EXCLUDE (_key, _offset, _deleted) FROM transformed WHERE NOT _deleted;
 
 -- Views with the user, the page and the region ------------------------------------------------------------------------
 -- Reference tables have no time: a view meets the row that is known when it is processed, so any row of the key that
@@ -45,7 +52,7 @@ SELECT _key, _offset, {'product_group': product_group, 'product_name': product_n
 
 -- The user's row that was valid at the view's time; a deleted user has no columns. A version was written when all
 -- records before it in its partition had been, so not before the largest of their times.
-CREATE VIEW user_rows AS
+CREATE TABLE user_rows AS
 SELECT _key, _partition, _offset, _time_ms, {'regionid': regionid, 'gender': gender} AS _row,
     max(_time_ms) OVER (PARTITION BY _partition ORDER BY _offset) AS written_ms
 FROM users;
@@ -74,27 +81,45 @@ FROM joined_views WHERE is_there AND found_user IS DISTINCT FROM coalesce(due, n
 
 -- A view raced when it was joined before a version of its user had reached the broker. Versions written more than a
 -- minute before it were there; of those that came later, in the order of offsets, it may have met any number.
+CREATE TABLE asked AS
+SELECT o._partition, o._offset, o._time_ms, userid, found_user, v._offset AS there_up_to, newest AS newest_there
+FROM others o
+ASOF LEFT JOIN (
+    SELECT *, max({'time_ms': _time_ms, 'offset': _offset, 'row': _row}) OVER (
+        PARTITION BY _key ORDER BY _offset
+    ) AS newest
+    FROM user_rows SEMI JOIN others ON _key = userid
+    QUALIFY row_number() OVER (PARTITION BY _key, written_ms ORDER BY _offset DESC) = 1
+) v ON userid = v._key AND o._time_ms - 60000 > written_ms;
+
 CREATE TABLE raced AS
-SELECT DISTINCT _partition, _offset
+SELECT _partition, _offset FROM asked WHERE found_user IS NOT DISTINCT FROM coalesce(newest_there."row", nobody())
+UNION
+SELECT _partition, _offset
 FROM (
-    SELECT o._partition, o._offset, o.found_user, u._offset AS user_offset,
-        max({'time_ms': u._time_ms, 'offset': u._offset, 'row': u._row}) OVER (
-            PARTITION BY o._partition, o._offset ORDER BY u._offset
-        )."row" AS known,
-        max(CASE WHEN u.written_ms < o._time_ms - 60000 THEN u._offset END) OVER (
-            PARTITION BY o._partition, o._offset
-        ) AS first_offset
-    FROM others o JOIN user_rows u ON u._key = o.userid AND u._time_ms <= o._time_ms
+    SELECT a._partition, a._offset, found_user, newest_there,
+        max({'time_ms': v._time_ms, 'offset': v._offset, 'row': v._row}) OVER (
+            PARTITION BY a._partition, a._offset ORDER BY v._offset
+        ) AS newest_since
+    FROM asked a
+    JOIN user_rows v ON userid = v._key AND v._offset > coalesce(there_up_to, -1) AND v._time_ms <= a._time_ms
 )
-WHERE (user_offset >= coalesce(first_offset, 0) AND known IS NOT DISTINCT FROM found_user)
-    OR (first_offset IS NULL AND found_user IS NOT DISTINCT FROM nobody());
+WHERE found_user IS NOT DISTINCT FROM CASE WHEN newest_there > newest_since THEN newest_there ELSE newest_since END."row";
+
+CREATE TABLE let_pass AS
+SELECT o._partition, o._offset, o._time_ms,
+    CASE WHEN is_lost THEN 'lost' WHEN r._offset IS NOT NULL THEN 'raced' WHEN is_forgotten THEN 'forgotten' END AS why
+FROM others o LEFT JOIN raced r USING (_partition, _offset)
+WHERE why IS NOT NULL;
+
+CREATE TABLE noted.views_that_raced_with_their_user AS FROM let_pass WHERE why = 'raced';
+CREATE TABLE noted.views_whose_user_was_removed AS FROM let_pass WHERE why = 'lost';
+CREATE TABLE noted.views_whose_user_was_forgotten AS FROM let_pass WHERE why = 'forgotten';
 
 CREATE TABLE views_with_user AS
-SELECT v.*, CASE WHEN r._offset IS NOT NULL OR o._offset IS NOT NULL THEN found_user ELSE coalesce(due, nobody()) END
-    AS joined_user
+SELECT v.*, CASE WHEN p.why IS NULL THEN coalesce(due, nobody()) ELSE found_user END AS joined_user
 FROM joined_views v
-LEFT JOIN raced r USING (_partition, _offset)
-LEFT JOIN (SELECT _partition, _offset FROM others WHERE is_lost OR is_forgotten) o USING (_partition, _offset);
+LEFT JOIN let_pass p USING (_partition, _offset);
 
 CREATE TABLE expected.EXTENDED_PAGEVIEWS_STREAM AS
 SELECT userid, pageid, viewtime, joined_page.page_group, joined_page.page_name, joined_user.regionid,

@@ -16,8 +16,8 @@ from pipeline.event_times import event_time_format
 from pipeline.formats import Learning, decoder, key_decoder
 from pipeline.timebase import to_ms
 from pipeline.topics import KeyFormat, Topic
-from pipeline.verify.source_side import LARGE_BYTES, MOST_BYTES, Origin, good_time
-from pipeline.verify.sql.arrow import columns_of
+from pipeline.verify.arrow import columns_of
+from pipeline.verify.records import LARGE_BYTES, MOST_BYTES, Origin, good_time
 
 OWN = ("_partition", "_offset", "_key", "_time_ms", "_deleted")
 TOGETHER = 512
@@ -45,10 +45,11 @@ class TopicReader:
     """Reads the records of one topic, in any number of turns.
 
     `bad` are (partition, offset) of records that must have a dead letter, `large` those that may have one, since what
-    becomes of them may be too large for a message. Where the topic `retires` rows, those count as deleted.
+    becomes of them may be too large for a message. Where the topic `retires` rows, those count as deleted. Of
+    one that is an output and nothing else, `of_output`, every record is good that can be read, and its time is its own.
     """
 
-    def __init__(self, topic: Topic, *, table: bool, retires: bool = False) -> None:
+    def __init__(self, topic: Topic, *, table: bool, retires: bool = False, of_output: bool = False) -> None:
         assert topic.schema is not None
         self.topic = topic
         self.bad: set[Origin] = set()
@@ -57,6 +58,8 @@ class TopicReader:
         self.columns = columns_of(topic.schema)
         self._is_table = table
         self._retires = retires
+        self._of_output = of_output
+        self._most_bytes = float("inf") if of_output else MOST_BYTES
         self._decode = decoder(topic)
         self._key = key_decoder(topic)
 
@@ -92,15 +95,15 @@ class TopicReader:
 
     def _together(self, values: list[bytes | None]) -> list[Record] | None:
         """Many values at once, which is quicker; None where one may be bad."""
-        if None in values or max(len(value or b"") for value in values) > MOST_BYTES:
+        if None in values or max(len(value or b"") for value in values) > self._most_bytes:
             return None
         return self._decode.together(values)
 
     def _read(self, record: Lying, decoded: Record | None) -> tuple[str | None, Record | None, int]:
         """(key, value, event time) of one record, whose value may be decoded already; raises BadRecord."""
-        if not good_time(record.timestamp):
+        if not self._of_output and not good_time(record.timestamp):
             raise BadRecord("no time of an event")
-        if record.value is not None and len(record.value) > MOST_BYTES:
+        if record.value is not None and len(record.value) > self._most_bytes:
             raise BadRecord("too large")
         key = self._key_of(record.key)
         if record.value is None and self._is_table:
@@ -123,7 +126,7 @@ class TopicReader:
             return None
 
     def _time_ms(self, record: Lying, value: Record) -> int:
-        if self.topic.event_time is None:
+        if self._of_output or self.topic.event_time is None:
             return record.timestamp
         moment = value[self.topic.event_time]
         if isinstance(moment, str) and self.topic.event_time_format is not None:

@@ -1,4 +1,4 @@
-"""The verification by SQL: wait for the workers, read the topics, run the oracle, compare with topics and Pinot."""
+"""The whole verification: wait for the workers, read the topics, run the oracle, compare with topics and Pinot."""
 
 import asyncio
 import time
@@ -11,11 +11,10 @@ from pipeline.registry import Registry
 from pipeline.serving.pinot import client
 from pipeline.settings import Settings
 from pipeline.topics import DEAD_LETTERS, LATE_RECORDS, Topic
+from pipeline.verify.judgement import Judgement
+from pipeline.verify.records import Cut, Origin
 from pipeline.verify.report import OutputReport, Report
-from pipeline.verify.source_side import Cut
-from pipeline.verify.sql.comparison import Removed
-from pipeline.verify.sql.judgement import Judgement
-from pipeline.verify.sql.subject import Checked, Source, subject
+from pipeline.verify.subject import Subject
 from pipeline.verify.waiting import (
     NO_PARTITION,
     POLL_S,
@@ -28,16 +27,22 @@ from pipeline.verify.waiting import (
 )
 
 
-async def verify_by_sql(settings: Settings, timeout_s: float) -> Report:
-    """Verify the application that is set by its oracle.
+async def verify_subject(settings: Settings, subject: Subject, timeout_s: float) -> Report:
+    """Verify an application by its oracle.
 
     Raises VerifyError when the workers do not catch up within `timeout_s` seconds, or the oracle cannot be run.
     """
-    deadline = time.monotonic() + timeout_s
-    registry = Registry(settings)
-    judgement = Judgement(settings, subject(settings), registry)
-    with judgement.database:
-        return await _Verification(settings, judgement, registry, deadline).report()
+    with Judgement(settings, subject, registry := Registry(settings)) as judgement:
+        return await _Verification(settings, judgement, registry, time.monotonic() + timeout_s).report()
+
+
+async def differences(settings: Settings, subject: Subject) -> list[str]:
+    """What is wrong in the topics of an application as they are now; workers are not waited for, nor is Pinot asked.
+
+    A sentence for each row of an output, without dead letters; raises VerifyError when the oracle cannot be run.
+    """
+    with Judgement(settings, subject, registry := Registry(settings)) as judgement:
+        return await _Verification(settings, judgement, registry, time.monotonic()).differences()
 
 
 class _Verification:
@@ -59,6 +64,27 @@ class _Verification:
             ends = await ends_of(self._settings, stage)
             self._low |= ends
             await caught_up(self._settings, ends, self._deadline)
+        outputs, not_compared = await self._compare_topics()
+        await self._compare_pinot(outputs)
+        sources = [source for source in self._subject.sources if not source.is_own and not source.is_followed]
+        return Report(
+            outputs,
+            consumed=sum(self._judgement.readers[source.topic.name].consumed for source in sources),
+            late=await self._late(),
+            dead_letters=len(self._letters_of()),
+            letters_wrong=await self._letters_wrong(),
+            noted=self._judgement.oracle.noted("high"),
+            not_compared=not_compared,
+        )
+
+    async def differences(self) -> list[str]:
+        """What is wrong in the topics now."""
+        self._low = await ends_of(self._settings, [source.topic for source in self._subject.sources])
+        outputs, _ = await self._compare_topics()
+        return [f"{name} {text}" for name, output in outputs.items() for text in output.wrong]
+
+    async def _compare_topics(self) -> tuple[dict[str, OutputReport], dict[str, int]]:
+        """The outputs' topics against what the oracle expects, and how many rows of each could not be compared."""
         found = await ends_of(self._settings, [output.topic for output in self._subject.outputs])
         await self._read_up_to(found)
         self._letters = await dead_letters(self._settings, self._registry)
@@ -68,25 +94,12 @@ class _Verification:
         not_compared: dict[str, int] = {}
         for output in self._subject.outputs:
             name = output.topic.name
-            outcome = self._judgement.compared(output, found[name], self._removed(output))
+            outcome = self._judgement.compared(output, found[name])
             wrong = [f"topic: {text}" for text in outcome.wrong]
-            outputs[name] = OutputReport(outcome.expected, outcome.found, 0, wrong)
+            outputs[name] = OutputReport(outcome.expected, outcome.found, 0, wrong, outcome.repeated)
             if outcome.left_out:
                 not_compared[name] = outcome.left_out
-        await self._compare_pinot(outputs)
-        sentences = await self._letters_wrong()
-        read = [self._judgement.readers[source.topic.name] for source in self._subject.sources if _from_others(source)]
-        return Report(
-            outputs=outputs,
-            consumed=sum(reader.consumed for reader in read),
-            late=await self._late(),
-            dead_letters=len(self._letters_of()),
-            enriched_differences=0,
-            dead_letter_differences=len(sentences),
-            duplicates=0,
-            not_compared=not_compared,
-            letters_wrong=sentences,
-        )
+        return outputs, not_compared
 
     async def _expect(self) -> None:
         """Read the sources as they are now, what the application writes before what it reads, and run the oracle."""
@@ -96,12 +109,11 @@ class _Verification:
         high |= await ends_of(self._settings, others)
         await self._read_up_to(high)
         for name in high:
-            self._judgement.reject(name, self._refused(name))
+            self._judgement.refuse(name, self._refused(name))
         followed = {s.topic.name: high[s.topic.name] for s in self._subject.sources if s.is_followed}
         low = {name: self._low[name] for name in high.keys() - followed.keys()} | followed
         self._high = high
-        removed = [name for name, cut in self._begins.items() if any(cut.values())]
-        await asyncio.to_thread(self._judgement.expect, low, high, removed)
+        await asyncio.to_thread(self._judgement.expect, low, high, self._begins)
 
     async def _read_up_to(self, ends: dict[str, Cut]) -> None:
         """Read what is not read yet of topics below these offsets; all of it is there for SQL then."""
@@ -114,7 +126,7 @@ class _Verification:
                 await self._judgement.read(name, records)
             self._read[name] = {p: max(end, known.get(p, 0)) for p, end in cut.items()}
 
-    def _refused(self, topic: str) -> set[tuple[int, int]]:
+    def _refused(self, topic: str) -> set[Origin]:
         """Records that can be read now and yet have a letter with good reason.
 
         The registry may have learned a schema since; what becomes of a large record may be too large for a message.
@@ -125,21 +137,6 @@ class _Verification:
             for (name, partition, offset), reason in self._letters.items()
             if name == topic and (reason.startswith(UNKNOWN_ID) or (partition, offset) in large)
         }
-
-    def _removed(self, output: Checked) -> Removed:
-        """What retention has taken of what an output is made of."""
-        database = self._judgement.database
-        until_ms = -1.0
-        for source in self._subject.sources:
-            gone = [p for p, begin in self._begins[source.topic.name].items() if begin > 0]
-            if gone and not source.is_table:
-                until_ms = max(until_ms, database.removed_until_ms(source.topic.name, gone))
-        tables = [s.topic.name for s in self._subject.sources if s.is_table and not s.is_followed]
-        return Removed(
-            until_ms,
-            of_output=any(self._begins[output.topic.name].values()),
-            of_tables=any(any(self._begins[name].values()) for name in tables),
-        )
 
     async def _compare_pinot(self, outputs: dict[str, OutputReport]) -> None:
         """Pinot follows the topics a moment later: what differs is looked at again until the deadline."""
@@ -152,7 +149,7 @@ class _Verification:
             wrong: dict[str, list[str]] = {}
             for output in waiting:
                 name = output.topic.name
-                outcome = self._judgement.compared_rows(output, tables[name], self._removed(output))
+                outcome = self._judgement.compared_rows(output, tables[name])
                 outputs[name].pinot, wrong[name] = outcome.found, outcome.wrong
             waiting = [output for output in waiting if wrong[output.topic.name]]
             if waiting and time.monotonic() > self._deadline:
@@ -175,8 +172,8 @@ class _Verification:
     async def _letters_wrong(self) -> list[str]:
         """A sentence for each dead letter that is missing, or without cause."""
         letters = self._letters_of()
-        bad = {(t.name, *origin) for t in self._judged() for origin in self._judgement.readers[t.name].bad}
-        bad |= self._judgement.database.letters("high")
+        bad = {(t.name, *origin) for t in self._judged() for origin in self._judgement.bad(t.name)}
+        bad |= self._judgement.oracle.letters("high")
         kept = await begins_of(self._settings, [*self._judged(), DEAD_LETTERS])
         missing = {(name, p, o) for name, p, o in bad - letters if o < self._low[name].get(p, 0)}
         if any(kept[DEAD_LETTERS.name].values()):
@@ -195,10 +192,6 @@ class _Verification:
             keys: Iterable[str] = ((record.key or b"").decode("utf-8", "replace") for record in records)
             found |= {key for key in keys if key.startswith(names)}
         return len(found)
-
-
-def _from_others(source: Source) -> bool:
-    return not source.is_own and not source.is_followed
 
 
 def _place(letter: tuple[str, int, int]) -> str:
