@@ -1,21 +1,28 @@
 """The oracle of flash sales finds what is broken: joins, counts, sums, sessions, and letters."""
 
 from collections.abc import Callable, Sequence
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
+import duckdb
 import pytest
 from judged import Lying, changed, feed, judge, judged, lying
 
+from pipeline.applications.flash_sales import topology
 from pipeline.applications.loading import runnable
+from pipeline.declare.compiled import compiled
+from pipeline.declare.expressions import cast
 from pipeline.runner.cases import Input
 from pipeline.runner.local import LocalApplication, local_application
 from pipeline.settings import Settings
+from pipeline.tables.types import column_type
 from pipeline.topics import OUTPUTS
 from pipeline.verify.flash_sales import flash_sales
 
 HOUR = 3_600_000
 SETTINGS = Settings(grace_ms=HOUR)
 SUBJECT = flash_sales(SETTINGS.session_gap_ms)
+PRICE = {"type": "bytes", "logicalType": "decimal", "precision": 10, "scale": 2}
 Made = tuple[LocalApplication, Lying]
 VIEWS, SALES = "EXTENDED_PAGEVIEWS_STREAM", "EXTENDED_FLASHSALES_STREAM"
 SESSIONS = "TOTAL_PAGEVIEW_BY_PAGEGROUP_SESSION_WINDOW"
@@ -94,6 +101,13 @@ def dropped(place: int) -> Callable[[list[dict[str, Any]]], None]:
     return lambda rows: rows.remove(rows[place])
 
 
+def without_rows(**wanted: Any) -> Callable[[list[dict[str, Any]]], None]:
+    def change(rows: list[dict[str, Any]]) -> None:
+        rows[:] = [row for row in rows if any(row[name] != value for name, value in wanted.items())]
+
+    return change
+
+
 def unretired(rows: list[dict[str, Any]]) -> None:
     start = 6 * HOUR + 40 * 60_000
     assert [row["retired"] for row in rows if row["window_start_ms"] == start] == [False, True]
@@ -122,6 +136,17 @@ def unretired(rows: list[dict[str, Any]]) -> None:
         (VIEWS, with_values({"page_group": "G2"}, event_time_ms=6 * HOUR), "expected page_group=G1, found"),
         (VIEWS, with_values({"userid": "User_9"}, event_time_ms=6 * HOUR), "expected userid=User_1, found"),
         (VIEWS, dropped(0), "found nothing"),
+        (VIEWS, with_values({"gender": "OTHER"}, event_time_ms=6 * HOUR), "expected gender=MALE, found gender=OTHER"),
+        (VIEWS, with_values({"origin_offset": 99}, event_time_ms=6 * HOUR), "origin_offset=99: not expected, found"),
+        (SALES, dropped(0), "found nothing"),
+        (SALES, with_values({"origin_offset": 99}, sale_id=1), "origin_offset=99: not expected, found"),
+        (SALES, with_values({"quantity": 4}, sale_id=1), "expected quantity=3, found quantity=4"),
+        (SALES, with_values({"region_name": "N2"}, sale_id=1), "expected region_name=N1, found region_name=N2"),
+        (SALES, with_values({"event_time_ms": 5}, sale_id=1), f"expected event_time_ms={4 * HOUR}, found"),
+        (SALES, with_values({"sale_datetime": 5}, sale_id=1), "expected sale_datetime="),
+        ("USER_TRANSFORMED_TABLE", with_values({"city": "y"}, userid="User_1"), "expected city=x, found city=y"),
+        ("USER_TRANSFORMED_TABLE", with_values({"interests_2": "a"}, userid="User_1"), "expected interests_2=b, found"),
+        ("USER_TRANSFORMED_TABLE", without_rows(userid="User_1"), "userid=User_1: expected "),
         (SALES, with_values({"sales_amount_cents": 3703}, sale_id=1), "expected sales_amount_cents=3702, found"),
         (SALES, with_values({"product_group": None}, sale_id=1), "expected product_group=P1, found product_group=None"),
         ("USER_TRANSFORMED_TABLE", with_values({"regionid": "1"}, userid="User_1"), "expected regionid=2, found"),
@@ -188,3 +213,156 @@ async def test_records_that_are_none_of_the_application_must_have_letters(
     written = {(row["topic"], row["partition"], row["offset"]) for _, row in rows if row is not None}
     assert {topic for topic, _, _ in letters} == {"Users_", "MysqlSource-flash_sales"}
     assert letters == written
+
+
+@pytest.mark.parametrize("topic", [topic.name for topic in OUTPUTS])
+async def test_in_every_output_a_wrong_and_a_missing_row_is_found(made: Made, topic: str) -> None:
+    def at_a_wrong_time(rows: list[dict[str, Any]]) -> None:
+        rows[-1].update(event_time_ms=rows[-1]["event_time_ms"] + 1, retired=False)
+
+    assert "event_time_ms=" in (await wrong(made, changed(made[0], made[1], topic, at_a_wrong_time)))[topic][0]
+    without_any = {**made[1], topic: []}
+    assert "found nothing" in (await wrong(made, without_any))[topic][0]
+
+
+@pytest.mark.parametrize(
+    ("price", "quantity"),
+    [(Decimal("9.9950"), 1), (Decimal("0.0149"), 3), (Decimal("-0.005"), 1), (Decimal("0.0001"), 50)],
+)
+async def test_amounts_are_rounded_half_up_sale_by_sale(price: Decimal, quantity: int) -> None:
+    """A writer's scale of 4: the worker rounded, a check once cut off."""
+    cents = int((price * quantity).quantize(Decimal("0.01"), ROUND_HALF_UP) * 100)
+    connection = duckdb.connect()
+    (row,) = connection.execute(f"SELECT round({price}::DECIMAL(27, 4) * {quantity}, 2) * 100").fetchall()
+    assert row == (cents,)
+    declared = {"sale_price": column_type(PRICE), "quantity": column_type("int")}
+    written = compiled(cast(topology.amount * 100, "BIGINT"), declared)
+    columns = {"sale_price": [price], "quantity": [quantity]}
+    assert written.column(columns.__getitem__, 1) == ([cents], {})
+
+
+# While sources move ---------------------------------------------------------------------------------------------------
+async def between(change: Any, topic: str) -> list[str]:
+    """The sentences about an output that was read when two more views, a sale and a user's change were on their way."""
+    first = [user("1", HOUR), view(2 * HOUR), sale(1, 2 * HOUR, 1)]
+    more = [user("2", 2 * HOUR + 2), view(2 * HOUR + 5), sale(2, 2 * HOUR + 5, 2)]
+    last = [user("1", 2 * HOUR + 8), view(2 * HOUR + 9), sale(3, 2 * HOUR + 9, 3)]
+    _, low = await run(first)
+    application, mid = await run([*first, *more])
+    _, high = await run([*first, *more, *last])
+    records = {name: (mid if name == topic else high)[name] for name in high}
+    mixed = changed(application, records, topic, change)
+    return (await judge(SETTINGS, SUBJECT, application.schemas, mixed, low=low)).get(topic, [])
+
+
+def last_with(**values: Any) -> Callable[[list[dict[str, Any]]], None]:
+    return lambda rows: rows[-1].update(values)
+
+
+USERS, BY_PAGE = "USER_TRANSFORMED_TABLE", "TOTAL_PAGEVIEW_BY_PAGEGROUP_TUMBLING_WINDOW"
+SOLD, VISITS = "TOTAL_SALES_BY_REGION_TUMBLING_WINDOW", SESSIONS
+
+
+@pytest.mark.parametrize(
+    ("topic", "values", "is_right"),
+    [
+        (BY_PAGE, {}, True),
+        (BY_PAGE, {"total_pageview": 3}, True),
+        (BY_PAGE, {"total_pageview": 4}, False),
+        (BY_PAGE, {"total_pageview": 0}, False),
+        (BY_PAGE, {"event_time_ms": 2 * HOUR + 7}, True),
+        (BY_PAGE, {"event_time_ms": 2 * HOUR + 10}, False),
+        (BY_PAGE, {"event_time_ms": 2 * HOUR - 1}, False),
+        (BY_PAGE, {"window_end": "1971-01-01 00:00:00"}, False),
+        (BY_PAGE, {"window_end_ms": 5}, False),
+        (BY_PAGE, {"page_group": "H"}, False),
+        (SOLD, {}, True),
+        (SOLD, {"total_sales_cents": 601, "total_sales": 6.01}, False),
+        (SOLD, {"total_sales": 99.0}, False),
+        (VISITS, {}, True),
+        (VISITS, {"total_pageview": 9}, False),
+        (VISITS, {"window_end_ms": 2 * HOUR + 10}, False),
+        (USERS, {}, True),
+        (USERS, {"regionid": "1"}, False),
+        (USERS, {"regionid": "9"}, False),
+        (USERS, {"event_time_ms": 2 * HOUR + 3}, False),
+        (USERS, {"retired": True}, False),
+    ],
+)
+async def test_between_two_cuts_every_column_is_held(topic: str, values: dict[str, Any], is_right: bool) -> None:
+    """Only counts were once; and of a user, it must be one of the rows that it has had."""
+    found = await between(last_with(**values), topic)
+    assert (found == []) == is_right, found
+
+
+# What retention has removed -------------------------------------------------------------------------------------------
+def cut_off(records: Lying, topic: str, before_ms: int) -> tuple[Lying, dict[str, dict[int, int]]]:
+    """Records without the first ones of a topic, which are older than this, and where its partitions begin."""
+    begins = dict.fromkeys((0, 1), 0)
+    for record in records[topic]:
+        if record.timestamp < before_ms:
+            begins[record.partition] = record.offset + 1
+    return {**records, topic: [r for r in records[topic] if r.offset >= begins[r.partition]]}, {topic: begins}
+
+
+OLD = [
+    user("1", HOUR),
+    user("1", HOUR, "User_4"),
+    user("1", 6 * HOUR),
+    *(view(at * HOUR, name=name) for at in (2, 3, 8, 9) for name in ("User_1", "User_4")),
+]
+SOME_SOLD = [sale(n, at * HOUR, 1) for n, at in enumerate((2, 3, 8, 9, 2, 3, 8, 9))]
+
+
+async def left(topic: str, change_of: str = "", change: Any = None) -> dict[str, tuple[int, list[str]]]:
+    """{output: (rows left out, sentences)} where retention has removed all of a topic before 5 o'clock."""
+    application, records = await run(sorted([*OLD, *SOME_SOLD], key=lambda item: item.timestamp_ms))
+    there, begins = cut_off(records, topic, 5 * HOUR)
+    if change is not None:
+        there = changed(application, there, change_of, change)
+    outcomes = (await judged(SETTINGS, SUBJECT, application.schemas, there, begins=begins)).outcomes
+    return {name: (outcome.left_out, outcome.wrong) for name, outcome in outcomes.items()}
+
+
+@pytest.mark.parametrize(
+    ("topic", "left_out"),
+    [
+        ("PageView", {VIEWS}),
+        ("MysqlSource-flash_sales", {SALES}),
+        (
+            VIEWS,
+            {VIEWS, "PAGEVIEWS_BY_PAGEGROUP_TABLE", "PAGEVIEWS_BY_REGION_TABLE"}
+            | {f"TOTAL_PAGEVIEW_BY_PAGEGROUP_{kind}_WINDOW" for kind in ("TUMBLING", "HOPPING", "SESSION")},
+        ),
+        (
+            SALES,
+            {SALES, "TOTAL_SALES_BY_REGION_TUMBLING_WINDOW"}
+            | {f"TOTAL_SALES_BY_PRODUCTGROUP_{kind}_WINDOW" for kind in ("TUMBLING", "HOPPING", "SESSION")},
+        ),
+        (BY_PAGE, {BY_PAGE}),
+        ("Users_", {USERS}),
+    ],
+)
+async def test_what_retention_removed_is_left_out_and_nothing_else(topic: str, left_out: set[str]) -> None:
+    found = await left(topic)
+    assert {name: wrong for name, (_, wrong) in found.items() if wrong} == {}
+    assert {name for name, (count, _) in found.items() if count} == left_out
+
+
+@pytest.mark.parametrize(
+    ("topic", "of", "change"),
+    [
+        ("PageView", VIEWS, last_with(region_name="N2")),
+        ("PageView", VIEWS, lambda rows: rows.pop()),
+        ("PageView", BY_PAGE, last_with(total_pageview=9)),
+        ("PageView", "TOTAL_SALES_BY_REGION_TUMBLING_WINDOW", last_with(total_sales=9.0)),
+        (VIEWS, VIEWS, last_with(region_name="N2")),
+        (VIEWS, VIEWS, lambda rows: rows.pop()),
+        (VIEWS, BY_PAGE, last_with(total_pageview=9)),
+        (SALES, BY_PAGE, last_with(total_pageview=9)),
+        (BY_PAGE, BY_PAGE, last_with(total_pageview=9)),
+        ("Users_", USERS, with_values({"regionid": "9"}, userid="User_1")),
+    ],
+)
+async def test_what_retention_has_left_is_compared(topic: str, of: str, change: Any) -> None:
+    assert (await left(topic, of, change))[of][1] != []
