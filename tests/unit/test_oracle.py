@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from judged import Lying, changed, feed, judge, lying
+from judged import Lying, changed, feed, judge, judged, lying
 
 from pipeline import Application, Count, Hopping, Session, Stream, Sum, Table, Tumbling, c
 from pipeline.applications.loading import declared as runnable_of
@@ -18,6 +18,7 @@ from pipeline.runner.cases import Input
 from pipeline.runner.local import LocalApplication, local_application
 from pipeline.settings import Settings
 from pipeline.verify.declared import declared, oracle_of
+from pipeline.verify.report import Noted
 from pipeline.verify.subject import Subject
 
 CLICK = {"user": "STRING", "page": "STRING", "price": "DECIMAL(9, 2)", "at": "BIGINT"}
@@ -223,6 +224,77 @@ async def test_an_optional_row_may_be_missing_but_not_be_wrong(tmp_path: Path, m
     assert "BY_PAGE" in await judge(Settings(), optional, application.schemas, false)
 
 
+HISTORY = """
+CREATE TABLE history.ADULTS AS SELECT "user", age FROM users WHERE age >= 18;
+"""
+
+
+@pytest.mark.parametrize(("age", "is_right"), [(30, True), (31, True), (32, True), (29, False), (33, False)])
+async def test_while_sources_move_a_row_is_one_of_those_that_it_has_had(
+    tmp_path: Path, age: int, is_right: bool
+) -> None:
+    """Nothing is known of how ages change; the oracle knows which ones there were."""
+    aged = [Input("users", "dan", {"user": "dan", "age": n}, n) for n in (29, 30, 31, 32)]
+    _, before = await run([*FIRST, *aged[:2]])
+    application, after = await run([*FIRST, *aged])
+    found = changed(application, after, "ADULTS", with_values({"age": age}, user="dan"))
+    told = subject(tmp_path, ORACLE + HISTORY)
+    wrong = await judge(Settings(), told, application.schemas, found, low=before)
+    assert (wrong == {}) == is_right
+    # without it, a row that changes may be any
+    assert await judge(Settings(), subject(tmp_path), application.schemas, found, low=before) == {}
+
+
+async def test_what_the_oracle_lets_pass_is_counted(tmp_path: Path, made: Made) -> None:
+    noted = """
+    CREATE TABLE noted.early_clicks AS SELECT _time_ms FROM clicks WHERE _time_ms < 150;
+    CREATE TABLE noted.cheap_clicks AS SELECT price FROM clicks WHERE price < 1;
+    CREATE TABLE noted.dear_clicks AS SELECT price FROM clicks WHERE price > 100;
+    """
+    report = await judged(Settings(), subject(tmp_path, ORACLE + noted), made[0].schemas, made[1])
+    assert report.noted == {"early_clicks": Noted(4, 110), "cheap_clicks": Noted(1)}
+
+
+def test_an_output_is_made_of_what_its_rows_come_from(tmp_path: Path) -> None:
+    made_of = {output.topic.name: output.made_of for output in subject(tmp_path).outputs}
+    assert made_of["BY_PAGE"] == {"clicks"}
+    assert made_of["BY_SHELF"] == {"clicks", "PAID"}
+    assert made_of["ADULTS"] == {"users"}
+
+
+async def test_retention_leaves_out_windows_of_what_was_removed_and_compares_the_others(tmp_path: Path) -> None:
+    made = application, records = await run([*FIRST, *CAME, click("ann", "cup", 900), click("ann", "cup", 1_010)])
+    begins = {"clicks": {record.partition: record.offset + 1 for record in records["clicks"] if record.timestamp < 200}}
+    kept = [r for r in records["clicks"] if r.offset >= begins["clicks"].get(r.partition, 0)]
+    there = {**records, "clicks": kept}
+    assert (await wrong(tmp_path, made, there)) != {}
+    report = await judged(Settings(), subject(tmp_path), application.schemas, there, begins=begins)
+    assert {name: outcome.wrong for name, outcome in report.outcomes.items() if outcome.wrong} == {}
+    left_out = {name: outcome.left_out for name, outcome in report.outcomes.items() if outcome.left_out}
+    assert left_out.keys() >= {"BY_PAGE", "VISITS", "ALL_CLICKS", "PAID"} and "ADULTS" not in left_out
+    false = changed(application, there, "BY_PAGE", with_values({"n": 7}, page="cup", window_start_ms=1_000))
+    report = await judged(Settings(), subject(tmp_path), application.schemas, false, begins=begins)
+    assert any("window_start_ms=1000" in text for text in report.outcomes["BY_PAGE"].wrong)
+
+
+async def test_several_writers_of_a_stream_are_one_output(tmp_path: Path) -> None:
+    first = CLICKS.where(c.price > 1).select(c.user, p=c.ROWPARTITION, o=c.ROWOFFSET).to("MARKED")
+    more = CLICKS.where(c.price < 1).select(c.user, p=c.ROWPARTITION, o=c.ROWOFFSET).into(first)
+    both = Application("marks", first, more)
+    path = tmp_path / "marks.oracle.sql"
+    path.write_text(
+        'CREATE TABLE expected.MARKED AS SELECT "user", _partition AS p, _offset AS o FROM clicks WHERE price <> 1;'
+    )
+    application = local_application(Settings(), runnable_of(both), 2)
+    async with application.running():
+        await feed(application, CAME[:3] + CAME[-3:-2])
+    there = lying(application)
+    assert len(there["MARKED"]) == 2
+    assert await judge(Settings(), declared(both, path), application.schemas, there) == {}
+    there["MARKED"].pop()
+    assert "found nothing" in (await judge(Settings(), declared(both, path), application.schemas, there))["MARKED"][0]
+
+
 async def test_while_sources_move_results_may_stand_between_both_cuts(tmp_path: Path) -> None:
     _, before = await run([*FIRST, *CAME[:7]])
     application, between = await run([*FIRST, *CAME[:9]])
@@ -249,6 +321,21 @@ async def test_while_sources_move_results_may_stand_between_both_cuts(tmp_path: 
             "has no column age, but must have every one of",
         ),
         ('AS SELECT "user", age FROM l', "AS SELECT *, 1 AS one FROM l", "but ADULTS has only user, age"),
+        (
+            "CREATE TABLE expected.ADULTS",
+            'CREATE VIEW history.ADULTS AS SELECT "user", age FROM users; CREATE TABLE expected.ADULTS',
+            'history."ADULTS" is a view, but must be a table',
+        ),
+        (
+            "CREATE TABLE expected.ADULTS",
+            'CREATE TABLE history.ADULTS AS SELECT "user" FROM users; CREATE TABLE expected.ADULTS',
+            'history."ADULTS" has no column age, but must have every one of ADULTS',
+        ),
+        (
+            "CREATE TABLE expected.ADULTS",
+            "CREATE TABLE noted.some AS SELECT 'soon' AS _time_ms; CREATE TABLE expected.ADULTS",
+            'noted."some": Conversion Error: ',
+        ),
         ("HAVING n > 0", "HAVING m > 0", "oracle shop.oracle.sql: Binder Error: "),
         (
             "latest(users) WHERE age >= 18",
