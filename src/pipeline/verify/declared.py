@@ -6,7 +6,8 @@ from pathlib import Path
 
 from pipeline.codecs import fields
 from pipeline.declare.application import Application
-from pipeline.declare.statements import AggregateStatement, Statement, StreamStatement
+from pipeline.declare.relations import Statement
+from pipeline.declare.statements import AggregateStatement, StreamStatement
 from pipeline.plan.nodes import Node
 from pipeline.plan.plan import Plan
 from pipeline.tables.several import Several
