@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-from pipeline.agents.aggregation import Merge
 from pipeline.agents.attach import attach, close_idle_partitions
 from pipeline.agents.folding import Folding
 from pipeline.agents.joining import AsOfRows, LookupRows, Next, StreamWindow, TableVersions
 from pipeline.agents.keeping import Stateful
 from pipeline.agents.letters import DeadLetters, LateLetters
+from pipeline.agents.merging import Merge
 from pipeline.agents.processor import Schemas
 from pipeline.agents.references import ReferenceLoader
 from pipeline.agents.tables import TableProcessor

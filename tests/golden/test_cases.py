@@ -3,11 +3,13 @@
 import asyncio
 import dataclasses
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from pipeline import settings as configuration
 from pipeline.cli import main
 from pipeline.errors import CaseError
 from pipeline.runner.cases import Case, Difference, load, run
@@ -86,25 +88,28 @@ def test_a_damaged_case_is_refused_with_a_sentence(tmp_path: Path, text: str, se
         difference(load(tmp_path / "input.json", FOLDER / "user_transformed.output.json"))
 
 
-@pytest.mark.parametrize("case", ["", "null_keys."])
-def test_a_topology_of_ones_own(case: str) -> None:
+@pytest.fixture
+def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Applications are found in the folder of these tests; the settings are read anew."""
+    monkeypatch.setenv("PIPELINE_APP_DIR", str(FOLDER))
+    monkeypatch.setenv("PIPELINE_APP", "flash_sales")
+    configuration.settings.cache_clear()
+    yield
+    configuration.settings.cache_clear()
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("name", ["", "null_keys.", "groups."])
+def test_an_application_of_ones_own(name: str) -> None:
     """Rows without a key are counted like all others when they are grouped by a column."""
-    files = [str(FOLDER / "users_per_region" / f"{case}{kind}.json") for kind in ("input", "output")]
-    arguments = ["--topology", "pipeline.examples.users_per_region", "--input", files[0], "--output", files[1]]
-    result = CliRunner().invoke(main, ["test-runner", *arguments])
+    files = [str(FOLDER / "users" / f"{name}{kind}.json") for kind in ("input", "output")]
+    result = CliRunner().invoke(main, ["test-runner", "--app", "users", "--input", files[0], "--output", files[1]])
     assert (result.exit_code, result.output) == (0, ">>> Test passed!\n")
 
 
-def test_several_functions_over_several_columns_and_over_all_rows() -> None:
-    files = [str(FOLDER / "user_groups" / f"{kind}.json") for kind in ("input", "output")]
-    arguments = ["--topology", "pipeline.examples.user_groups", "--input", files[0], "--output", files[1]]
-    result = CliRunner().invoke(main, ["test-runner", *arguments])
-    assert (result.exit_code, result.output) == (0, ">>> Test passed!\n")
-
-
-@pytest.mark.parametrize("module", ["pipeline.examples", "no_such_module"])
-def test_a_module_without_topology_is_refused(module: str) -> None:
-    files = [str(FOLDER / "users_per_region" / f"{kind}.json") for kind in ("input", "output")]
-    result = CliRunner().invoke(main, ["test-runner", "--topology", module, "--input", files[0], "--output", files[1]])
+@pytest.mark.usefixtures("folder")
+def test_an_application_that_is_not_there_is_refused() -> None:
+    files = [str(FOLDER / "users" / f"{kind}.json") for kind in ("input", "output")]
+    result = CliRunner().invoke(main, ["test-runner", "--app", "nobody", "--input", files[0], "--output", files[1]])
     assert result.exit_code == 1
-    assert f"--topology is '{module}', but" in result.output
+    assert "application nobody: " in result.output

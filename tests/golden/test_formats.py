@@ -7,18 +7,16 @@ from typing import Any
 
 import pytest
 
+from pipeline import Application, Count, Stream, SumDecimal, Tumbling, c
+from pipeline.applications.loading import declared
 from pipeline.codecs import HEADER, MAGIC
 from pipeline.errors import CaseError, SettingError
 from pipeline.formats import registrations
 from pipeline.records import RecordBatch
 from pipeline.runner.cases import actual, load, run
-from pipeline.runner.local import LocalApplication, topology_application
+from pipeline.runner.local import LocalApplication, local_application
 from pipeline.settings import Settings
-from pipeline.tables.aggregate import Aggregate
-from pipeline.tables.functions import Count, SumDecimal
-from pipeline.tables.windows import Tumbling, Unwindowed
-from pipeline.topics import KeyFormat, Kind, Topic, ValueFormat
-from pipeline.topology import Aggregation, Topology
+from pipeline.topics import KeyFormat, ValueFormat
 
 FOLDER = Path(__file__).parent / "formats"
 PRICE = {"type": "bytes", "logicalType": "decimal", "precision": 6, "scale": 2}
@@ -35,37 +33,28 @@ ORDER = {
     ],
 }
 COLUMN_FORMATS = [one for one in ValueFormat if one is not ValueFormat.KAFKA]
-TOTALS = Aggregate("totals", "shop", SumDecimal("price", "total"), "SHOPS", Tumbling(60_000))
-IDS = Aggregate("ids", "id", Count("n"), "IDS", Unwindowed())
 
 
-def topology(value_format: ValueFormat, key_format: KeyFormat = KeyFormat.TEXT, **settings: Any) -> Topology:
-    key_type = "string" if key_format is KeyFormat.TEXT else "long"
-    source = Topic(
-        "orders",
-        Kind.EVENT,
-        key="id",
-        schema=ORDER,
-        event_time="at",
-        value_format=value_format,
-        key_format=key_format,
-        key_type=key_type,
-    )
-    return Topology("shop", Aggregation(source, TOTALS, IDS, **settings))
+def shop(source: ValueFormat, keys: KeyFormat = KeyFormat.TEXT, **formats: Any) -> Application:
+    """Orders in the formats of `source` and `keys`, and what is counted of them in others."""
+    orders = Stream("orders", ORDER, key="id", time="at", value_format=source, key_format=keys)
+    totals = orders.window(Tumbling(60_000)).group_by(c.shop).aggregate(total=SumDecimal(c.price))
+    ids = orders.group_by(c.id).aggregate(n=Count())
+    return Application("shop", totals.to("SHOPS", **formats), ids.to("IDS", **formats))
 
 
 @pytest.mark.parametrize("key_format", list(KeyFormat))
 @pytest.mark.parametrize("value_format", COLUMN_FORMATS)
 async def test_a_case_in_every_format(value_format: ValueFormat, key_format: KeyFormat) -> None:
     case = load(FOLDER / "orders.input.json", FOLDER / "orders.output.json")
-    given = topology(value_format, key_format, output_format=value_format, output_key_format=key_format)
+    given = shop(value_format, key_format, value_format=value_format, key_format=key_format)
     assert {one.value_format for one in given.outputs} == {value_format}
-    assert await run(case, topology_application(Settings(), given)) is None
+    assert await run(case, local_application(Settings(), declared(given))) is None
 
 
 @asynccontextmanager
 async def running(value_format: ValueFormat) -> AsyncIterator[LocalApplication]:
-    async with topology_application(Settings(), topology(value_format)).running() as app:
+    async with local_application(Settings(), declared(shop(value_format))).running() as app:
         yield app
 
 
@@ -117,7 +106,7 @@ async def test_values_of_others_count_and_bad_ones_are_letters(value_format: Val
 
 
 async def test_the_key_of_a_case_must_fit_its_type() -> None:
-    async with topology_application(Settings(), topology(ValueFormat.JSON, KeyFormat.KAFKA)).running() as app:
+    async with local_application(Settings(), declared(shop(ValueFormat.JSON, KeyFormat.KAFKA))).running() as app:
         with pytest.raises(CaseError, match="the key of an input to orders does not fit its type: key of type long is"):
             app.encode_key("orders", "x")
         await app.feed("orders", b"x", None, 7)
@@ -125,10 +114,8 @@ async def test_the_key_of_a_case_must_fit_its_type() -> None:
             await app.key_texts("orders")
 
 
-def test_a_topology_refuses_formats_that_cannot_hold_its_columns() -> None:
-    with pytest.raises(
-        SettingError, match="topology shop, aggregation orders, topic orders: the value_format KAFKA has 5"
-    ):
-        topology(ValueFormat.KAFKA)
-    with pytest.raises(SettingError, match="aggregate totals, topic SHOPS: the value_format KAFKA has 9 columns"):
-        topology(ValueFormat.JSON, output_format=ValueFormat.KAFKA)
+def test_formats_that_cannot_hold_the_columns_are_refused() -> None:
+    with pytest.raises(SettingError, match="stream orders, topic orders: the value_format KAFKA has 5 columns"):
+        shop(ValueFormat.KAFKA)
+    with pytest.raises(SettingError, match="stream orders, to SHOPS, topic SHOPS: the value_format KAFKA has 9 col"):
+        shop(ValueFormat.JSON, value_format=ValueFormat.KAFKA)

@@ -1,148 +1,136 @@
 """Any declaration over any schema is refused in a sentence, or runs: the test runner's path takes its records."""
 
 import asyncio
-import dataclasses
 import re
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from declared import COLUMNS, COMPOUND, OTHERS, SCALARS, VALUES, topic
+from declared import COLUMNS, COMPOUND, OTHERS, SCALARS, VALUES, running, schema_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.codecs import Record, fields, schema
-from pipeline.declarations import column_types
+import pipeline as p
+from pipeline import Application, Hopping, Session, Stream, Tumbling, c
+from pipeline.codecs import Record, fields
+from pipeline.columns import column_types
+from pipeline.declare.aggregates import Aggregated
+from pipeline.declare.streams import Stream as StreamType
 from pipeline.errors import SettingError
 from pipeline.records import RecordBatch
-from pipeline.runner.local import topology_application
-from pipeline.settings import load
 from pipeline.tables import functions as f
-from pipeline.tables.aggregate import Aggregate
 from pipeline.tables.types import column_type
-from pipeline.tables.windows import Hopping, Session, Tumbling, Unwindowed
-from pipeline.topics import Topic
-from pipeline.topology import Aggregation, Topology
+from pipeline.tables.windows import Window
 
-SENTENCE = re.compile(
-    r"topology \S+(, aggregation \S+(, (aggregate|topic) \S*(, output \S+)?)?)?: .+ must .+"
-    r"|(Min|Max|\w+ByOffset|TopK\w*|Collect\w+): type is .+ must be .+|Several: .+ must be .+",
-    re.DOTALL,
-)
-TEXT = {"event_time": "s", "event_time_format": "yyyy-MM-dd"}
-SCALAR_FAMILIES = f.CountDistinct.TAKES
+SENTENCE = re.compile(r"(stream rows|application drawn)\b.*: (.+ must .+|there is no column .+, only .+)")
+TEXT = {"time": "s", "time_format": "yyyy-MM-dd"}
 SUMMED = {"l": st.integers(-(1 << 55), 1 << 55), "dec": st.decimals(-9999, 9999, places=2)}
 SUMMED["fdec"] = st.decimals(-(10**14), 10**14, places=3)
 """Values of which fifty can be summed: what a sum's column cannot hold has tests of its own."""
 DRAWN = {**VALUES, **OTHERS, **SUMMED}
 
 names = st.sampled_from([*COLUMNS, "missing"])
-types = st.sampled_from([*COLUMNS.values()])
 windows = st.sampled_from(
-    [Unwindowed(), Tumbling(1_000), Tumbling(60_000, grace_ms=0), Hopping(1_000, 300), Session(10_000), Session(5, 0)]
+    [None, Tumbling(1_000), Tumbling(60_000, grace_ms=0), Hopping(1_000, 300), Session(10_000), Session(5, 0)]
 )
-Making = Callable[[], Aggregate]
+TAKES: dict[str, tuple[Callable[[Any], Aggregated], Sequence[str] | None]] = {
+    "count": (lambda column: p.Count(), None),
+    "values": (p.Count, None),
+    "distinct": (p.CountDistinct, f.CountDistinct.TAKES),
+    "sum": (p.Sum, ("int", "long", "float", "double", "decimal")),
+    "cents": (p.SumDecimal, f.SumDecimal.TAKES),
+    "average": (p.Average, f.Average.TAKES),
+    "histogram": (p.Histogram, f.Histogram.TAKES),
+    "variance": (p.SampleVariance, f.SampleVariance.TAKES),
+    "deviation": (p.StandardDeviation, f.StandardDeviation.TAKES),
+    "min": (p.Min, f.Min.TAKES),
+    "max": (p.Max, f.Max.TAKES),
+    "earliest": (p.EarliestByOffset, None),
+    "latest": (p.LatestByOffset, None),
+    "list": (p.CollectList, None),
+    "set": (p.CollectSet, None),
+    "top": (lambda column: p.TopK(column, 2), f.TopK.TAKES),
+    "top_distinct": (lambda column: p.TopKDistinct(column, 2), f.TopKDistinct.TAKES),
+    "top_rows": (lambda column: p.TopK(column, 2, again=column, s=c.s), f.TopKRows.TAKES),
+    "correlation": (lambda column: p.Correlation(column, column), f.Correlation.TAKES),
+}
+"""Every function of one column, and the families of types that it takes; None: all."""
 
 
-def makers(name: str, output: str, kind: Any) -> dict[Any, tuple[Any, ...]]:
-    """Every function of one column, with what it is made of."""
-    return {
-        f.Count: (output,),
-        **dict.fromkeys(
-            [f.CountValues, f.CountDistinct, f.SumLong, f.SumDouble, f.SumDecimal, f.Average], (name, output)
-        ),
-        **dict.fromkeys([f.Histogram, f.SampleVariance, f.StandardDeviation], (name, output)),
-        **dict.fromkeys(
-            [f.Min, f.Max, f.EarliestByOffset, f.LatestByOffset, f.CollectList, f.CollectSet], (name, output, kind)
-        ),
-        **dict.fromkeys([f.TopK, f.TopKDistinct], (name, output, kind, 2)),
-        f.Correlation: (name, name, output),
-        f.TopKRows: (name, output, kind, 2, ((name, kind), ("s", "string"))),
-    }
+@dataclass(frozen=True)
+class Drawn:
+    """A stream, and the groups, functions and windows of its rows; building it may be refused."""
 
+    schema: dict[str, Any]
+    time: dict[str, Any]
+    parts: list[tuple[Sequence[str], dict[str, Aggregated], Window | None, str]]
 
-def paired(function: Callable[..., Any], *parts: Any) -> Any:
-    """The function, beside a count and the first values of a column."""
-    return f.Several((f.Count("rows"), function(*parts), f.EarliestByOffset("s", "first", "string", 2, False)))
+    def stream(self) -> StreamType:
+        return Stream("rows", self.schema, key="s", **self.time)
+
+    def results(self) -> list[StreamType]:
+        rows, made = self.stream(), []
+        for groups, functions, window, output in self.parts:
+            grouped = rows.group_by(*(c[name] for name in groups)).aggregate(**functions)
+            made.append((grouped if window is None else grouped.window(window)).to(output))
+        return made
 
 
 @st.composite
-def sources(draw: st.DrawFn, **settings: Any) -> Topic:
-    """A topic with some of the columns, of which some take no null."""
+def schemas(draw: st.DrawFn) -> dict[str, Any]:
+    """Some of the columns, of which some take no null."""
     chosen = draw(st.sets(st.sampled_from(list(COLUMNS)), min_size=3)) | {"s", "l", "ms"}
-    source = topic({name: COLUMNS[name] for name in COLUMNS if name in chosen}, **settings)
-    declared = schema(source.schema or {})
+    declared = schema_of({name: COLUMNS[name] for name in COLUMNS if name in chosen})
     drawn = []
     for field in declared["fields"]:
         required = field["name"] != "either" and draw(st.booleans())
         drawn.append({"name": field["name"], "type": field["type"][1]} if required else field)
-    return dataclasses.replace(source, schema={**declared, "fields": drawn})
+    return {**declared, "fields": drawn}
+
+
+def paired(output: str, function: Aggregated) -> dict[str, Aggregated]:
+    """The function, beside a count and the first values of a column."""
+    return {"rows": p.Count(), output: function, "first": p.EarliestByOffset(c.s, 2, ignore_nulls=False)}
 
 
 @st.composite
-def anything(draw: st.DrawFn) -> tuple[Topic, list[Making]]:
-    """A source, and what makes its aggregates: making them may be refused already."""
-    source = draw(
-        sources(
-            event_time=draw(st.one_of(st.none(), names)),
-            event_time_format=draw(st.sampled_from([None, None, None, "yyyy-MM-dd", "yyyy-mm"])),
-        )
-    )
-    making: list[Making] = []
+def anything(draw: st.DrawFn) -> Drawn:
+    time = {"time": draw(st.one_of(st.none(), names))}
+    time["time_format"] = draw(st.sampled_from([None, None, None, "yyyy-MM-dd", "yyyy-mm"]))
+    parts: list[Any] = []
     for _ in range(draw(st.integers(1, 2))):
-        name, output = draw(names), draw(st.sampled_from(["o", "O2", "s", "version", "n-n"]))
-        kind = draw(st.one_of(types, st.just(COLUMNS.get(name))))
-        function, parts = draw(st.sampled_from(list(makers(name, output, kind).items())))
-        if draw(st.booleans()):
-            function, parts = paired, (function, *parts)
-        making.append(
-            partial(
-                _aggregate,
-                draw(st.sampled_from("abc")),
-                draw(st.one_of(names, st.lists(names, max_size=2).map(tuple))),
-                partial(function, *parts),
-                f"OUT{draw(st.integers(0, 4))}",
-                draw(windows),
-            )
-        )
-    return source, making
+        output = draw(st.sampled_from(["o", "O2", "s", "version", "n-n"]))
+        function = draw(st.sampled_from([make for make, _ in TAKES.values()]))(c[draw(names)])
+        functions = paired(output, function) if draw(st.booleans()) else {output: function}
+        groups = draw(st.lists(names, max_size=2))
+        parts.append((groups, functions, draw(windows), f"OUT{draw(st.integers(0, 4))}"))
+    return Drawn(draw(schemas()), time, parts)
 
 
 @st.composite
-def sensible(draw: st.DrawFn) -> tuple[Topic, list[Making]]:
-    """A source, and aggregates that make sense over it."""
-    time = draw(st.sampled_from([{}, {"event_time": "l"}, {"event_time": "ms"}, TEXT]))
-    source = draw(sources(**time))
-    columns = [name for name in fields(source.schema or {}) if name in SCALARS]
-    making: list[Making] = []
+def sensible(draw: st.DrawFn) -> Drawn:
+    """Aggregates that make sense over their rows."""
+    time = draw(st.sampled_from([{}, {"time": "l"}, {"time": "ms"}, TEXT]))
+    declared = draw(schemas())
+    columns = [name for name in fields(declared) if name in SCALARS]
+    parts: list[Any] = []
     for number in range(draw(st.integers(1, 3))):
         name = draw(st.sampled_from(columns))
-        fitting = {
-            made: parts
-            for made, parts in makers(name, "o", COLUMNS[name]).items()
-            if made is f.Count or column_type(COLUMNS[name]).family in getattr(made, "TAKES", SCALAR_FAMILIES)
-        }
-        function, parts = draw(st.sampled_from(list(fitting.items())))
-        if draw(st.booleans()):
-            function, parts = paired, (function, *parts)
-        group = draw(st.one_of(st.sampled_from(columns), st.lists(st.sampled_from(columns), max_size=2, unique=True)))
-        making.append(
-            partial(_aggregate, f"a{number}", group, partial(function, *parts), f"OUT{number}", draw(windows))
-        )
-    return source, making
+        family = column_type(COLUMNS[name]).family
+        function = draw(st.sampled_from([make for make, takes in TAKES.values() if takes is None or family in takes]))
+        functions = paired("o", function(c[name])) if draw(st.booleans()) else {"o": function(c[name])}
+        groups = draw(st.lists(st.sampled_from(columns), max_size=2, unique=True))
+        parts.append((groups, functions, draw(windows), f"OUT{number}"))
+    return Drawn(declared, time, parts)
 
 
-def _aggregate(name: str, group: Any, make: Callable[[], Any], output: str, window: Any) -> Aggregate:
-    return Aggregate(name, group, make(), output, window)
-
-
-def records(source: Topic) -> st.SearchStrategy[list[Record]]:
+def records(given: dict[str, Any]) -> st.SearchStrategy[list[Record]]:
     values = {
         field["name"]: (
             st.one_of(st.none(), DRAWN[field["name"]]) if isinstance(field["type"], list) else DRAWN[field["name"]]
         )
-        for field in schema(source.schema or {})["fields"]
+        for field in given["fields"]
     }
     few = {name: st.lists(value, min_size=3, max_size=3) for name, value in values.items()}
     return st.fixed_dictionaries(few).flatmap(
@@ -152,28 +140,27 @@ def records(source: Topic) -> st.SearchStrategy[list[Record]]:
     )
 
 
-async def run(topology: Topology, source: Topic, rows: list[Record]) -> tuple[int, int]:
+async def run(results: Sequence[StreamType], rows: list[Record]) -> tuple[int, int]:
     """Feed the records, half of them one by one and half in one batch; how many results, how many dead letters."""
-    async with topology_application(load(), topology).running() as app:
-        values = [app.encode(source.name, row) for row in rows]
+    async with running(*results).running() as app:
+        values = [app.encode("rows", row) for row in rows]
         for place, value in enumerate(values[:25]):
-            await app.feed(source.name, b"k", value, place)
+            await app.feed("rows", b"k", value, place)
         rest = values[25:]
-        await app.feed_batch(RecordBatch(source.name, 0, range(25, 50), range(25, 50), [b"k"] * len(rest), list(rest)))
-        results = 0
-        for output in topology.outputs:
-            found = await app.rows(output.name)
-            results += len(found)
-            assert all(row is None or row.keys() == set(fields(output.schema or {})) for _, row in found)
-        return results, len(await app.rows("pipeline-dead-letters"))
+        await app.feed_batch(RecordBatch("rows", 0, range(25, 50), range(25, 50), [b"k"] * len(rest), list(rest)))
+        count = 0
+        for result in results:
+            found = await app.rows(result.name)
+            count += len(found)
+            assert all(row is None or row.keys() == set(fields(result.topic.schema or {})) for _, row in found)
+        return count, len(await app.rows("pipeline-dead-letters"))
 
 
 @settings(max_examples=300)
 @given(anything())
-def test_any_declaration_is_taken_or_refused_in_a_sentence(declared: tuple[Topic, list[Making]]) -> None:
-    source, making = declared
+def test_any_declaration_is_taken_or_refused_in_a_sentence(drawn: Drawn) -> None:
     try:
-        Topology("drawn", Aggregation(source, *(make() for make in making)))
+        Application("drawn", *drawn.results())
     except SettingError as error:
         assert SENTENCE.fullmatch(str(error)), str(error)
 
@@ -183,73 +170,58 @@ SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 @settings(max_examples=50, deadline=None, suppress_health_check=SLOW)
 @given(anything(), st.data())
-def test_a_declaration_that_is_not_refused_takes_any_record(
-    declared: tuple[Topic, list[Making]], data: st.DataObject
-) -> None:
+def test_a_declaration_that_is_not_refused_takes_any_record(drawn: Drawn, data: st.DataObject) -> None:
     try:
-        aggregates = [make() for make in declared[1]]
-        topology = Topology("drawn", Aggregation(declared[0], *aggregates))
+        results = drawn.results()
+        Application("drawn", *results)
     except SettingError:
         return
-    _runs(topology, aggregates, data.draw(records(declared[0])))
+    _runs(drawn, results, data.draw(records(drawn.schema)))
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=SLOW)
+@settings(max_examples=60, deadline=None, suppress_health_check=SLOW)
 @given(sensible(), st.data())
-def test_a_declaration_that_makes_sense_is_taken_and_takes_any_record(
-    declared: tuple[Topic, list[Making]], data: st.DataObject
-) -> None:
-    aggregates = [make() for make in declared[1]]
-    topology = Topology("drawn", Aggregation(declared[0], *aggregates))
-    _runs(topology, aggregates, data.draw(records(declared[0])))
+def test_a_declaration_that_makes_sense_is_taken_and_takes_any_record(drawn: Drawn, data: st.DataObject) -> None:
+    _runs(drawn, drawn.results(), data.draw(records(drawn.schema)))
 
 
 @settings(max_examples=200)
-@given(sources(), st.data())
-def test_a_function_on_a_type_that_it_cannot_hold_is_refused(source: Topic, data: st.DataObject) -> None:
-    name = data.draw(st.sampled_from(fields(source.schema or {})))
-    kind = column_types(source.schema or {})[name]
-    declared = kind.avro if kind.is_scalar else "string"
-    wrong = [
-        (made, parts)
-        for made, parts in makers(name, "o", declared).items()
-        if kind.family not in getattr(made, "TAKES", {kind.family})
-    ]
+@given(schemas(), st.data())
+def test_a_function_on_a_type_that_it_cannot_hold_is_refused(given: dict[str, Any], data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(fields(given)))
+    kind = column_types(given)[name]
+    wrong = [make for make, takes in TAKES.values() if takes is not None and kind.family not in takes]
     if not wrong:
         return
-    function, parts = data.draw(st.sampled_from(wrong))
+    function = data.draw(st.sampled_from(wrong))(c[name])
     with pytest.raises(SettingError) as refused:
-        Topology("drawn", Aggregation(source, Aggregate("a", "s", function(*parts), "OUT", Unwindowed())))
+        Drawn(given, {}, [(["s"], {"o": function}, None, "OUT")]).results()
     expected = (
-        f"aggregate a: {function.__name__} is of column {name}, which is of type {kind.name}, but must be of type"
+        rf"stream rows, to OUT, .+: \w+ is of column {name}, which is of type {re.escape(kind.name)}, but must be of"
     )
-    assert expected in str(refused.value)
+    assert re.match(expected, str(refused.value))
 
 
 @settings(max_examples=200)
-@given(sources(), st.data())
-def test_a_column_without_event_times_is_refused_as_one(source: Topic, data: st.DataObject) -> None:
-    name = data.draw(st.sampled_from(fields(source.schema or {})))
+@given(schemas(), st.data())
+def test_a_column_without_event_times_is_refused_as_one(given: dict[str, Any], data: st.DataObject) -> None:
+    name = data.draw(st.sampled_from(fields(given)))
     pattern = data.draw(st.sampled_from([None, "yyyy-MM-dd"]))
-    timed = dataclasses.replace(source, event_time=name, event_time_format=pattern)
     right = name == "s" if pattern is not None else name in ("l", "ms", "us", "lms", "lus")
     try:
-        Topology("drawn", Aggregation(timed, Aggregate("a", "s", f.Count("o"), "OUT", Unwindowed())))
+        Stream("rows", given, key="s", time=name, time_format=pattern)
     except SettingError as error:
         assert not right
-        assert f"event_time {name} of topic rows is of type {column_types(source.schema or {})[name].name}, but" in str(
-            error
-        )
+        assert f"event_time {name} of topic rows is of type {column_types(given)[name].name}, but" in str(error)
     else:
         assert right
 
 
-def _runs(topology: Topology, aggregates: list[Aggregate], rows: list[Record]) -> None:
-    source = topology.aggregations[0].source
-    results, letters = asyncio.run(run(topology, source, rows))
-    if source.event_time is None:
+def _runs(drawn: Drawn, results: Sequence[StreamType], rows: list[Record]) -> None:
+    found, letters = asyncio.run(run(results, rows))
+    if drawn.time.get("time") is None:
         assert letters == 0
-        assert results > 0 or all(None in [row[n] for n in a.group_columns] for row in rows for a in aggregates)
+        assert found > 0 or all(None in [row[n] for n in groups] for row in rows for groups, *_ in drawn.parts)
 
 
 def test_all_columns_are_drawn() -> None:

@@ -1,4 +1,4 @@
-"""Shared by the tests of declarations: topics with columns of all types, and topologies run over records of theirs."""
+"""Shared by the tests of declarations: streams with columns of all types, and applications run over rows of theirs."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -6,15 +6,15 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from pipeline import Application, Count, Stream, c
+from pipeline.applications.loading import declared
 from pipeline.codecs import Record
+from pipeline.declare.aggregates import Aggregated
+from pipeline.declare.streams import Stream as StreamType
 from pipeline.runner.cases import actual
-from pipeline.runner.local import topology_application
-from pipeline.settings import load
-from pipeline.tables.aggregate import Aggregate
-from pipeline.tables.functions import Count
-from pipeline.tables.windows import Unwindowed, Window
-from pipeline.topics import Kind, Topic
-from pipeline.topology import Aggregation, Topology
+from pipeline.runner.local import LocalApplication, local_application
+from pipeline.settings import Settings
+from pipeline.tables.windows import Window
 
 DECIMAL = {"type": "bytes", "logicalType": "decimal", "precision": 6, "scale": 2}
 FIXED_DECIMAL = {"type": "fixed", "name": "money", "size": 8, "logicalType": "decimal", "precision": 18, "scale": 3}
@@ -89,38 +89,37 @@ OTHERS: dict[str, st.SearchStrategy[Any]] = {
 """Values of the others, and doubles that JSON has not."""
 
 
-def topic(columns: Mapping[str, Any] = COLUMNS, **settings: Any) -> Topic:
-    """An event topic of nullable columns."""
+def schema_of(columns: Mapping[str, Any]) -> dict[str, Any]:
+    """The Avro schema of a row of nullable columns."""
     fields = [
         {"name": name, "type": kind if isinstance(kind, list) else ["null", kind], "default": None}
         for name, kind in columns.items()
     ]
-    schema = {"type": "record", "name": "row", "namespace": "tests", "fields": fields}
-    return Topic("rows", Kind.EVENT, key="s", schema=schema, **settings)
+    return {"type": "record", "name": "row", "namespace": "tests", "fields": fields}
 
 
-def by(column: str, function: Any = None, window: Window | None = None, name: str = "agg") -> Aggregate:
-    """An aggregate of the topic's rows into a topic of its own."""
-    return Aggregate(name, column, function or Count("n"), f"OUT_{name}", window or Unwindowed())
+def stream(columns: Mapping[str, Any] = COLUMNS, **settings: Any) -> StreamType:
+    """The stream `rows` of nullable columns, by the first of them."""
+    return Stream("rows", schema_of(columns), key=next(iter(columns)), **settings)
 
 
-async def fed(topology: Topology, records: Sequence[Record], first_ms: int = 0) -> dict[str, list[dict[str, Any]]]:
-    """What lies in each output topic after these records, one by one, as the test runner shows it; and dead letters."""
-    async with topology_application(load(), topology).running() as app:
-        source = topology.aggregations[0].source
+def by(
+    *columns: str, function: Aggregated | None = None, window: Window | None = None, source: StreamType | None = None
+) -> StreamType:
+    """One function, in the column `o`, of the groups of a stream's rows, in the topic OUT."""
+    rows = stream() if source is None else source
+    grouped = rows.group_by(*(c[name] for name in columns)).aggregate(o=function or Count())
+    return (grouped if window is None else grouped.window(window)).to("OUT")
+
+
+def running(*results: StreamType) -> LocalApplication:
+    """The application of these results, not yet running."""
+    return local_application(Settings(), declared(Application("test", *results)))
+
+
+async def fed(results: Sequence[StreamType], records: Sequence[Record], first_ms: int = 0) -> dict[str, list[Any]]:
+    """What lies in each output topic after these rows, one by one, as the test runner shows it; and dead letters."""
+    async with running(*results).running() as app:
         for place, record in enumerate(records):
-            await app.feed(source.name, b"k", app.encode(source.name, record), first_ms + place)
-        names = [*(output.name for output in topology.outputs), "pipeline-dead-letters"]
-        return {name: await actual(app, name) for name in names}
-
-
-async def results(aggregate: Aggregate, *records: Record, source: Topic | None = None) -> list[tuple[Any, ...]]:
-    """(key, group, the function's columns) of each result of one aggregate."""
-    topology = Topology("test", Aggregation(source or topic(), aggregate))
-    out = await fed(topology, records)
-    assert out["pipeline-dead-letters"] == []
-    names = [field["name"] for field in aggregate.function.fields()]
-    return [
-        (row["key"], *(row["value"][name] for name in aggregate.group_columns), *(row["value"][name] for name in names))
-        for row in out[aggregate.output]
-    ]
+            await app.feed("rows", b"k", app.encode("rows", record), first_ms + place)
+        return {name: await actual(app, name) for name in (*(one.name for one in results), "pipeline-dead-letters")}

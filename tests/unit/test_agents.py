@@ -11,7 +11,9 @@ from pipeline import topics
 from pipeline.agents.letters import KEPT_BYTES
 from pipeline.agents.processor import MAX_VALUE_BYTES
 from pipeline.agents.tree import TopicProcessor
+from pipeline.app import new_app
 from pipeline.codecs import Record
+from pipeline.errors import SettingError
 from pipeline.records import RecordBatch
 from pipeline.runner.local import LocalApplication, flash_sales_application
 from pipeline.settings import Settings
@@ -319,3 +321,10 @@ async def test_changelogs_are_compacted_soon(application: LocalApplication) -> N
     """Else what a worker has to restore would grow with the time that the application has been running."""
     topic = application.app.tables["pageview_partials"].changelog_topic
     assert (topic.compacting, topic.config["segment.bytes"]) == (True, "4194304")
+
+
+def test_a_topic_has_one_agent_since_offsets_are_committed_for_all_of_it() -> None:
+    app = new_app(Settings())
+    app.batch_topic(topics.PAGEVIEW)
+    with pytest.raises(SettingError, match=r"^topic PageView has two agents, but must have one"):
+        app.batch_topic(topics.PAGEVIEW)

@@ -1,46 +1,50 @@
-"""What a topology declares works for every type, or is refused when it is built, in a sentence."""
+"""What is declared works for every type, or is refused when it is built, in a sentence."""
 
-import dataclasses
+import asyncio
 import re
+from collections.abc import Callable
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from functools import cache
 from typing import Any
 from uuid import UUID
 
 import pytest
-from declared import COLUMNS, COMPOUND, DECIMAL, SCALARS, by, fed, results, topic
+from declared import COLUMNS, COMPOUND, DECIMAL, SCALARS, by, fed, running, schema_of, stream
 
-from pipeline.codecs import Encoder, schema
-from pipeline.errors import CaseError, SettingError
-from pipeline.runner.cases import Input, to_record
-from pipeline.runner.local import topology_application
-from pipeline.settings import load
-from pipeline.tables.aggregate import Aggregate
-from pipeline.tables.functions import (
+from pipeline import (
+    Application,
     Average,
     Count,
     CountDistinct,
-    CountValues,
     EarliestByOffset,
+    Histogram,
     LatestByOffset,
     Max,
     Min,
+    Session,
+    Stream,
+    Sum,
     SumDecimal,
-    SumDouble,
-    SumLong,
+    Table,
     TopK,
     TopKDistinct,
+    Tumbling,
+    c,
 )
-from pipeline.tables.windows import Session, Tumbling, Unwindowed
-from pipeline.topics import PAGES, Kind, Topic
-from pipeline.topology import Aggregation, TableJoin, Topology
+from pipeline.codecs import Encoder, schema
+from pipeline.declare.aggregates import Aggregated
+from pipeline.errors import CaseError, SettingError
+from pipeline.plan.plan import Plan
+from pipeline.records import RecordBatch
+from pipeline.runner.cases import Input, to_record
 
 TWO: dict[str, tuple[Any, Any, str]] = {
     "s": ("a", "b", "a"),
     "i": (-5, 7, "-5"),
     "l": (-(1 << 60), 1 << 60, str(-(1 << 60))),
     "f": (-0.5, 1.25, "-0.5"),
-    "d": (-1e300, 0.1, "-1e+300"),
+    "d": (-1e250, 0.1, "-1e+250"),
     "b": (False, True, "false"),
     "raw": (b"\x00\xff", b"\x01", "AP8="),
     "dec": (Decimal("-1.50"), Decimal("9999.99"), "-1.50"),
@@ -61,9 +65,25 @@ TYPED = {name: {"e": "string", "x": "bytes"}.get(name, kind) for name, kind in S
 TYPED["fdec"] = {"type": "bytes", "logicalType": "decimal", "precision": 18, "scale": 3}
 
 
-def rows(name: str) -> list[dict[str, Any]]:
-    small, large, _ = TWO[name]
-    return [{name: large}, {name: small}, {name: None}, {name: large}]
+GROUPED = {**COLUMNS, "g": "string"}
+ROWS = [
+    {"g": "g", **{name: values[place] for name, values in TWO.items()}} if place is not None else {"g": "g"}
+    for place in (1, 0, None, 1)
+]
+"""Rows that have in every column the larger value, the smaller one, none, and the larger one."""
+WINDOWS = {"TUMBLING": Tumbling(1_000), "SESSION": Session(1_000)}
+WINDOWED = ("l", "dec", "ms", "u", "b")
+NUMBERS = ("i", "l", "f", "d", "dec")
+FUNCTIONS: dict[str, Callable[[Any], Aggregated]] = {
+    "min": Min,
+    "max": Max,
+    "first": EarliestByOffset,
+    "last": LatestByOffset,
+    "top": lambda column: TopK(column, 2),
+    "top_distinct": lambda column: TopKDistinct(column, 2),
+    "different": CountDistinct,
+    "n": Count,
+}
 
 
 def json_of(name: str) -> list[Any]:
@@ -83,166 +103,214 @@ def json_of(name: str) -> list[Any]:
     return numbers.get(name) or [str(v) if name == "u" else v for v in TWO[name][:2]]
 
 
+@cache
+def outputs() -> dict[str, Any]:
+    """What one application with groups, functions and windows of every type makes of the rows, by output topic."""
+    rows = stream(GROUPED)
+    made = [rows.group_by(c[name]).aggregate(o=Count()).to(f"BY_{name}") for name in SCALARS]
+    for name in SCALARS:
+        functions = {output: function(c[name]) for output, function in FUNCTIONS.items()}
+        made.append(rows.group_by(c.g).aggregate(**functions).to(f"OF_{name}"))
+    for name in NUMBERS:
+        made.append(rows.group_by(c.g).aggregate(o=Average(c[name])).to(f"AVERAGE_{name}"))
+    for kind, window in WINDOWS.items():
+        for name in WINDOWED:
+            made.append(rows.window(window).group_by(c[name]).aggregate(o=Count()).to(f"{kind}_{name}"))
+    found: dict[str, Any] = asyncio.run(fed(made, ROWS * 5))
+    assert found["pipeline-dead-letters"] == []
+    return {**found, **{f"{one.name} type": schema(one.topic.schema or {})["fields"] for one in made}}
+
+
 @pytest.mark.parametrize("name", SCALARS)
-async def test_group_by_any_scalar_type(name: str) -> None:
+def test_group_by_any_scalar_type(name: str) -> None:
     small, large = json_of(name)
-    text = TWO[name][2]
-    found = await results(by(name), *rows(name))
-    assert [(group, n) for _, group, n in found] == [(large, 1), (small, 1), (large, 2)]
-    assert (found[1][0], found[0][0] == found[2][0]) == (text, True)
+    first, second, third, *_ = outputs()[f"BY_{name}"]
+    assert [(row["value"][name], row["value"]["o"]) for row in (first, second, third)] == [
+        (large, 1),
+        (small, 1),
+        (large, 2),
+    ]
+    assert (second["key"], first["key"] == third["key"]) == (TWO[name][2], True)
+    assert outputs()[f"BY_{name} type"][0] == {"name": name, "type": TYPED[name]}
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+@pytest.mark.parametrize("name", WINDOWED)
+def test_groups_of_any_type_in_windows(name: str, window: str) -> None:
+    rows = outputs()[f"{window}_{name}"]
+    large, small = (rows[at]["key"] for at in (0, 1))
+    last = {row["key"]: row["value"]["o"] for row in rows if row["value"]}
+    assert last == {large: 10, small: 5}
 
 
 @pytest.mark.parametrize("name", SCALARS)
-def test_the_output_has_the_type_of_the_group(name: str) -> None:
-    (output,) = Topology("test", Aggregation(topic(), by(name))).outputs
-    assert output.schema is not None
-    assert schema(output.schema)["fields"][0] == {"name": name, "type": TYPED[name]}
+def test_values_of_every_ordered_type_are_chosen_and_counted(name: str) -> None:
+    small, large = json_of(name)
+    expected = {
+        "min": [large, small, small, small],
+        "max": [large] * 4,
+        "first": [large] * 4,
+        "last": [large, small, small, large],
+        "top": [[large], [large, small], [large, small], [large, large]],
+        "top_distinct": [[large], [large, small], [large, small], [large, small]],
+        "different": [1, 2, 2, 2],
+        "n": [1, 2, 2, 3],
+    }
+    rows = [row["value"] for row in outputs()[f"OF_{name}"][:4]]
+    assert {output: [row[output] for row in rows] for output in FUNCTIONS} == expected
+    types = {field["name"]: field["type"] for field in outputs()[f"OF_{name} type"]}
+    assert types["max"] == ["null", TYPED[name]]
 
 
-@pytest.mark.parametrize("window", [Tumbling(1_000), Session(1_000)])
-@pytest.mark.parametrize("name", ["l", "dec", "ms", "u", "b"])
-async def test_groups_of_any_type_in_windows_and_in_batches(name: str, window: Any) -> None:
-    source = topic()
-    topology = Topology("test", Aggregation(source, by(name, window=window)))
-    single = await fed(topology, rows(name) * 5)
-    large, small = (single["OUT_agg"][at]["key"] for at in (0, 1))
-    assert [row["value"]["n"] for row in single["OUT_agg"] if row["value"] and row["key"] == large][-1] == 10
-    assert [row["value"]["n"] for row in single["OUT_agg"] if row["value"] and row["key"] == small][-1] == 5
+@pytest.mark.parametrize("name", NUMBERS)
+def test_averages_take_all_numbers(name: str) -> None:
+    small, large = (float(value) for value in TWO[name][:2])
+    found = [row["value"]["o"] for row in outputs()[f"AVERAGE_{name}"][:4]]
+    assert found == pytest.approx([large, (large + small) / 2, (large + small) / 2, (2 * large + small) / 3])
+
+
+async def test_what_is_kept_of_many_values_has_a_limit() -> None:
+    rows = stream({"s": "string", "i": "int"})
+    some = {"few": CountDistinct(c.i, exact_up_to=100), "about": CountDistinct(c.i, 1), "texts": Histogram(c.s, 1)}
+    out = await fed([rows.group_by().aggregate(**some).to("OUT")], [{"s": s, "i": i} for i, s in enumerate("baa")])
+    last = out["OUT"][-1]["value"]
+    assert (last["few"], last["about"], last["texts"]) == (3, 3, {"a": 2})
+    state = rows.group_by().aggregate(**some).to("OUT").statements[0].aggregate.function  # type: ignore[union-attr]
+    exact, about, _ = state.add_many(state.zero(), [(1, 1, "a"), (2, 2, "b")], [0, 1])
+    assert (exact, type(about)) == ([1, 2], str)
 
 
 async def test_a_decimal_group_is_one_whatever_the_writers_scale() -> None:
     finer = {"type": "bytes", "logicalType": "decimal", "precision": 10, "scale": 4}
-    topology = Topology("test", Aggregation(topic({"dec": DECIMAL}), by("dec")))
-    app = topology_application(load(), topology)
-    app.schemas._known.append(schema(topic({"dec": finer}).schema or {}))
+    app = running(by("dec", source=stream({"dec": DECIMAL})))
+    app.schemas._known.append(schema_of({"dec": finer}))
     async with app.running():
-        writers = [Encoder(topic({"dec": kind}).schema or {}) for kind in (DECIMAL, finer)]
+        writers = [Encoder(schema_of({"dec": kind})) for kind in (DECIMAL, finer)]
         for writer, number in zip(writers, (1, len(app.schemas._known)), strict=True):
             writer.registered(number)
             for value in ("1.0", "1.00"):
                 await app.feed("rows", b"k", writer({"dec": Decimal(value)}), 0)
-        out = await app.rows("OUT_agg")
-    assert [(record.key, row["n"]) for record, row in out if row is not None] == [(b"1.00", n) for n in (1, 2, 3, 4)]
+        out = await app.rows("OUT")
+    assert [(record.key, row["o"]) for record, row in out if row is not None] == [(b"1.00", n) for n in (1, 2, 3, 4)]
 
 
 async def test_a_negative_zero_is_zero_and_nan_is_a_group() -> None:
-    found = await results(
-        by("d"), {"d": 0.0}, {"d": -0.0}, {"d": float("nan")}, {"d": float("nan")}, {"d": float("inf")}
-    )
-    assert [(key, n) for key, _, n in found] == [("0.0", 1), ("0.0", 2), ("nan", 1), ("nan", 2), ("inf", 1)]
+    values = (0.0, -0.0, float("nan"), float("nan"), float("inf"))
+    out = await fed([by("d")], [{"d": value} for value in values])
+    found = [(row["key"], row["value"]["o"]) for row in out["OUT"]]
+    assert found == [("0.0", 1), ("0.0", 2), ("nan", 1), ("nan", 2), ("inf", 1)]
 
 
-@pytest.mark.parametrize("name", SCALARS)
-async def test_values_of_every_ordered_type_are_chosen_and_counted(name: str) -> None:
-    small, large = json_of(name)
-    data = [{"s": "g", **row} for row in rows(name)] if name != "s" else rows(name)
-    group = "s" if name != "s" else "i"
-    if name == "s":
-        data = [{"i": 1, **row} for row in data]
-    for function, expected in [
-        (Min(name, "o", SCALARS[name]), [large, small, small, small]),
-        (Max(name, "o", SCALARS[name]), [large] * 4),
-        (EarliestByOffset(name, "o", SCALARS[name]), [large] * 4),
-        (LatestByOffset(name, "o", SCALARS[name]), [large, small, small, large]),
-        (TopK(name, "o", SCALARS[name], 2), [[large], [large, small], [large, small], [large, large]]),
-        (TopKDistinct(name, "o", SCALARS[name], 2), [[large], [large, small], [large, small], [large, small]]),
-        (CountDistinct(name, "o"), [1, 2, 2, 2]),
-        (CountValues(name, "o"), [1, 2, 2, 3]),
-    ]:
-        assert [row[2] for row in await results(by(group, function), *data)] == expected, function
-
-
-@pytest.mark.parametrize("name", SCALARS)
-async def test_the_result_has_the_columns_type(name: str) -> None:
-    (output,) = Topology("test", Aggregation(topic(), by("s", Max(name, "o", SCALARS[name])))).outputs
-    assert schema(output.schema or {})["fields"][1]["type"] == ["null", TYPED[name]]
-
-
-@pytest.mark.parametrize("name", ["i", "l", "f", "d", "dec"])
-async def test_averages_take_all_numbers(name: str) -> None:
-    values = [Decimal("1.5"), Decimal("2.5")] if name == "dec" else [1, 3]
-    assert (await results(by("s", Average(name, "o")), *({"s": "g", name: v} for v in values)))[-1][2] == 2.0
-
-
-def refused(*aggregates: Aggregate, source: Topic | None = None, **settings: Any) -> str:
-    """The sentence with which a topology of one aggregation is refused."""
+def refused(build: Callable[[], object]) -> str:
+    """The sentence with which a declaration is refused."""
     with pytest.raises(SettingError) as found:
-        Topology("test", Aggregation(source or topic(), *aggregates, **settings))
+        build()
     return str(found.value)
 
 
 @pytest.mark.parametrize("name", COMPOUND)
 def test_groups_that_are_no_scalars_are_refused(name: str) -> None:
-    assert re.fullmatch(
-        rf"topology test, aggregation rows, aggregate agg: group_by {name} is of type .*, but must be a scalar: .*",
-        refused(by(name)),
-    )
+    sentence = rf"stream rows, group_by: {name} is of type .*, but must be a scalar: it is the key of the result"
+    assert re.fullmatch(sentence, refused(lambda: by(name)))
 
 
 @pytest.mark.parametrize("name", COMPOUND)
-@pytest.mark.parametrize("make", [CountDistinct, lambda c, o: Max(c, o, "string"), lambda c, o: TopK(c, o, "long", 2)])
-def test_values_that_cannot_be_compared_are_refused(make: Any, name: str) -> None:
-    sentence = refused(by("s", make(name, "o")))
-    assert re.match(
-        rf"topology test, aggregation rows, aggregate agg: \w+ is of column {name}, which is of type .*, but must be",
-        sentence,
-    )
+@pytest.mark.parametrize("make", [CountDistinct, Max, lambda column: TopK(column, 2)])
+def test_values_that_cannot_be_compared_are_refused(make: Callable[[Any], Aggregated], name: str) -> None:
+    sentence = refused(lambda: by("s", function=make(c[name])))
+    assert re.match(rf"stream rows, to OUT, .*: \w+ is of column {name}, which is of type .*, but must be", sentence)
 
 
 @pytest.mark.parametrize(
     ("function", "sentence"),
     [
-        (
-            SumLong("dec", "o"),
-            "SumLong is of column dec, which is of type decimal(6, 2), but must be of type int, long",
-        ),
-        (SumLong("ms", "o"), "which is of type timestamp-millis, but must be of type int, long"),
-        (SumLong("d", "o"), "which is of type double, but must be of type int, long"),
-        (SumDecimal("d", "o"), "which is of type double, but must be of type decimal, int, long"),
-        (SumDouble("dec", "o"), "which is of type decimal(6, 2), but must be of type float, double, int, long"),
-        (Average("s", "o"), "which is of type string, but must be of type int, long, float, double, decimal"),
-        (SumLong("list", "o"), "which is of type array of string, but must be"),
-        (SumLong("dict", "o"), "which is of type map of long, but must be"),
-        (SumLong("rec", "o"), "which is of type record tests.inner, but must be"),
-        (SumLong("either", "o"), "which is of type union of null, string, long, but must be"),
-        (
-            Max("dec", "o", "string"),
-            "Max says that column dec is of type string, but it is of type decimal(6, 2): type",
-        ),
-        (Max("dec", "o", {**DECIMAL, "scale": 1}), "is of type decimal(6, 1), but it is of type decimal(6, 2)"),
-        (Max("l", "o", "double"), "Max says that column l is of type double, but it is of type long"),
-        (TopK("ms", "o", "long", 3), "TopK says that column ms is of type long, but it is of type timestamp-millis"),
-        (Count("s"), "output OUT_agg: column s is there twice, but must be a name of its own for each"),
-        (Count("version"), "output OUT_agg: column version is there twice"),
-        (Count("a b"), "'a b' is no name for a column, but must be letters, digits and _"),
+        (Sum(c.ms), "is of column ms, which is of type timestamp-millis, but must be of type float, double, int, long"),
+        (SumDecimal(c.d), "which is of type double, but must be of type decimal, int, long"),
+        (Average(c.s), "which is of type string, but must be of type int, long, float, double, decimal"),
+        (Sum(c.list), "which is of type array of string, but must be"),
+        (Sum(c.dict), "which is of type map of long, but must be"),
+        (Sum(c.rec), "which is of type record tests.inner, but must be"),
+        (Sum(c.either), "which is of type union of null, string, long, but must be"),
     ],
 )
-def test_functions_on_types_they_cannot_hold_are_refused(function: Any, sentence: str) -> None:
-    found = refused(by("s", function))
-    assert found.startswith("topology test, aggregation rows, aggregate agg")
+def test_functions_on_types_they_cannot_hold_are_refused(function: Aggregated, sentence: str) -> None:
+    found = refused(lambda: by("s", function=function))
+    assert found.startswith("stream rows, to OUT, aggregate OUT: ")
     assert sentence in found
 
 
+def results(**functions: Aggregated) -> object:
+    return stream().group_by(c.s).aggregate(**functions).to("OUT")
+
+
 @pytest.mark.parametrize(
-    ("function", "sentence"),
+    ("build", "sentence"),
     [
-        (by("region"), "group_by is 'region', but must be one of the columns s, i, l"),
-        (by("s", SumLong("prise", "o")), "SumLong is 'prise', but must be one of the columns s, i, l"),
-        (by("s", CountValues("prise", "o")), "CountValues is 'prise', but must be"),
+        (lambda: results(version=Count()), "output OUT: column version is there twice, but must be a name of its own"),
+        (lambda: results(**{"a b": Count()}), "aggregate OUT: 'a b' is no name for a column, but must be letters, dig"),
+        (lambda: results(t=SumDecimal(c.dec), t_cents=Count()), "column t_cents is there twice"),
+        (lambda: results(o=Histogram(c.s, 0)), "to OUT, column o: Histogram: limit is 0, but must be at least 1"),
+        (lambda: by("s", "s"), "stream rows, group_by: column s is there twice, but must be a name of its own"),
+        (lambda: stream().group_by(c.s, s=c.l), "stream rows, group_by: column s is there twice"),
+        (lambda: by("region"), "stream rows, group_by: there is no column region, only ROWTIME, "),
+        (lambda: results(o=Sum(c.prise)), "stream rows, aggregate o: there is no column prise, only ROWTIME, "),
+        (lambda: stream().group_by(c.s).aggregate(o=Count()).to("a b"), "'a b' is no name for a topic"),
+        (
+            lambda: Application("test", stream().group_by(c.s).aggregate(o=Count()).to("pipeline-dead-letters")),
+            "application test: output topic pipeline-dead-letters is there twice",
+        ),
     ],
 )
-def test_a_misspelt_column_is_refused(function: Aggregate, sentence: str) -> None:
-    assert f"topology test, aggregation rows, aggregate agg: {sentence}" in refused(function)
+def test_names_that_are_none_or_another_s_are_refused(build: Callable[[], object], sentence: str) -> None:
+    assert sentence in refused(build)
+
+
+@pytest.mark.parametrize("name", ["", "marker", "row", "having"])
+def test_an_aggregate_is_not_called_as_other_keys_of_states_are(name: str) -> None:
+    grouped = stream().group_by(c.s).aggregate(o=Count())
+    sentence = refused(lambda: grouped.to("OUT", name=name) if name else grouped.to(name))
+    assert sentence.startswith(f"an aggregate's name is {name!r}, but must be another")
+
+
+def counted(rows: Any, topic: str, **names: str) -> Any:
+    return rows.group_by(c.s).aggregate(o=Count()).to(topic, **names)
+
+
+KEPT = stream().named("kept")
+
+
+@pytest.mark.parametrize(
+    ("name", "made", "sentence"),
+    [
+        (
+            "test",
+            [counted(KEPT, "A", name="one"), counted(KEPT, "B", name="one")],
+            "application test, state kept: aggregate one is there twice, but must be a name of its own for each",
+        ),
+        (
+            "test",
+            [counted(KEPT, "A"), counted(stream().where(c.i > 1).named("kept"), "B")],
+            "application test: topic test-kept-partials is there twice",
+        ),
+        (
+            "test",
+            [counted(stream(), "A"), counted(stream(), "test-A-partials")],
+            "application test: topic test-A-partials is there twice",
+        ),
+        ("t" * 100, [counted(stream(), "A" * 150)], "is no name for a topic, but must be letters"),
+    ],
+)
+def test_what_is_between_agents_has_names_of_its_own(name: str, made: list[Any], sentence: str) -> None:
+    assert sentence in refused(lambda: Plan(Application(name, *made)))
 
 
 @pytest.mark.parametrize("name", [*SCALARS, *COMPOUND, "missing"])
 def test_an_event_time_is_a_long_or_a_timestamp_or_refused(name: str) -> None:
-    source = topic(event_time=name)
     if name in ("l", "ms", "us", "lms", "lus"):
-        Topology("test", Aggregation(source, by("s")))
+        assert stream(time=name).topic.event_time == name
         return
-    sentence = refused(by("s"), source=source)
-    assert sentence.startswith("topology test, aggregation rows: event_time")
+    sentence = refused(lambda: stream(time=name))
+    assert sentence.startswith("stream rows: event_time")
     assert "topic rows" in sentence
     assert ("event_time_format must say" if name == "s" else "but must be") in sentence
 
@@ -250,30 +318,23 @@ def test_an_event_time_is_a_long_or_a_timestamp_or_refused(name: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        (
-            {"event_time": "l", "event_time_format": "yyyyMMdd"},
-            "event_time l of topic rows is of type long, but must be s",
-        ),
-        ({"event_time": "u", "event_time_format": "yyyyMMdd"}, "is of type uuid, but must be string"),
-        (
-            {"event_time": "s", "event_time_format": "yyyy-QQ"},
-            "event time format 'yyyy-QQ' has QQ, but must be made of",
-        ),
-        ({"event_time_format": "yyyyMMdd"}, "has an event_time_format, so event_time must name its column"),
+        ({"time": "l", "time_format": "yyyyMMdd"}, "event_time l of topic rows is of type long, but must be s"),
+        ({"time": "u", "time_format": "yyyyMMdd"}, "is of type uuid, but must be string"),
+        ({"time": "s", "time_format": "yyyy-QQ"}, "event time format 'yyyy-QQ' has QQ, but must be made of"),
+        ({"time_format": "yyyyMMdd"}, "has an event_time_format, so event_time must name its column"),
     ],
 )
 def test_a_format_of_event_times_needs_a_text(settings: dict[str, str], sentence: str) -> None:
-    assert sentence in refused(by("s"), source=topic(**settings))  # type: ignore[arg-type]
+    assert sentence in refused(lambda: stream(**settings))
 
 
 async def test_an_event_time_in_text_is_read_by_its_format() -> None:
-    source = topic(event_time="s", event_time_format="yyyy-MM-dd HH:mm:ss.SSS")
-    topology = Topology("test", Aggregation(source, by("i", window=Tumbling(1_000))))
+    source = stream(time="s", time_format="yyyy-MM-dd HH:mm:ss.SSS")
     records = [
         {"s": text, "i": 1} for text in ("1970-01-01 00:00:01.500", "01.01.1970", None, "1969-12-31 23:59:59.999")
     ]
-    out = await fed(topology, records, first_ms=99_000)
-    assert [(row["timestamp"], row["window"]["start"]) for row in out["OUT_agg"]] == [(1_500, 1_000)]
+    out = await fed([by("i", window=Tumbling(1_000), source=source)], records, first_ms=99_000)
+    assert [(row["timestamp"], row["window"]["start"]) for row in out["OUT"]] == [(1_500, 1_000)]
     assert [row["value"]["reason"] for row in out["pipeline-dead-letters"]] == [
         "s '01.01.1970' is not in the format 'yyyy-MM-dd HH:mm:ss.SSS'",
         "s is null: a record without event time belongs to no window",
@@ -281,91 +342,81 @@ async def test_an_event_time_in_text_is_read_by_its_format() -> None:
     ]
 
 
-async def test_event_times_in_timestamps_of_all_kinds() -> None:
-    for name in ("ms", "us", "lms", "lus"):
-        topology = Topology("test", Aggregation(topic(event_time=name), by("i", window=Tumbling(1_000))))
-        record = {name: datetime(1970, 1, 1, 0, 0, 1, 500_000, UTC), "i": 1}
-        out = await fed(topology, [record])
-        assert [(row["timestamp"], row["window"]["start"]) for row in out["OUT_agg"]] == [(1_500, 1_000)], name
-
-
-def test_names_are_of_their_own() -> None:
-    assert "aggregate one is there twice" in refused(by("s", name="one"), by("l", name="one"))
-    other = dataclasses.replace(by("l", name="two"), output="OUT_one")
-    assert "topology test: topic OUT_one is there twice" in refused(by("s", name="one"), other)
-    assert "topic rows is a source and an output" in refused(dataclasses.replace(by("s"), output="rows"))
-    assert "topic pipeline-dead-letters is there twice" in refused(
-        dataclasses.replace(by("s"), output="pipeline-dead-letters")
-    )
-    assert "there is no aggregate, but must be at least one" in refused()
-    assert "'a b' is no name for a topic" in refused(dataclasses.replace(by("s"), output="a b"))
-    for name in ("", "marker", "row"):
-        with pytest.raises(SettingError, match=f"an aggregate's name is '{name}', but must be another"):
-            by("s", name=name)
-
-
-def test_aggregations_of_one_topology_do_not_share_a_topic_or_a_name() -> None:
-    parts = [Aggregation(topic(), by("s", name=name), name=name) for name in ("one", "two")]
-    with pytest.raises(SettingError, match=r"^topology test: topic rows has two agents: put all its aggregates in one"):
-        Topology("test", *parts)
-    other = dataclasses.replace(topic(), name="others")
-    parts[1] = Aggregation(other, by("s", name="two"), name="one")
-    with pytest.raises(SettingError, match=r"^topology test: aggregation one is there twice"):
-        Topology("test", *parts)
+@pytest.mark.parametrize("name", ["ms", "us", "lms", "lus"])
+async def test_event_times_in_timestamps_of_all_kinds(name: str) -> None:
+    record = {name: datetime(1970, 1, 1, 0, 0, 1, 500_000, UTC), "i": 1}
+    out = await fed([by("i", window=Tumbling(1_000), source=stream(time=name))], [record])
+    assert [(row["timestamp"], row["window"]["start"]) for row in out["OUT"]] == [(1_500, 1_000)]
 
 
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
         ("string", "there is no packaged schema 'string'"),
-        ({"type": "string"}, "its schema is not one of an Avro record (KeyError: 'fields')"),
+        ({"type": "array", "items": "string"}, "its schema is not one of an Avro record"),
         ({"type": "record", "name": "r", "fields": [{"name": "s", "type": "nothing"}]}, "its schema is not one of an"),
     ],
 )
 def test_a_schema_that_is_no_record_is_refused(given: Any, sentence: str) -> None:
-    found = refused(by("s"), source=Topic("rows", Kind.EVENT, key="s", schema=given))
-    assert found.startswith(f"topology test, aggregation rows: the columns of topic rows are not known: {sentence}")
+    found = refused(lambda: Stream("rows", given, key="s"))
+    assert found.startswith(f"stream rows: the columns of topic rows are not known: {sentence}")
+
+
+PAGES = Table("pages", {"page": "STRING", "part": "STRING"}, key="page", everywhere=True)
+PARTS = Table("parts", {"part": "STRING", "owner": "STRING"}, key="part", everywhere=True)
 
 
 @pytest.mark.parametrize(
-    ("join", "sentence"),
+    ("build", "sentence"),
     [
+        (lambda: stream().join("page", PAGES, on=c.url), "stream rows, join page: there is no column url, only"),
+        (lambda: stream().join("page", PAGES, on=c.u), "u is of type uuid, but must be string as page, the key of"),
+        (lambda: stream().join("page", PAGES, on=c.s).group_by(c.page.group), "group_by: page->group needs a name"),
         (
-            TableJoin("page", PAGES, ("page_group",)),
-            "key of the join with MysqlSource-pages is 'page', but must be one",
+            lambda: stream().join("page", PAGES, on=c.s).group_by(part=c.page.group),
+            "group_by, column part: page has no field group, only page, part",
         ),
         (
-            TableJoin("l", PAGES, ("page_group",)),
-            "column l is of type long, but must be string, since MysqlSource-pages",
-        ),
-        (TableJoin("u", PAGES, ("page_group",)), "column u is of type uuid, but must be string"),
-        (
-            TableJoin("s", PAGES, ("group",)),
-            "join with MysqlSource-pages is 'group', but must be one of the columns page_",
-        ),
-        (TableJoin("s", Topic("t", Kind.INTERNAL, key="k"), ("a",)), "topic t has no schema, but must have one"),
-        (
-            TableJoin("s", dataclasses.replace(topic(), name="t"), ("i",)),
-            "column i is in t and in rows or another table",
+            lambda: stream().join("owner", PARTS, on=c.page.part).join("page", PAGES, on=c.s),
+            "stream rows, join owner: there is no column page, only",
         ),
     ],
 )
-def test_a_join_that_cannot_find_anything_is_refused(join: TableJoin, sentence: str) -> None:
-    assert f"topology test, aggregation rows: {sentence}" in refused(by("s"), joins=[join])
+def test_a_join_that_cannot_find_anything_is_refused(build: Callable[[], object], sentence: str) -> None:
+    assert sentence in refused(build)
 
 
-def test_a_join_by_what_another_join_has_brought() -> None:
-    joins = [
-        TableJoin("s", PAGES, ("page_group",)),
-        TableJoin("page_group", dataclasses.replace(PAGES, name="p"), ("page_name",)),
+async def test_a_row_counts_in_the_group_that_its_tables_have_for_it_when_it_is_processed() -> None:
+    """The second join is by what the first one has brought; one by one as in a batch."""
+    joined = stream({"s": "string"}).join("page", PAGES, on=c.s).join("part", PARTS, on=c.page.part)
+    counts = joined.window(Tumbling(1_000)).group_by(owner=c.part.owner).aggregate(n=Count()).to("OUT")
+    async with running(counts).running() as app:
+
+        async def put(topic: str, key: str, row: dict[str, Any], time_ms: int) -> None:
+            await app.feed(topic, key.encode(), app.encode(topic, row), time_ms)
+
+        for part, owner in (("home", "G"), ("shop", "H")):
+            await put("parts", part, {"part": part, "owner": owner}, 0)
+        await put("pages", "p1", {"page": "p1", "part": "home"}, 0)
+        await put("rows", "u", {"s": "p1"}, 5)
+        await put("pages", "p1", {"page": "p1", "part": "shop"}, 0)
+        await put("rows", "u", {"s": "p1"}, 1_005)
+        await put("rows", "u", {"s": "p2"}, 1_006)  # no such page: a group of null counts nowhere
+        await put("pages", "p3", {"page": "p3", "part": "home"}, 0)
+        values = [app.encode("rows", {"s": page}) for page in ("p1", "p2", "p3") * 10]
+        await app.feed_batch(RecordBatch("rows", 0, range(3, 33), range(2_000, 2_030), [b"u"] * 30, values))
+        found = [row for _, row in await app.rows("OUT") if row]
+    assert [(row["owner"], row["window_start_ms"], row["n"]) for row in found] == [
+        ("G", 0, 1),
+        ("H", 1_000, 1),
+        ("H", 2_000, 10),
+        ("G", 2_000, 10),
     ]
-    Topology("test", Aggregation(topic(), by("page_name"), joins=joins))
-    assert "key of the join with p is 'page_group'" in refused(by("page_name"), joins=joins[::-1])
 
 
 async def test_a_topic_whose_name_avro_would_not_take() -> None:
-    aggregate = dataclasses.replace(by("l"), output="2-rows.by-l")
-    assert [(key, n) for key, _, n in await results(aggregate, {"l": 1})] == [("1", 1)]
+    out = await fed([stream().group_by(c.l).aggregate(n=Count()).to("2-rows.by-l")], [{"l": 1}])
+    assert [(row["key"], row["value"]["n"]) for row in out["2-rows.by-l"]] == [("1", 1)]
 
 
 def test_a_named_type_that_is_referred_to_is_found() -> None:
@@ -374,10 +425,18 @@ def test_a_named_type_that_is_referred_to_is_found() -> None:
         {"name": "again", "type": ["null", "E"]},
         {"name": "own", "type": {"type": "array", "items": "row"}},
     ]
-    source = Topic("rows", Kind.EVENT, key="s", schema={"type": "record", "name": "row", "fields": fields})
-    aggregates = [by("again", Max("s", "o", "string"), name="a"), by("s", Min("again", "o", "string"), name="b")]
-    assert len(Topology("test", Aggregation(source, *aggregates)).outputs) == 2
-    assert "group_by own is of type array of row" in refused(by("own"), source=source)
+    source = Stream("rows", {"type": "record", "name": "row", "fields": fields}, key="s")
+    one = source.group_by(c.again).aggregate(o=Max(c.s)).to("A")
+    other = source.group_by(c.s).aggregate(o=Min(c.again)).to("B")
+    assert len(Application("test", one, other).outputs) == 2
+    assert "group_by: own is of type array of row" in refused(lambda: by("own", source=source))
+
+
+def test_a_type_that_has_the_output_s_name_is_refused() -> None:
+    inner = {"type": "record", "name": "pipeline.OUT", "fields": []}
+    source = stream({"s": "string", "rec": inner})
+    found = refused(lambda: by("s", function=LatestByOffset(c.rec), source=source))
+    assert "the fields of its function make no Avro schema: redefined named type: pipeline.OUT" in found
 
 
 def test_bytes_in_a_case_are_base64() -> None:
@@ -390,4 +449,3 @@ def test_bytes_in_a_case_are_base64() -> None:
 
 def test_every_column_of_the_tests_is_used() -> None:
     assert TWO.keys() | COMPOUND.keys() == COLUMNS.keys()
-    assert isinstance(by("s").window, Unwindowed)

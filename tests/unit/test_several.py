@@ -6,9 +6,12 @@ from typing import Any
 
 import orjson
 import pytest
-from declared import COLUMNS, DECIMAL, fed, topic
+from declared import fed, stream
 from joining import keyed
 
+import pipeline
+from pipeline import c
+from pipeline.declare.aggregates import Aggregated
 from pipeline.errors import SettingError
 from pipeline.tables.aggregate import Aggregate
 from pipeline.tables.fold import PartitionFold
@@ -17,21 +20,17 @@ from pipeline.tables.functions import (
     CollectList,
     Correlation,
     Count,
-    EarliestByOffset,
-    LatestByOffset,
     Max,
     Min,
     Several,
     SumDecimal,
     SumLong,
-    TopKRows,
 )
 from pipeline.tables.grouped_table import GroupedTable
 from pipeline.tables.merge import PartitionMerge
 from pipeline.tables.partials import Rows
 from pipeline.tables.state import State
 from pipeline.tables.windows import Session, Tumbling, Unwindowed, Window
-from pipeline.topology import Aggregation, Topology, output_topic
 
 ROWS = [
     {"g": "x", "h": "1", "v": 3, "w": 1.0},
@@ -208,26 +207,25 @@ def test_several_can_subtract_when_all_of_them_can() -> None:
 
 
 async def test_several_functions_and_columns_through_the_whole_pipeline() -> None:
-    function = Several(
-        (
-            Count("n"),
-            SumDecimal("dec", "total"),
-            Max("dec", "most", DECIMAL),
-            LatestByOffset("rec", "last", COLUMNS["rec"]),
-            EarliestByOffset("list", "firsts", {"type": "array", "items": "string"}, n=2),
-            TopKRows("l", "top", "long", 1, (("ms", {"type": "long", "logicalType": "timestamp-millis"}),)),
-        )
+    rows = stream()
+    groups = rows.group_by(c.s, c.dec).aggregate(
+        n=pipeline.Count(),
+        total=pipeline.SumDecimal(c.dec),
+        most=pipeline.Max(c.dec),
+        last=pipeline.LatestByOffset(c.rec),
+        firsts=pipeline.EarliestByOffset(c.list, 2),
+        top=pipeline.TopK(c.l, 1, ms=c.ms),
     )
-    given = Aggregate("agg", ("s", "dec"), function, "OUT_agg", Unwindowed())
+    everything = rows.window(Tumbling(1_000)).group_by().aggregate(n=pipeline.Count(), mean=pipeline.Average(c.d))
     second = datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)
     records = [
-        {"s": "g", "dec": Decimal("1.5"), "rec": {"a": "r"}, "list": ["p"], "l": 3, "ms": second},
+        {"s": "g", "dec": Decimal("1.5"), "rec": {"a": "r"}, "list": ["p"], "l": 3, "ms": second, "d": 1.0},
         {"s": "g", "dec": None},
-        {"s": "g", "dec": Decimal("1.50"), "rec": {"a": "q"}, "list": [], "l": 2},
+        {"s": "g", "dec": Decimal("1.50"), "rec": {"a": "q"}, "list": [], "l": 2, "d": 2.0},
     ]
-    out = await fed(Topology("test", Aggregation(topic(), given)), records)
+    out = await fed([groups.to("GROUPS"), everything.to("ALL")], records)
     assert out["pipeline-dead-letters"] == []
-    first, last = out["OUT_agg"]
+    first, last = out["GROUPS"]
     assert first["key"] == last["key"] == '["g","1.50"]'
     assert last["value"] == {
         "s": "g",
@@ -242,62 +240,35 @@ async def test_several_functions_and_columns_through_the_whole_pipeline() -> Non
         "event_time_ms": 2,
         "version": 3,
     }
-
-
-async def test_one_group_of_all_rows_through_the_whole_pipeline() -> None:
-    given = Aggregate("agg", (), Several((Count("n"), Average("d", "mean"))), "OUT_agg", Tumbling(1_000))
-    out = await fed(Topology("test", Aggregation(topic(), given)), [{"d": 1.0}, {"d": None}, {"d": 2.0}])
-    assert [(row["key"], row["value"]["n"], row["value"]["mean"]) for row in out["OUT_agg"]] == [
-        ("[]", 1, 1.0),
-        ("[]", 2, 1.0),
-        ("[]", 3, 1.5),
-    ]
-    assert "s" not in out["OUT_agg"][0]["value"]
+    means = [(row["key"], row["value"]["n"], row["value"]["mean"]) for row in out["ALL"]]
+    assert means == [("[]", 1, 1.0), ("[]", 2, 1.0), ("[]", 3, 1.5)]
+    assert "s" not in out["ALL"][0]["value"]
 
 
 def test_a_type_with_a_name_is_defined_once_in_the_output() -> None:
-    record = {"type": "record", "name": "tests.inner", "fields": [{"name": "a", "type": "string"}]}
-    function = Several((EarliestByOffset("rec", "first", record), LatestByOffset("rec", "last", record)))
-    schema: Any = output_topic(Aggregate("agg", "s", function, "OUT", Unwindowed())).schema
+    functions = {"first": pipeline.EarliestByOffset(c.rec), "last": pipeline.LatestByOffset(c.rec)}
+    schema: Any = stream().group_by(c.s).aggregate(**functions).to("OUT").topic.schema
     types = {field["name"]: field["type"] for field in schema["fields"]}
+    record = {"type": "record", "name": "tests.inner", "fields": [{"name": "a", "type": "string"}]}
     assert (types["first"], types["last"]) == (["null", record], ["null", "tests.inner"])
-    Topology("test", Aggregation(topic(), Aggregate("agg", "s", function, "OUT", Unwindowed())))
 
 
 @pytest.mark.parametrize(
     ("by", "function", "sentence"),
     [
-        (("s", "list"), Count("n"), "group_by list is of type array of string, but must be a scalar"),
-        (("s", "what"), Count("n"), "group_by is 'what', but must be one of the columns s, i,"),
-        (("s", "s"), Count("n"), "output OUT: column s is there twice, but must be a name of its own for each"),
-        ("s", Several((Count("n"), SumLong("d", "t"))), "SumLong is of column d, which is of type double, but must be"),
-        ("s", Several((Count("n"), Max("l", "t", "string"))), "Max says that column l is of type string, but it is"),
-        ("s", Several((Count("n"), Count("version"))), "output OUT: column version is there twice"),
-        (
-            "s",
-            Correlation("d", "s", "r"),
-            "Correlation is of column s, which is of type string, but must be of type int",
-        ),
-        ("s", Correlation("d", "what", "r"), "Correlation is 'what', but must be one of the columns"),
-        (
-            "s",
-            TopKRows("list", "t", "string", 1, (("d", "double"),)),
-            "TopKRows is of column list, which is of type arr",
-        ),
-        (
-            "s",
-            TopKRows("d", "t", "double", 1, (("list", "string"),)),
-            "TopKRows says that column list is of type string",
-        ),
-        (
-            "s",
-            LatestByOffset("rec", "o", {"type": "map", "values": "long"}),
-            "LatestByOffset says that column rec is of",
-        ),
+        (("s", "list"), pipeline.Count(), "group_by: list is of type array of string, but must be a scalar"),
+        (("s", "what"), pipeline.Count(), "group_by: there is no column what, only"),
+        (("s",), pipeline.Sum(c.u), "SumDouble is of column u, which is of type uuid, but must be"),
+        (("s",), pipeline.Correlation(c.d, c.s), "Correlation is of column s, which is of type string, but must be of"),
+        (("s",), pipeline.Correlation(c.d, c.what), "aggregate o: there is no column what, only"),
+        (("s",), pipeline.TopK(c.list, 1, d=c.d), "TOPK is of column list, which is of type array of string, but must"),
+        (("s",), pipeline.TopK(c.d, 1, w=c.what), "aggregate o: there is no column what, only"),
     ],
 )
-def test_every_input_and_every_column_of_a_group_is_checked(by: Any, function: Any, sentence: str) -> None:
+def test_every_input_and_every_column_of_a_group_is_checked(
+    by: tuple[str, ...], function: Aggregated, sentence: str
+) -> None:
     with pytest.raises(SettingError) as refused:
-        Topology("test", Aggregation(topic(), Aggregate("agg", by, function, "OUT", Unwindowed())))
-    assert str(refused.value).startswith("topology test, aggregation rows, aggregate agg")
+        stream().group_by(*(c[name] for name in by)).aggregate(n=pipeline.Count(), o=function).to("OUT")
+    assert str(refused.value).startswith("stream rows, ")
     assert sentence in str(refused.value)

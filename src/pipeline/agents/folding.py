@@ -53,7 +53,7 @@ class Folding(ByPartition[PartitionFold]):
     def __call__(self, block: Block) -> list[Outgoing]:
         """Changelog records, then one partial for each (group, window) that the rows touch."""
         columns = {name: block.value(made) for name, made in self._columns.items()}
-        rows = Rows(block.offsets, block.times_ms, (), block.origins, {}, columns)
+        rows = Rows(block.offsets, block.times_ms, (), block.origins, columns)
         return self.fold(block.batch, rows, block.is_exploded)
 
     def fold(self, batch: RecordBatch, rows: Rows, is_exploded: bool = False) -> list[Outgoing]:

@@ -9,7 +9,7 @@ from pipeline.agents.keeping import Keeping, Stateful
 from pipeline.agents.letters import DeadLetters
 from pipeline.agents.processor import DecodingProcessor, Schemas
 from pipeline.codecs import Record, fields, key_text
-from pipeline.declarations import columns_of
+from pipeline.columns import columns_of
 from pipeline.declare.compiled import field_of
 from pipeline.declare.tables import BaseTable
 from pipeline.errors import BadRecord

@@ -36,9 +36,11 @@ def Count(value: Any = None) -> Aggregated:
     return _of_one("COUNT", value, lambda column, output, kind: operators.CountValues(column, output))
 
 
-def CountDistinct(value: Any) -> Aggregated:
-    """COUNT_DISTINCT(value): how many different values there are."""
-    return _of_one("COUNT_DISTINCT", value, lambda column, output, kind: operators.CountDistinct(column, output))
+def CountDistinct(value: Any, exact_up_to: int = operators.EXACT_UP_TO) -> Aggregated:
+    """COUNT_DISTINCT(value): how many different values there are, exact up to a number, beyond it about."""
+    return _of_one(
+        "COUNT_DISTINCT", value, lambda column, output, kind: operators.CountDistinct(column, output, exact_up_to)
+    )
 
 
 def Sum(value: Any) -> Aggregated:
@@ -68,12 +70,12 @@ def Average(value: Any) -> Aggregated:
 
 def Min(value: Any) -> Aggregated:
     """MIN(value): the smallest."""
-    return _of_one("MIN", value, lambda column, output, kind: operators.Min(column, output, kind.avro))
+    return _of_ordered("MIN", value, lambda column, output, kind: operators.Min(column, output, kind.avro))
 
 
 def Max(value: Any) -> Aggregated:
     """MAX(value): the largest."""
-    return _of_one("MAX", value, lambda column, output, kind: operators.Max(column, output, kind.avro))
+    return _of_ordered("MAX", value, lambda column, output, kind: operators.Max(column, output, kind.avro))
 
 
 def EarliestByOffset(value: Any, n: int | None = None, *, ignore_nulls: bool = True) -> Aggregated:
@@ -108,9 +110,9 @@ def CollectSet(value: Any, limit: int = operators.LIMIT) -> Aggregated:
     )
 
 
-def Histogram(value: Any) -> Aggregated:
-    """HISTOGRAM(value): {text: how often it came}."""
-    return _of_one("HISTOGRAM", value, lambda column, output, kind: operators.Histogram(column, output))
+def Histogram(value: Any, limit: int = operators.LIMIT) -> Aggregated:
+    """HISTOGRAM(value): {text: how often it came}, of up to `limit` texts."""
+    return _of_one("HISTOGRAM", value, lambda column, output, kind: operators.Histogram(column, output, limit))
 
 
 def SampleVariance(value: Any) -> Aggregated:
@@ -136,9 +138,10 @@ def TopK(value: Any, k: int, **further: Any) -> Aggregated:
     """TOPK(value, k): the k largest values, largest first; with further columns, records of them and the value."""
     _require_k("TOPK", k)
     if not further:
-        return _of_one("TOPK", value, lambda column, output, kind: operators.TopK(column, output, kind.avro, k))
+        return _of_ordered("TOPK", value, lambda column, output, kind: operators.TopK(column, output, kind.avro, k))
 
     def bind(inputs: Sequence[str], output: str, kinds: Sequence[ColumnType]) -> Function:
+        _require_ordered("TOPK", inputs[0], kinds[0])
         columns = tuple((name, kind.avro) for name, kind in zip(inputs[1:], kinds[1:], strict=True))
         return operators.TopKRows(inputs[0], output, kinds[0].avro, k, columns)
 
@@ -148,13 +151,30 @@ def TopK(value: Any, k: int, **further: Any) -> Aggregated:
 def TopKDistinct(value: Any, k: int) -> Aggregated:
     """TOPKDISTINCT(value, k): the k largest different values, largest first."""
     _require_k("TOPKDISTINCT", k)
-    return _of_one(
+    return _of_ordered(
         "TOPKDISTINCT", value, lambda column, output, kind: operators.TopKDistinct(column, output, kind.avro, k)
     )
 
 
 def _of_one(name: str, value: Any, make: Callable[[str, str, ColumnType], Function]) -> Aggregated:
     return Aggregated(name, (expression(value),), lambda inputs, output, kinds: make(inputs[0], output, kinds[0]))
+
+
+def _of_ordered(name: str, value: Any, make: Callable[[str, str, ColumnType], Function]) -> Aggregated:
+    """A function that compares values."""
+
+    def bind(column: str, output: str, kind: ColumnType) -> Function:
+        _require_ordered(name, column, kind)
+        return make(column, output, kind)
+
+    return _of_one(name, value, bind)
+
+
+def _require_ordered(name: str, column: str, kind: ColumnType) -> None:
+    if not kind.is_scalar:
+        raise SettingError(
+            f"{name} is of column {column}, which is of type {kind.name}, but must be of a scalar: it compares values"
+        )
 
 
 def _require_k(name: str, k: int) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
-from pipeline.declarations import TOPIC_NAME, check_names
 from pipeline.declare.generators import Generator, Rows
 from pipeline.declare.joins import AsOfJoin, Lookup, TwoSided
 from pipeline.declare.relations import Relation, Statement
@@ -11,6 +10,7 @@ from pipeline.declare.statements import AggregateStatement
 from pipeline.declare.steps import Repartition
 from pipeline.declare.tables import BaseTable
 from pipeline.errors import SettingError
+from pipeline.names import TOPIC_NAME, check_names
 from pipeline.topics import DEAD_LETTERS, LATE_RECORDS, Topic
 
 T = TypeVar("T")

@@ -6,17 +6,19 @@ The stream that they make, by `to`, is in fluent.py.
 from dataclasses import replace
 from typing import Any, Self
 
-from pipeline.declarations import bound, check_output, columns_of, output_topic
+from pipeline.columns import columns_of
 from pipeline.declare.aggregates import Aggregated
 from pipeline.declare.compiled import Compiled, predicate
 from pipeline.declare.expressions import Column
 from pipeline.declare.joins import TwoSided
 from pipeline.declare.outputs import Formats, settled_schema, with_formats
 from pipeline.declare.relations import Relation
+from pipeline.declare.results import bound, check_output, output_topic
 from pipeline.declare.statements import AggregateStatement
 from pipeline.declare.streams import BaseStream
 from pipeline.declare.tables import BaseTable
 from pipeline.errors import SettingError
+from pipeline.names import check_names
 from pipeline.tables.aggregate import Aggregate
 from pipeline.tables.several import Several
 from pipeline.tables.types import ColumnType
@@ -60,6 +62,7 @@ class BaseGrouped:
             if not isinstance(one, Column):
                 raise SettingError(f"{stream}, group_by: {one} needs a name: write name={one}")
             chosen[one.name_] = stream.compiled("group_by", one)
+        check_names(f"{stream}, group_by", "column", [*(one.name_ for one in columns), *named])
         for name, given in named.items():
             chosen[name] = stream.compiled(f"group_by, column {name}", given)
         for name, made in chosen.items():
@@ -121,7 +124,10 @@ class BaseGrouped:
         functions = []
         for column, one in self._aggregates.items():
             inputs = [self._input(where, column, one, number, computed, types) for number in range(len(one.arguments))]
-            functions.append(one.bind(inputs, column, [types[read] for read in inputs]))
+            try:
+                functions.append(one.bind(inputs, column, [types[read] for read in inputs]))
+            except SettingError as error:
+                raise SettingError(f"{where}, column {column}: {error}") from None
             if isinstance(stream, BaseTable) and not hasattr(functions[-1], "subtract"):
                 raise SettingError(
                     f"{where}: {column} is {one}, but must be one that can take a row back: {SUBTRACTING}"

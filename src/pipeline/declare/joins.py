@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from pipeline.declarations import columns_of
+from pipeline.columns import columns_of
 from pipeline.declare.compiled import Compiled
 from pipeline.declare.expressions import Column, expression
 from pipeline.declare.kinds import Scope

@@ -8,10 +8,11 @@ from typing import Any
 
 from pipeline import functions
 from pipeline.codecs import schema
-from pipeline.declarations import COLUMN_NAME, avro_name, columns_of
+from pipeline.columns import columns_of
 from pipeline.declare.kinds import Scope
 from pipeline.errors import SettingError
 from pipeline.formats import check_formats
+from pipeline.names import COLUMN_NAME, avro_name
 from pipeline.tables.json_forms import same_type
 from pipeline.tables.types import ColumnType, column_type
 from pipeline.topics import KeyFormat, Schema, Topic

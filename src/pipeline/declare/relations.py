@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
-from pipeline.declarations import check_topic_name
 from pipeline.declare.compiled import Compiled, compiled, predicate
 from pipeline.declare.expressions import Column, Expression, expression
 from pipeline.declare.kinds import ExpressionError, Scope
 from pipeline.declare.steps import PSEUDO, Repartition, Require, Select, Step, Where
 from pipeline.errors import SettingError
+from pipeline.names import check_topic_name
 from pipeline.tables.types import ColumnType
 from pipeline.topics import KeyFormat, Topic
 

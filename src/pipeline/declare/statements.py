@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from pipeline.declarations import check_topic_name, columns_of
+from pipeline.columns import columns_of
 from pipeline.declare.compiled import Compiled
 from pipeline.declare.joins import AsOfJoin, Lookup
 from pipeline.declare.kinds import Scope
@@ -13,6 +13,7 @@ from pipeline.declare.steps import ROWOFFSET, ROWPARTITION, Repartition, Require
 from pipeline.declare.streams import BaseStream
 from pipeline.declare.tables import BaseTable
 from pipeline.errors import SettingError
+from pipeline.names import check_topic_name
 from pipeline.tables.aggregate import Aggregate
 from pipeline.tables.types import ColumnType, column_type
 from pipeline.tables.windows import Unwindowed

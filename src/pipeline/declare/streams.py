@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Self, TypeVar
 
-from pipeline.declarations import check_event_time, check_topic_name, columns_of
+from pipeline.columns import check_event_time, columns_of
 from pipeline.declare.compiled import Compiled
 from pipeline.declare.expressions import Column
 from pipeline.declare.joins import WindowJoin
@@ -17,6 +17,7 @@ from pipeline.declare.relations import Relation, Statement, require_key, require
 from pipeline.declare.steps import Explode, Repartition
 from pipeline.declare.tables import BaseTable
 from pipeline.errors import SettingError
+from pipeline.names import check_topic_name
 from pipeline.tables.types import column_type
 from pipeline.timebase import DAY_MS
 from pipeline.topics import FOREVER, Kind, Schema, Topic

@@ -8,13 +8,14 @@ from dataclasses import replace
 from typing import Any, Self
 
 from pipeline.codecs import schema
-from pipeline.declarations import check_topic_name, columns_of
+from pipeline.columns import columns_of
 from pipeline.declare.compiled import predicate
 from pipeline.declare.kinds import Scope
 from pipeline.declare.outputs import header_columns, record_schema, with_formats
 from pipeline.declare.relations import Relation, Statement, require_key
 from pipeline.declare.steps import Require, Select
 from pipeline.errors import SettingError
+from pipeline.names import check_topic_name
 from pipeline.topics import Kind, Schema, Topic
 
 

@@ -3,12 +3,18 @@
 from collections.abc import Iterator
 
 from pipeline.declare.joins import TableTableJoin, WindowJoin
+from pipeline.names import check_names
 from pipeline.plan.plan import Plan
 
 
 def kept(plan: Plan) -> dict[str, str]:
-    """{name of a table: what it holds}; each has a topic `<app_id>-<name>-changelog`."""
-    return dict(_kept(plan))
+    """{name of a table: what it holds}; each has a topic `<app_id>-<name>-changelog`.
+
+    Raises SettingError when two have one name.
+    """
+    found = list(_kept(plan))
+    check_names(str(plan.application), "state", (name for name, _ in found))
+    return dict(found)
 
 
 def _kept(plan: Plan) -> Iterator[tuple[str, str]]:

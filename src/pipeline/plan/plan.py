@@ -8,7 +8,7 @@ goes on with it.
 from collections.abc import Iterable
 from dataclasses import replace
 
-from pipeline.declarations import columns_of
+from pipeline.columns import columns_of
 from pipeline.declare.application import Application
 from pipeline.declare.joins import AsOfJoin, ForeignKeyJoin, TableTableJoin, TwoSided, WindowJoin
 from pipeline.declare.kinds import Scope
@@ -18,6 +18,7 @@ from pipeline.declare.statements import AggregateStatement, StreamStatement, Tab
 from pipeline.declare.steps import PSEUDO, Explode, Repartition, Step
 from pipeline.declare.tables import BaseTable
 from pipeline.errors import SettingError
+from pipeline.names import check_names, check_topic_name
 from pipeline.plan.nodes import Branch, Node, Root
 from pipeline.topics import DEAD_LETTERS, FOREVER, LATE_RECORDS, Kind, Topic
 
@@ -39,6 +40,19 @@ class Plan:
         for table in self.as_of_tables:
             if table.topic.name in self.roots:
                 self._root_of(table)
+        self._check_names()
+
+    def _check_names(self) -> None:
+        """Raise SettingError unless Kafka takes the names of its own topics, and each topic and aggregate has its own.
+
+        Two sets of rows that are kept under one name would have one topic of partials, so they are found here, too.
+        """
+        where = str(self.application)
+        for topic in self._own:
+            check_topic_name(where, topic.name)
+        check_names(where, "topic", (topic.name for topic in (*_by_name(self._others), *self._own)))
+        for _, _, state, statements in self.folds():
+            check_names(f"{where}, state {state}", "aggregate", (one.aggregate.name for one in statements))
 
     def _add(self, statement: Statement) -> None:
         node = self._node(statement.stream)
@@ -210,13 +224,22 @@ class Plan:
 
     def topics(self) -> tuple[Topic, ...]:
         """Every topic that the application needs: sources, tables, outputs, its own, dead and late letters."""
+        known = _by_name((*self._others, *self._own))
+        return (*known, *self.application.further_topics, DEAD_LETTERS, LATE_RECORDS)
+
+    @property
+    def _others(self) -> tuple[Topic, ...]:
+        """Topics of sources, tables and outputs; one that is both of two kinds comes twice."""
         application = self.application
-        tables = tuple(table.topic for table in application.tables)
-        own = tuple(root.topic for root in self.roots.values() if root.is_internal)
-        partials = tuple(self.partials(state) for _, _, state, _ in self.folds())
-        joins = tuple(made(step) for _, step in self.foreign_joins() for made in (self.subscriptions, self.answers))
-        known = _by_name((*application.sources, *tables, *application.outputs, *own, *partials, *joins))
-        return (*known, *application.further_topics, DEAD_LETTERS, LATE_RECORDS)
+        return (*application.sources, *(table.topic for table in application.tables), *application.outputs)
+
+    @property
+    def _own(self) -> tuple[Topic, ...]:
+        """Topics between its agents."""
+        between = (root.topic for root in self.roots.values() if root.is_internal)
+        partials = (self.partials(state) for _, _, state, _ in self.folds())
+        joins = (made(step) for _, step in self.foreign_joins() for made in (self.subscriptions, self.answers))
+        return (*between, *partials, *joins)
 
 
 def _by_name(topics: Iterable[Topic]) -> tuple[Topic, ...]:

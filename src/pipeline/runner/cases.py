@@ -21,7 +21,7 @@ from typing import Any
 import orjson
 
 from pipeline.codecs import Record, schema
-from pipeline.declarations import column_types
+from pipeline.columns import column_types
 from pipeline.errors import CaseError
 from pipeline.runner.local import LocalApplication
 from pipeline.tables.types import ColumnType, column_type
@@ -185,7 +185,7 @@ async def actual(application: LocalApplication, topic: str) -> list[dict[str, An
     for key, (record, value) in zip(keys, await application.rows(topic), strict=True):
         row: dict[str, Any] = {"topic": topic, "key": key, "timestamp": record.timestamp_ms}
         if value is not None and "window_start_ms" in kinds:
-            kind = "session" if application.is_session(topic, kinds) else "time"
+            kind = "session" if application.is_session(topic) else "time"
             row["window"] = {"start": value["window_start_ms"], "end": value["window_end_ms"], "type": kind}
         row["value"] = None
         if value is not None and not value.get("retired"):

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, cast
 
@@ -29,15 +29,12 @@ from pipeline.records import Headers, Outgoing, RecordBatch
 from pipeline.settings import FLASH_SALES, Settings
 from pipeline.tables.windows import Session
 from pipeline.topics import Schema, Topic
-from pipeline.topology import Topology
 from pipeline.transport.app import BatchApp
 from pipeline.transport.consumer import BatchConsumer
 from pipeline.transport.group import Member
 from pipeline.transport.outbox import partition_for
 
 PROTOBUF = "PROTOBUF"
-
-Compose = Callable[[Settings, BatchApp, "PackagedSchemas", Mapping[str, ValueEncoder]], None]
 
 
 class PackagedSchemas:
@@ -114,25 +111,16 @@ class LocalBroker:
 
 
 class LocalApplication:
-    """Feeds records one by one through the agents, and shows what lies in each topic.
+    """Feeds records one by one through the agents, and shows what lies in each topic."""
 
-    `sessions` are the topics of results whose windows are sessions; None: those whose rows may be retired.
-    """
-
-    def __init__(
-        self,
-        settings: Settings,
-        topics: Iterable[Topic],
-        build: Compose,
-        partitions: int = 1,
-        sessions: Collection[str] | None = None,
-    ) -> None:
-        self._sessions = sessions
+    def __init__(self, settings: Settings, application: Runnable, partitions: int = 1) -> None:
+        made = aggregated(application.application.statements)
+        self._sessions = {one.output.name for one in made if isinstance(one.aggregate.window, Session)}
         self.settings = settings.model_copy(update={"partitions": partitions})
-        self.topics = {topic.name: topic for topic in topics}
+        self.topics = {topic.name: topic for topic in application.topics}
         self.schemas = PackagedSchemas(self.topics.values())
         self.broker = LocalBroker(partitions)
-        self._build = build
+        self._compose = application.compose
         self._agents: dict[str, Any] = {}
         self._references: set[str] = set()
         self.app: BatchApp
@@ -144,7 +132,7 @@ class LocalApplication:
         app.loop = asyncio.get_running_loop()
         app.outbox = self.broker
         encoders = self._encoders()
-        self._build(self.settings, app, self.schemas, encoders)
+        self._compose(self.settings, app, self.schemas, encoders)
         app.finalize()
         app.flow_control.resume()
         app.serving_generation = app.consumer_generation_id
@@ -190,9 +178,9 @@ class LocalApplication:
         """A topic's value schema; raises CaseError when there is no such topic."""
         return self._topic(topic).schema or ""
 
-    def is_session(self, topic: str, columns: Collection[str]) -> bool:
-        """Whether the windows of a topic's rows, which have these columns, are sessions."""
-        return "retired" in columns if self._sessions is None else topic in self._sessions
+    def is_session(self, topic: str) -> bool:
+        """Whether the windows of a topic's rows are sessions."""
+        return topic in self._sessions
 
     def _topic(self, name: str) -> Topic:
         known = self.topics.get(name)
@@ -233,11 +221,6 @@ class LocalApplication:
             raise CaseError(f"topic {topic} has a key that cannot be read: {error}") from None
 
 
-def topology_application(settings: Settings, topology: Topology) -> LocalApplication:
-    """The application of a topology, not yet running."""
-    return LocalApplication(settings, topology.topics(), topology.compose)
-
-
 def flash_sales_application(settings: Settings) -> LocalApplication:
     """The flash-sales application, not yet running."""
     return local_application(settings, runnable(settings.model_copy(update={"app": FLASH_SALES})))
@@ -245,8 +228,4 @@ def flash_sales_application(settings: Settings) -> LocalApplication:
 
 def local_application(settings: Settings, application: Runnable, partitions: int = 1) -> LocalApplication:
     """An application, not yet running."""
-    sessions = None
-    if application.application is not None:
-        made = aggregated(application.application.statements)
-        sessions = [one.output.name for one in made if isinstance(one.aggregate.window, Session)]
-    return LocalApplication(settings, application.topics, application.compose, partitions, sessions)
+    return LocalApplication(settings, application, partitions)

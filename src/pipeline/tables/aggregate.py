@@ -29,7 +29,7 @@ class Function(Protocol):
 
     Attributes of its class, all optional, say what it takes: `TAKES` names the families of types (see types.py;
     without it any column is taken), and where `TAKES_PLAIN` is true, it is given their plain forms. From the input
-    at the place `FREE_FROM` on any column is taken as it is. `declared` has the types that it says its inputs have.
+    at the place `FREE_FROM` on any column is taken as it is.
     """
 
     @property
@@ -93,9 +93,9 @@ class Aggregate:
     has closed (EMIT FINAL); otherwise with every change (EMIT CHANGES). With `final`, a window whose grace was not
     given has none.
 
-    `group_types` and `value_types` are set by the topology, from the source's schema: the types of the group's columns
-    (empty when all are strings), and of each input that has to be made plain before it is folded in (None, or all
-    empty: it is taken as it is).
+    `group_types` and `value_types` follow from the types of the rows' columns (declare/results.py): the types of the
+    group's columns (empty when all are strings), and of each input that has to be made plain before it is folded in
+    (None, or all empty: it is taken as it is).
     """
 
     name: str

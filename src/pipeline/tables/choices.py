@@ -1,7 +1,7 @@
 """Values chosen out of all: the smallest, the largest, the k largest.
 
-The column's Avro type is declared, since the result has it, too. What is folded in are plain forms (see types.py):
-the topology makes them of the column's values.
+The column's Avro type is declared, since the result has it, too. What is folded in are plain forms (see types.py) of
+the column's values.
 """
 
 from abc import ABC, abstractmethod

@@ -11,13 +11,14 @@ from pipeline.tables.aggregate import Field, OneByOne, Row
 from pipeline.tables.by_offset import EarliestByOffset, LatestByOffset
 from pipeline.tables.choices import Max, Min, Scalar, TopK, TopKDistinct, is_value
 from pipeline.tables.collected import LIMIT, CollectList, CollectSet, Histogram
-from pipeline.tables.distinct import CountDistinct
+from pipeline.tables.distinct import EXACT_UP_TO, CountDistinct
 from pipeline.tables.moments import Correlation, SampleVariance, StandardDeviation
 from pipeline.tables.several import Several
 from pipeline.tables.sums import Average, SumDecimal, SumDouble, SumLong, SumOfDecimals
 from pipeline.tables.top_rows import TopKRows
 
 __all__ = [
+    "EXACT_UP_TO",
     "LIMIT",
     "Average",
     "CollectList",

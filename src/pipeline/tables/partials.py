@@ -5,10 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from pipeline.tables.aggregate import Row
-from pipeline.tables.lookup import Lookup, looked_up
 
 Origin = tuple[int, int]
-Joined = tuple[str, Lookup]
 Convert = Callable[[Sequence[Any]], Sequence[Any]]
 
 
@@ -16,17 +14,15 @@ Convert = Callable[[Sequence[Any]], Sequence[Any]]
 class Rows:
     """Decoded rows of one partition, as columns of equal length; `offsets` rise.
 
-    What a row holds is in `records` or, where the rows were handed over, in `columns`. `origins` names the source
+    What a row holds is in `columns` or, where there are none, in `records`. `origins` names the source
     record of each row as (partition, offset): a row whose origin is not above the last one seen from that partition is
-    a duplicate, made by a replay one stage earlier, and is dropped. `joined` has the columns that come from tables by
-    the rows' keys: {column: (column with the key, table)}.
+    a duplicate, made by a replay one stage earlier, and is dropped.
     """
 
     offsets: Sequence[int]
     times_ms: Sequence[int]
     records: Sequence[Row]
     origins: Sequence[Origin]
-    joined: Mapping[str, Joined] = field(default_factory=dict)
     columns: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     _found: dict[str, Sequence[Any]] = field(default_factory=dict, init=False)
     _converted: dict[tuple[str, Convert], Sequence[Any]] = field(default_factory=dict, init=False)
@@ -39,18 +35,12 @@ class Rows:
         return found
 
     def column(self, name: str) -> Sequence[Any]:
-        """One column of the rows, or of the tables that they are joined with (null where a table has no row)."""
+        """One column of the rows."""
         found = self._found.get(name)
         if found is None:
-            found = self._found[name] = self._joined(name) if name in self.joined else self._own(name)
+            found = self.columns[name] if self.columns else [record[name] for record in self.records]
+            self._found[name] = found
         return found
-
-    def _own(self, name: str) -> Sequence[Any]:
-        return self.columns[name] if self.columns else [record[name] for record in self.records]
-
-    def _joined(self, name: str) -> list[Any]:
-        key, table = self.joined[name]
-        return looked_up(self.column(key), table, name)
 
     def between(self, start: int, end: int) -> "Rows":
         """The rows at the places [start, end)."""
@@ -65,7 +55,7 @@ class Rows:
     def _each(self, choose: Callable[[Sequence[Any]], Sequence[Any]]) -> "Rows":
         offsets, times_ms, records, origins = map(choose, (self.offsets, self.times_ms, self.records, self.origins))
         columns = {name: choose(column) for name, column in self.columns.items()}
-        return Rows(offsets, times_ms, records, origins, self.joined, columns)
+        return Rows(offsets, times_ms, records, origins, columns)
 
 
 class Partial(NamedTuple):

@@ -67,7 +67,7 @@ class BatchApp(Host):
         Raises SettingError when there is an agent for it: offsets that one commits would be behind the other's back.
         """
         if topic.name in self._batch_topics:
-            raise SettingError(f"topic {topic.name} has two agents: put all its aggregates in one Aggregation")
+            raise SettingError(f"topic {topic.name} has two agents, but must have one: it is committed for both")
         self._batch_topics.add(topic.name)
         if topic.headers:
             self.header_topics.add(topic.name)

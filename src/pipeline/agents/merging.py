@@ -1,105 +1,23 @@
-"""The two stages of every aggregation: fold where the rows lie, merge where the group lies."""
+"""Second stage of aggregates, where the groups lie: partials become totals, and results go to the output topics."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from itertools import repeat
+from collections.abc import Mapping, Sequence
 
-from pipeline.agents.folding import Folding
 from pipeline.agents.keeping import ByPartition
-from pipeline.agents.letters import DeadLetters, LateLetters
+from pipeline.agents.letters import DeadLetters
 from pipeline.agents.partials import load
-from pipeline.agents.processor import DecodingProcessor, Schemas
-from pipeline.codecs import fields
 from pipeline.declare.compiled import Compiled, field_of
 from pipeline.formats import KeyEncoder, ValueEncoder
-from pipeline.handover import Columns, Handover
 from pipeline.records import Outgoing, RecordBatch
 from pipeline.tables.aggregate import HAVING, Aggregate, Row
 from pipeline.tables.groups import group_row
 from pipeline.tables.merge import PartitionMerge
-from pipeline.tables.partials import Joined, Rows
 from pipeline.tables.results import Result
 from pipeline.tables.state import State
 from pipeline.tables.store import StateTable
 from pipeline.tables.windows import Session, Unwindowed
 from pipeline.timebase import format_ms
 from pipeline.topics import Topic
-
-ORIGIN = ("origin_partition", "origin_offset")
-
-
-class Fold(DecodingProcessor):
-    """First stage of all aggregates over one enriched topic."""
-
-    def __init__(
-        self,
-        topic: Topic,
-        aggregates: Sequence[Aggregate],
-        partials: Topic,
-        table: StateTable,
-        partitions: int,
-        registry: Schemas,
-        letters: DeadLetters,
-        late: LateLetters,
-        joined: Mapping[str, Joined],
-    ) -> None:
-        super().__init__(topic, registry, letters)
-        self._joined = joined
-        assert topic.schema is not None
-        self._has_origin = set(ORIGIN) <= set(fields(topic.schema))
-        self._aggregates = aggregates
-        self._folding = Folding(aggregates, {}, partials, table, partitions, late, self.counts)
-        self.tables = [table]
-
-    def reset(self) -> None:
-        """Partitions have come or gone: read markers and rows afresh."""
-        self._folding.reset()
-        if self._decode.handover is not None:
-            self._decode.handover.clear()  # another worker may read it now
-
-    def forget(self, partition: int) -> None:
-        """Read the partition's markers and rows afresh."""
-        self._folding.forget(partition)
-
-    def process(self, batch: RecordBatch) -> list[Outgoing]:
-        """Changelog records, then one partial per touched (group, window)."""
-        letters: list[Outgoing] = []
-        rows = self._rows(batch, letters)
-        return letters + self._folding.fold(batch, rows)
-
-    def idle(self, partitions: Collection[int], limit_s: float) -> list[Outgoing]:
-        """Watermarks that tell not to wait for those of these partitions which have had no batch for `limit_s`."""
-        return self._folding.idle(partitions, limit_s)
-
-    def take_over_from(self, encoder: ValueEncoder) -> None:
-        """Take what this process itself has written as it was, without reading it back; the columns that are used."""
-        if self.topic.event_time is None or self.topic.event_time_format is not None or not self._has_origin:
-            return  # what is handed over is taken as it is: event times have to be milliseconds
-        used = {name for a in self._aggregates for name in (*a.group_columns, *a.function.inputs)}
-        keys = {key for key, _ in self._joined.values()}
-        names = {self.topic.event_time, *ORIGIN, *keys, *used} - set(self._joined)
-        encoder.handover = self._decode.handover = Handover(sorted(names))
-
-    def _rows(self, batch: RecordBatch, letters: list[Outgoing]) -> Rows:
-        """The good records; where the topic's rows do not tell their origin, they are their own."""
-        if (columns := self._handed_over(batch)) is not None:
-            origins = list(zip(*(columns[name] for name in ORIGIN), strict=True))
-            return Rows(batch.offsets, columns[self.topic.event_time or ""], (), origins, self._joined, columns)
-        records, places, times_ms = self.timed(batch, letters)
-        whole = len(places) == len(batch)
-        offsets = batch.offsets if whole else [batch.offsets[place] for place in places]
-        if self._has_origin:
-            origins = [(record["origin_partition"], record["origin_offset"]) for record in records]
-        else:
-            origins = list(zip(repeat(batch.partition), offsets, strict=False))
-        return Rows(offsets, times_ms, records, origins, self._joined)
-
-    def _handed_over(self, batch: RecordBatch) -> Columns | None:
-        """The batch's columns, when this process has written all of it; then it is good."""
-        columns = self._decode.handed_over(batch.values)
-        if columns is not None:
-            self.counts["consumed"] += len(batch)
-        return columns
 
 
 class Merge(ByPartition[PartitionMerge]):

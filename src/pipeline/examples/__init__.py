@@ -1,1 +1,0 @@
-"""Topologies to start from."""
