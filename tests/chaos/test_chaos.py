@@ -58,7 +58,7 @@ def test_a_fault_of_each_kind_changes_nothing(tmp_path: Path) -> None:
 
 def test_a_worker_that_is_not_exact_is_noticed(tmp_path: Path) -> None:
     options = Options(worker_command=(sys.executable, str(INEXACT_WORKER)))
-    plan = Plan(seed=3, seconds=120, kinds=("worker-kill",), rate=300, faults=5, every_s=3, verify_timeout_s=20)
+    plan = Plan(seed=3, seconds=120, kinds=("worker-kill",), rate=300, faults=3, every_s=3, verify_timeout_s=20)
     report: ChaosReport = run_plan(plan, options, base=tmp_path)
     assert len(report.faults) >= 3
     assert not report.ok
@@ -74,7 +74,7 @@ def test_a_worker_that_stands_still_is_started_again(tmp_path: Path) -> None:
     stalled = tmp_path / "stalled"
     environment = {"STALLED": str(stalled), "PIPELINE_STALL_TIMEOUT_S": "6"}
     options = Options(workers=1, worker_command=(sys.executable, str(STALLING_WORKER)), environment=QUICK | environment)
-    plan = Plan(seed=3, seconds=60, kinds=("registry-down",), rate=200, faults=2, every_s=15, verify_timeout_s=90)
+    plan = Plan(seed=3, seconds=60, kinds=("registry-down",), rate=200, faults=2, every_s=8, verify_timeout_s=90)
     report = run_plan(plan, options, base=tmp_path)
     assert stalled.exists()
     assert report.restarts["worker-1"] == 1

@@ -16,7 +16,7 @@ from pipeline import Application, Hopping, Session, Stream, Tumbling, c
 from pipeline.codecs import Record, fields
 from pipeline.columns import column_types
 from pipeline.declare.aggregates import Aggregated
-from pipeline.declare.streams import Stream as StreamType
+from pipeline.declare.fluent import Stream as StreamType
 from pipeline.errors import SettingError
 from pipeline.records import RecordBatch
 from pipeline.tables import functions as f

@@ -10,7 +10,7 @@ from pipeline import Application, Count, Stream, c
 from pipeline.applications.loading import declared
 from pipeline.codecs import Record
 from pipeline.declare.aggregates import Aggregated
-from pipeline.declare.streams import Stream as StreamType
+from pipeline.declare.fluent import Stream as StreamType
 from pipeline.runner.cases import actual
 from pipeline.runner.local import LocalApplication, local_application
 from pipeline.settings import Settings
