@@ -241,3 +241,19 @@ async def test_the_workers_are_waited_for_where_verify_has_not(inspected, monkey
     await inspection._lag(5.0)
     assert inspection.checks["lag"].ok is not made
     assert len(asked) == (1 if made else 3)
+
+
+@pytest.mark.parametrize("guarantee", [None, "at_least_once"])
+def test_the_guarantee_is_known_to_the_checks_as_well_as_to_the_workers(monkeypatch, guarantee):
+    """Rows that may repeat would be differences else."""
+    given = []
+
+    def run_plan(plan, options, console):
+        given.append(options)
+        raise ChaosError("seen")
+
+    monkeypatch.setattr("pipeline.chaos.run.run_plan", run_plan)
+    CliRunner().invoke(main, ["chaos", *(() if guarantee is None else ("--guarantee", guarantee))])
+    (options,) = given
+    assert options.overrides == ({} if guarantee is None else {"processing_guarantee": guarantee})
+    assert options.environment == {}

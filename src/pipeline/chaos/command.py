@@ -103,10 +103,11 @@ def chaos(
     console = Console(stderr=True)
     for noisy in ("aiokafka", "pipeline.sources", "schema_registry", "sqlalchemy"):  # outages are what the run is for
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
-    environment = {} if guarantee is None else {"PIPELINE_PROCESSING_GUARANTEE": guarantee}
+    # a setting of all, not of the workers alone: what may repeat is for `verify` to know, too
+    overrides: dict[str, object] = {} if guarantee is None else {"processing_guarantee": guarantee}
     plan = Plan(seed, seconds, struck, rate, faults, every, verify_timeout, guarantee or "guarantee as set")
     try:
-        report = run_plan(plan, Options(workers, environment=environment, secure=secure), console)
+        report = run_plan(plan, Options(workers, overrides=overrides, secure=secure), console)
     except KeyboardInterrupt:
         console.print("stopped")
         sys.exit(130)

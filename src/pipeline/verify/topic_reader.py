@@ -102,7 +102,7 @@ class TopicReader:
         return list(zip(*rows, strict=True)) or [()] * len(OWN)
 
     def _all_good(self, records: list[Any], values: list[Record]) -> Sequence[Sequence[Any]] | None:
-        """The same, in a third of the time, for records that are read already; None unless all are good and small."""
+        """The same, but quicker, for records that are read already; None unless all are good and small."""
         if self.topic.key_format != KeyFormat.TEXT:
             return None
         keys, times = [record.key for record in records], [record.timestamp for record in records]
