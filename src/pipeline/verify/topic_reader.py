@@ -6,8 +6,6 @@ Beside its columns a row has `_partition`, `_offset`, `_key` (the key's text), `
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from itertools import repeat
-from operator import itemgetter
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -71,63 +69,29 @@ class TopicReader:
         if self.topic.key_format != KeyFormat.TEXT:
             await schemas.prepare(self._key, [record.key for record in records])
         self.consumed += len(records)
-        own: list[list[Any]] = [[] for _ in OWN]
+        own: list[tuple[Any, ...]] = []
         good: list[Record] = []
         for start in range(0, len(records), TOGETHER):
             some = records[start : start + TOGETHER]
-            for column, values in zip(own, self._columns_of(some, good), strict=True):
-                column += values
+            together = self._together([record.value for record in some])
+            decoded: Sequence[Record | None] = together if together is not None else [None] * len(some)
+            for record, known in zip(some, decoded, strict=True):
+                try:
+                    key, value, time_ms = self._read(record, known)
+                except BadRecord:
+                    self.bad.add((record.partition, record.offset))
+                    continue
+                if max(len(record.key or b""), len(record.value or b"")) > LARGE_BYTES:
+                    self.large.add((record.partition, record.offset))
+                own.append((record.partition, record.offset, key, time_ms, self._deleted(value)))
+                good.append(value or {})
         types = (pa.int32(), pa.int64(), pa.string(), pa.int64(), pa.bool_())
-        arrays = {name: pa.array(column, type=kind) for name, kind, column in zip(OWN, types, own, strict=True)}
-        arrays |= {column.name: column.array(_values(good, column.name)) for column in self.columns}
+        arrays = {
+            name: pa.array([row[place] for row in own], type=kind)
+            for place, (name, kind) in enumerate(zip(OWN, types, strict=True))
+        }
+        arrays |= {column.name: column.array([row.get(column.name) for row in good]) for column in self.columns}
         return pa.table(arrays)
-
-    def _columns_of(self, records: list[Any], good: list[Record]) -> Sequence[Sequence[Any]]:
-        """What is a record's own of the good ones of these, by columns; their values are added to `good`."""
-        together = self._together([record.value for record in records])
-        if together is not None and (columns := self._all_good(records, together)) is not None:
-            good += together
-            return columns
-        rows: list[tuple[Any, ...]] = []
-        for record, known in zip(records, together or repeat(None), strict=False):
-            try:
-                key, value, time_ms = self._read(record, known)
-            except BadRecord:
-                self.bad.add((record.partition, record.offset))
-                continue
-            if max(len(record.key or b""), len(record.value or b"")) > LARGE_BYTES:
-                self.large.add((record.partition, record.offset))
-            rows.append((record.partition, record.offset, key, time_ms, self._deleted(value)))
-            good.append(value or {})
-        return list(zip(*rows, strict=True)) or [()] * len(OWN)
-
-    def _all_good(self, records: list[Any], values: list[Record]) -> Sequence[Sequence[Any]] | None:
-        """The same, but quicker, for records that are read already; None unless all are good and small."""
-        if self.topic.key_format != KeyFormat.TEXT:
-            return None
-        keys, times = [record.key for record in records], [record.timestamp for record in records]
-        if self._is_table and None in keys:
-            return None
-        if (
-            max(len(part) for record in records for part in (record.key, record.value) if part is not None)
-            > LARGE_BYTES
-        ):
-            return None
-        if not self._of_output and not _good_times(times):
-            return None
-        if not self._of_output and self.topic.event_time is not None:
-            times = [
-                to_ms(moment) if isinstance(moment, datetime) else moment
-                for moment in map(itemgetter(self.topic.event_time), values)
-            ]
-            if not _good_times(times):
-                return None
-        try:
-            texts = [None if key is None else key.decode() for key in keys]
-        except UnicodeDecodeError:
-            return None
-        deleted = [bool(value.get("retired")) for value in values] if self._retires else [False] * len(values)
-        return [record.partition for record in records], [record.offset for record in records], texts, times, deleted
 
     def _together(self, values: list[bytes | None]) -> list[Record] | None:
         """Many values at once, which is quicker; None where one may be bad."""
@@ -171,15 +135,3 @@ class TopicReader:
         if time_ms is None or not good_time(time_ms):
             raise BadRecord("no event time")
         return int(time_ms)
-
-
-def _good_times(times: Sequence[Any]) -> bool:
-    return all(type(time_ms) is int for time_ms in times) and good_time(min(times)) and good_time(max(times))
-
-
-def _values(records: Sequence[Record], name: str) -> list[Any]:
-    """A column of records; null where one is a deletion."""
-    try:
-        return list(map(itemgetter(name), records))
-    except KeyError:
-        return [record.get(name) for record in records]
