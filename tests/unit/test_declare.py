@@ -330,12 +330,12 @@ WRONG: list[tuple[str, Callable[[], object], str]] = [
     (
         "a stream with a table that has no key",
         lambda: orders().join("p", products().select(c.name).to("NAMES")),
-        "table NAMES has lost its key: select it, too",
+        "the key of table NAMES is none of its columns, but must be one",
     ),
     (
         "a table that has no key with another",
         lambda: products().select(c.name).to("NAMES").join("p", products()),
-        "table NAMES has lost its key: select it, too",
+        "the key of table NAMES is none of its columns, but must be one",
     ),
     (
         "windows as a table",

@@ -52,7 +52,9 @@ class Relation:
     def key_type(self, where: str) -> ColumnType:
         """The type of the key that others are joined by; raises SettingError where it is not among the columns."""
         if self.key is None:
-            raise SettingError(f"{where}: {self} has lost its key: select it, too")
+            raise SettingError(
+                f"{where}: the key of {self} is none of its columns, but must be one: select it, too, or group by one"
+            )
         return self.columns[self.key]
 
     def __str__(self) -> str:

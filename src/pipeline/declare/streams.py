@@ -117,7 +117,7 @@ class BaseStream(Relation):
 
     def _as_table(self, made: type[T]) -> T:
         """The same topic as a table, of a class of tables."""
-        if self.steps or self.key is None:
+        if self.steps or (self.key is None and not self.statements):
             raise SettingError(f"{self}, table: only what was written to a topic under a key is a table")
         if self.is_windowed:
             raise SettingError(f"{self}, table: each window of a group is a row of its own, but a table has one a key")
