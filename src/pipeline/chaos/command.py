@@ -10,6 +10,10 @@ from rich.console import Console
 
 from pipeline import settings as configuration
 from pipeline.options import app_option
+from pipeline.shown import quiet
+
+NOISY = ("aiokafka", "pipeline.sources", "schema_registry", "sqlalchemy")
+"""Loggers that say nothing meanwhile: outages are what the run is for."""
 
 
 def _kinds(_context: click.Context, _parameter: click.Parameter, value: str | None) -> tuple[str, ...] | None:
@@ -101,13 +105,12 @@ def chaos(
         raise click.UsageError(f"{', '.join(SECURED)} is for --secure")
     struck = kinds_for(runnable(configuration.settings()).hooks, kinds)
     console = Console(stderr=True)
-    for noisy in ("aiokafka", "pipeline.sources", "schema_registry", "sqlalchemy"):  # outages are what the run is for
-        logging.getLogger(noisy).setLevel(logging.CRITICAL)
     # a setting of all, not of the workers alone: what may repeat is for `verify` to know, too
     overrides: dict[str, object] = {} if guarantee is None else {"processing_guarantee": guarantee}
     plan = Plan(seed, seconds, struck, rate, faults, every, verify_timeout, guarantee or "guarantee as set")
     try:
-        report = run_plan(plan, Options(workers, overrides=overrides, secure=secure), console)
+        with quiet(logging.CRITICAL, *NOISY):
+            report = run_plan(plan, Options(workers, overrides=overrides, secure=secure), console)
     except KeyboardInterrupt:
         console.print("stopped")
         sys.exit(130)

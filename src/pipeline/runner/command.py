@@ -3,14 +3,13 @@
 import asyncio
 import logging
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from pipeline.options import app_option
 from pipeline.settings import settings
+from pipeline.shown import quiet
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -30,23 +29,10 @@ def test_runner(inputs: Path, outputs: Path) -> None:
 
     case = load(inputs, outputs)
     application = local_application(settings(), runnable(settings()))
-    with _quiet("pipeline", "faust", "mode"):
+    with quiet(logging.ERROR, "pipeline", "faust", "mode"):
         difference = asyncio.run(run(case, application))
     if difference is None:
         click.echo(">>> Test passed!")
         return
     click.echo(f">>> Test failed: {difference}")
     sys.exit(1)
-
-
-@contextmanager
-def _quiet(*names: str) -> Iterator[None]:
-    """Only errors of these loggers while the block runs."""
-    before = {name: logging.getLogger(name).level for name in names}
-    for name in names:
-        logging.getLogger(name).setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        for name, level in before.items():
-            logging.getLogger(name).setLevel(level)

@@ -2,12 +2,12 @@
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from threading import Event, Lock
 
 from pipeline.errors import StackError
+from pipeline.shown import quiet
 from pipeline.stack.datadir import DataDir
 from pipeline.stack.parts import Part
 from pipeline.stack.program import log_file
@@ -35,7 +35,8 @@ class Starter:
         """Return when every part serves; raises StackError of the first that failed, the others being left as is."""
         if not self._parts:
             return
-        with _quiet_client(), ThreadPoolExecutor(len(self._parts)) as pool:
+        # a client logs an error for each broker that does not listen yet: while waiting that is no error
+        with quiet(logging.CRITICAL, "aiokafka"), ThreadPoolExecutor(len(self._parts)) as pool:
             try:
                 futures: list[Future[None]] = [pool.submit(self._start, part) for part in self._parts]
                 done, _ = wait(futures, return_when=FIRST_EXCEPTION)
@@ -94,18 +95,6 @@ class Starter:
         except OSError:
             lines = []
         return "".join(f"\n  {line}" for line in [f"the end of {path}:", *lines])
-
-
-@contextmanager
-def _quiet_client() -> Iterator[None]:
-    """A Kafka client logs an error for each broker that does not listen yet: while waiting that is no error."""
-    logger = logging.getLogger("aiokafka")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _serves(part: Part) -> bool:

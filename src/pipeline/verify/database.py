@@ -124,10 +124,11 @@ class Database:
         self.connection.unregister("given")
         return "FROM given_rows"
 
-    def removed_until_ms(self, topic: str, partitions: Sequence[int]) -> float:
+    def removed_until_ms(self, topic: str, partitions: Sequence[int], before: Sequence[str] = ()) -> float:
         """Up to which event time, inclusive, records may be missing of which retention has taken the first ones.
 
-        As long after the first that is left as records are out of order; infinite where none is left.
+        As long after the first that is left as records are out of order, in the topic or in those `before` it that its
+        records come from: a record far ahead of its time may be among those that are gone. Infinite where none is left.
         """
         firsts = self.rows(
             f"SELECT min_by(_time_ms, _offset), _partition FROM lying.main.{quoted(topic)} "
@@ -135,8 +136,12 @@ class Database:
         )
         if len(firsts) < len(partitions):
             return float("inf")
+        return float(max(first for first, _ in firsts) + max(map(self._disorder_ms, (topic, *before))))
+
+    def _disorder_ms(self, topic: str) -> int:
+        """How far a record's time lies behind that of one before it in its partition, at most."""
         ((disorder,),) = self.rows(
             "SELECT coalesce(max(now_ms - _time_ms), 0) FROM (SELECT _time_ms, max(_time_ms) OVER (PARTITION BY "
             f"_partition ORDER BY _offset) AS now_ms FROM lying.main.{quoted(topic)})"
         )
-        return float(max(first for first, _ in firsts) + disorder)
+        return int(disorder)

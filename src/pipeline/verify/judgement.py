@@ -118,7 +118,18 @@ class Judgement:
     def _until_ms(self, topic: str) -> float:
         """Up to which event time records of a topic may have been removed; -1 where none was."""
         gone = [partition for partition, begin in self._kept(topic).items() if begin > 0]
-        return self.database.removed_until_ms(topic, gone) if gone else -1.0
+        return self.database.removed_until_ms(topic, gone, self._before(topic)) if gone else -1.0
+
+    def _before(self, topic: str) -> list[str]:
+        """The topics whose records become those of a topic, over however many others."""
+        made_of = {output.topic.name: output.made_of for output in self.subject.outputs}
+        found: list[str] = []
+        todo = [topic]
+        while todo:
+            new = [name for name in sorted(made_of.get(todo.pop(), ())) if name not in found]
+            found += new
+            todo += new
+        return found
 
 
 def _place(partition: int, offset: int) -> str:
