@@ -366,3 +366,14 @@ async def test_what_retention_removed_is_left_out_and_nothing_else(topic: str, l
 )
 async def test_what_retention_has_left_is_compared(topic: str, of: str, change: Any) -> None:
     assert (await left(topic, of, change))[of][1] != []
+
+
+async def test_a_record_far_ahead_of_its_time_may_be_among_those_that_are_gone() -> None:
+    """What is left tells nothing of it; the sales that it came from are all there, and do."""
+    ordered = sorted([*OLD, *SOME_SOLD], key=lambda item: item.timestamp_ms)
+    application, records = await run([*(sale(number, 12 * HOUR, 1) for number in (100, 101, 102, 103)), *ordered])
+    there, begins = cut_off(records, SALES, 5 * HOUR)
+    assert all(record.timestamp < 12 * HOUR for record in there[SALES])
+    outcomes = (await judged(SETTINGS, SUBJECT, application.schemas, there, begins=begins)).outcomes
+    assert {name: outcome.wrong for name, outcome in outcomes.items() if outcome.wrong} == {}
+    assert outcomes[SALES].left_out > 0
