@@ -58,7 +58,7 @@ def rights(settings: Settings) -> dict[str, tuple[Right, ...]]:
             Right(Operation.DESCRIBE, Resource.CLUSTER, CLUSTER_NAME),
         ),
         "verify": (*_on(found.topics, Operation.READ), Right(Operation.DESCRIBE, Resource.GROUP, app)),
-        **({"pinot": _on(outputs, Operation.READ)} if hooks.pinot else {}),
+        **({"pinot": _on((s.output for s in plan.application.in_pinot), Operation.READ)} if hooks.pinot else {}),
     }
 
 

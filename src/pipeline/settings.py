@@ -69,7 +69,7 @@ class Settings(PageSettings):
     )
     pinot_dir: Path = Field(
         default=Path(__file__).resolve().parents[2] / "pinot",
-        description="Folder with tables/, queries/ and cluster/ of Pinot; it comes with a checkout, not with a wheel.",
+        description="Folder with queries/ and cluster/ of Pinot; it comes with a checkout, not with a wheel.",
     )
 
     # addresses; `pipeline stack up` supplies them, your own servers replace them

@@ -16,7 +16,7 @@ from pipeline.app import create_app
 from pipeline.applications.loading import runnable
 from pipeline.codecs import schema
 from pipeline.runner.local import LocalApplication, flash_sales_application
-from pipeline.serving.tables import TABLES
+from pipeline.serving.tables import tables as pinot_tables
 from pipeline.settings import Settings, load
 from pipeline.timebase import to_datetime
 
@@ -71,7 +71,7 @@ def called(made: Settings) -> dict[str, Any]:
             for right in rights(made)["worker"]
             if right.resource.name == "TRANSACTIONAL_ID"
         ),
-        "pinot tables": sorted(TABLES),
+        "pinot tables": sorted(table.name for table in pinot_tables(load())),
     }
 
 

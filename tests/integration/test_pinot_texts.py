@@ -9,13 +9,16 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import pytest
 from aiokafka.partitioner import murmur2
 
 from pipeline import kafka, topics
+from pipeline.applications.loading import source_file
 from pipeline.dashboard.queries import PinotSource
 from pipeline.registry import Registry
 from pipeline.serving.pinot import Pinot, client
 from pipeline.serving.provision import provision
+from pipeline.serving.tables import overrides_folder
 from pipeline.settings import Settings
 from pipeline.status.parts import collect_pinot
 from running import Application
@@ -101,7 +104,9 @@ def test_long_keys_nul_and_deleted_users(application: Application) -> None:
     assert users.pinot == users.topic == users.expected
 
 
-def test_a_table_whose_schema_was_another_is_filled_again(application: Application, tmp_path: Path) -> None:
+def test_a_table_whose_schema_was_another_is_filled_again(
+    application: Application, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings, pinot = application.settings, client(application.settings)
     name = topics.PAGEVIEWS_BY_REGION.name
 
@@ -114,13 +119,13 @@ def test_a_table_whose_schema_was_another_is_filled_again(application: Applicati
         time.sleep(0.5)
     application.verified(resume=False)
     before = content()
-    shutil.copytree(settings.pinot_dir, tmp_path / "pinot")
-    path = tmp_path / "pinot" / "tables" / f"{name}.schema.json"
-    older = json.loads(path.read_text())
-    older["dimensionFieldSpecs"][0]["maxLength"] = 512
-    path.write_text(json.dumps(older))
+    older_ones = tmp_path / "pinot"
+    shutil.copytree(overrides_folder(source_file(settings.app, settings.app_dir)), older_ones)
+    (older_ones / f"{name}.json").write_text(json.dumps({"columns": {"region_name": {"maxLength": 512}}}))
     try:
-        done = asyncio.run(provision(settings.model_copy(update={"pinot_dir": tmp_path / "pinot"})))
+        with monkeypatch.context() as older:
+            older.setattr("pipeline.serving.tables.overrides_folder", lambda module: older_ones)
+            done = asyncio.run(provision(settings))
         assert f"{name} recreated" in done
     finally:
         done = asyncio.run(provision(settings))

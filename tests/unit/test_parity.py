@@ -6,13 +6,15 @@ from pathlib import Path
 import pytest
 
 from pipeline import topics
+from pipeline.applications.loading import source_file
 from pipeline.codecs import schema
 from pipeline.dashboard import queries
-from pipeline.serving.tables import TABLES, Table, saved_queries, tables
+from pipeline.serving.tables import Table, overrides_folder, saved_queries, tables
 from pipeline.settings import load
 
 SETTINGS = load(bootstrap_servers="kafka:9092", registry_url="http://registry:8081")
 BY_NAME = {table.name: table for table in tables(SETTINGS)}
+TABLES = tuple(BY_NAME)
 QUERIES = {
     **{f"dashboard {number}": sql for number, sql in enumerate(queries.ALL)},
     **{name: query.sql for name, query in saved_queries(SETTINGS.pinot_dir).items()},
@@ -35,8 +37,8 @@ def plain(avro: object) -> str:
 def test_every_output_and_enriched_topic_has_a_table_of_its_name() -> None:
     assert set(BY_NAME) == {topic.name for topic in (*topics.ENRICHED, *topics.OUTPUTS)}
     assert len(BY_NAME) == 12
-    files = {path.name for path in (SETTINGS.pinot_dir / "tables").iterdir()}
-    assert files == {f"{name}.{kind}.json" for name in TABLES for kind in ("schema", "table")}
+    overridden = {path.stem for path in overrides_folder(source_file(SETTINGS.app, SETTINGS.app_dir)).iterdir()}
+    assert overridden <= set(TABLES), "an override of a table that there is not changes nothing"
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -10,9 +10,10 @@ import pytest
 
 from pipeline.errors import ProvisionError
 from pipeline.serving.provision import changes_a_column, consuming_partitions, covers, provision
-from pipeline.serving.tables import TABLES
+from pipeline.serving.tables import tables
 from pipeline.settings import Settings, load
 
+TABLES = tuple(table.name for table in tables(load()))
 SCALAR_DEFAULTS = {"minimizeDataMovement": False}
 
 

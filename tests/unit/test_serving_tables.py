@@ -1,19 +1,32 @@
-"""The `pinot/` folder: placeholders, damaged files, saved queries."""
+"""Pinot's tables as they follow from declarations, what overrides them, and saved queries."""
 
+import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pipeline.errors import ProvisionError
-from pipeline.serving.tables import TABLES, saved_queries, tables
-from pipeline.settings import load
+from pipeline import Application, Count, Stream, Table, Tumbling, c
+from pipeline.errors import ProvisionError, SettingError
+from pipeline.serving.derived import schema_and_table
+from pipeline.serving.tables import saved_queries, tables
+from pipeline.settings import Settings, load
+
+SHOP = """
+from pipeline import Application, Count, Stream, c
+views = Stream("views", {"user": "STRING", "region": "STRING"}, key="user")
+counts = [views.group_by(c.region).aggregate(count_view=Count()).to(name) for name in ("BY_REGION", "OTHER")]
+APPLICATION = Application("shop", *counts, pinot=True)
+"""
 
 
-def copy_tables(folder: Path) -> Path:
-    (folder / "tables").mkdir()
-    for path in (load().pinot_dir / "tables").iterdir():
-        (folder / "tables" / path.name).write_text(path.read_text())
-    return folder / "tables" / f"{TABLES[0]}.table.json"
+def overriding(folder: Path, text: str) -> Settings:
+    name = re.sub(r"\W", "_", f"shop_{folder.name}")  # modules are imported once
+    (folder / f"{name}.py").write_text(SHOP)
+    (folder / f"{name}.pinot").mkdir()
+    (folder / f"{name}.pinot" / "BY_REGION.json").write_text(text)
+    return load(app=name, app_dir=folder)
 
 
 def stream(**settings: str) -> dict[str, str]:
@@ -37,17 +50,87 @@ def test_values_are_escaped_for_json() -> None:
     assert stream(pinot_kafka_bootstrap='a"b\\c')["stream.kafka.broker.list"] == 'a"b\\c'
 
 
-def test_a_missing_folder_names_the_setting(tmp_path: Path) -> None:
-    with pytest.raises(ProvisionError, match=r"setting pinot_dir: .* cannot be read"):
-        tables(load(pinot_dir=tmp_path))
+def test_overrides_change_columns_and_anything_of_the_table(tmp_path: Path) -> None:
+    change = {
+        "columns": {"count_view": {"kind": "dimension"}, "region": {"clean": True, "maxLength": 9}},
+        "table": {"segmentsConfig": {"retentionTimeValue": "2", "replication": None}},
+    }
+    found = {table.name: table for table in tables(overriding(tmp_path, json.dumps(change)))}
+    table, other = found["BY_REGION"], found["OTHER"]
+    assert "metricFieldSpecs" not in table.schema and "metricFieldSpecs" in other.schema
+    assert {"name": "region", "dataType": "STRING", "maxLength": 9} in table.schema["dimensionFieldSpecs"]
+    assert table.config["ingestionConfig"] == {} != other.config["ingestionConfig"]
+    segments = other.config["segmentsConfig"] | {"retentionTimeValue": "2", "schemaName": table.name}
+    del segments["replication"]
+    assert table.config["segmentsConfig"] == segments
 
 
-@pytest.mark.parametrize("text", ["{", '{"a": "${NOPE}"}', "[1]"])
-def test_a_damaged_file_is_named(tmp_path: Path, text: str) -> None:
-    path = copy_tables(tmp_path)
-    path.write_text(text)
-    with pytest.raises(ProvisionError, match=path.name):
-        tables(load(pinot_dir=tmp_path))
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("{", "BY_REGION.json cannot be read: "),
+        ("[1]", "BY_REGION.json is no JSON object, but must be one of columns and table"),
+        ('{"tables": {}}', "overrides are of tables, but must be of columns and table"),
+        ('{"columns": {"nope": {}}}', "there is no column nope to change"),
+        (
+            '{"columns": {"count_view": {"kind": "x"}}}',
+            "is of kind 'x', but must be one of dimension, metric",
+        ),
+    ],
+)
+def test_a_wrong_override_is_a_sentence(tmp_path: Path, text: str, sentence: str) -> None:
+    with pytest.raises(ProvisionError, match=sentence):
+        tables(overriding(tmp_path, text))
+
+
+CLICK = {"user": "STRING", "tags": "ARRAY<STRING>", "place": "STRUCT<city STRING>", "at": "BIGINT"}
+clicks = Stream("clicks", CLICK, key="user", time="at")
+
+
+def made(relation: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    (statement,) = Application("clicks", relation, pinot=[relation]).in_pinot
+    return schema_and_table(statement, "kafka:9092", "http://registry", {})
+
+
+def test_a_stream_without_an_origin_has_no_key_and_arrays_are_columns_of_several_values() -> None:
+    schema, config = made(clicks.select(c.user, c.tags, event_time_ms=c.ROWTIME).to("T"))
+    assert "primaryKeyColumns" not in schema and "upsertConfig" not in config
+    tags = {"name": "tags", "dataType": "STRING", "maxLength": 1 << 20, "singleValueField": False}
+    assert tags in schema["dimensionFieldSpecs"]
+    assert config["ingestionConfig"]["complexTypeConfig"]["prefixesToRename"] == {"user": "raw_user"}
+
+
+def test_rows_of_several_groups_and_of_tables_have_their_keys() -> None:
+    schema, _ = made(clicks.window(Tumbling(1_000)).group_by(c.user, c.at).aggregate(n=Count()).to("T"))
+    assert schema["primaryKeyColumns"] == ["user", "at", "window_start_ms"]
+    users = Table("users", {"id": "STRING", "age": "INT"}, key="id")
+    schema, config = made(users.where(c.age > 17).to("ADULTS"))
+    assert (schema["primaryKeyColumns"], config["upsertConfig"]["comparisonColumn"]) == (["id"], "version")
+
+
+@pytest.mark.parametrize(
+    ("relation", "sentence"),
+    [
+        (lambda: clicks.select(c.user).to("T"), "Pinot, T: there is no column event_time_ms"),
+        (
+            lambda: clicks.select(c.place, event_time_ms=c.ROWTIME).to("T"),
+            "Pinot, topic T, column place: it holds no values of type {'type': 'record'",
+        ),
+        (
+            lambda: clicks.group_by().aggregate(n=Count()).to("T"),
+            "T: the key of its rows is none of its columns",
+        ),
+    ],
+)
+def test_what_pinot_cannot_hold_is_a_sentence(relation: Any, sentence: str) -> None:
+    with pytest.raises(ProvisionError, match=re.escape(sentence)):
+        made(relation())
+
+
+def test_only_what_is_written_can_be_in_pinot() -> None:
+    written = clicks.select(c.user).to("T")
+    with pytest.raises(SettingError, match="pinot: stream clicks is no topic that it writes, but must be one"):
+        Application("clicks", written, pinot=[clicks])
 
 
 def test_saved_queries_are_read_without_their_comment(tmp_path: Path) -> None:

@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from pipeline import topics
 from pipeline.agents.processor import MAX_VALUE_BYTES
 from pipeline.codecs import schema
-from pipeline.serving.tables import TABLES, tables
+from pipeline.serving.tables import tables
 from pipeline.serving.texts import NUL, SYMBOL, stored, told
 from pipeline.settings import load
 
 BY_NAME = {table.name: table for table in tables(load())}
+TABLES = tuple(BY_NAME)
 WRITTEN_HERE = {"window_start", "window_end", "registertime"}
 """Texts that are times: the application makes them, and no NUL comes into them."""
 

@@ -153,7 +153,7 @@ async def test_a_part_that_is_down_leaves_the_others(answers):
     async def down(settings, names):
         raise StackError("no Kafka broker answers")
 
-    async def hangs(settings):
+    async def hangs(settings, names):
         await asyncio.sleep(60)
 
     answers.setattr(parts, "collect_topics", down)

@@ -4,7 +4,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -90,7 +90,7 @@ def declared(application: Application, hooks: Hooks = NOTHING) -> Runnable:
         plan,
         sources=plan.followed,
         states=tuple(kept(plan)),
-        hooks=hooks,
+        hooks=replace(hooks, pinot=bool(application.in_pinot)),
     )
 
 

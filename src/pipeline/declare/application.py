@@ -21,7 +21,8 @@ class Application:
 
     `name` is the beginning of its group, its state and its own topics: never change it for a running application.
     `prefix` begins its own topics in place of the name. `data` are generators of example data for its sources, which
-    `pipeline generate` runs. `topics` are further ones that are provisioned with its own, such as a source's.
+    `pipeline generate` runs. `topics` are further ones that are provisioned with its own, such as a source's. `pinot`
+    says which topics that it writes have a table in Pinot: all of them, or those of the relations that are given.
     Raises SettingError when two statements get into each other's way.
     """
 
@@ -32,6 +33,7 @@ class Application:
         data: Sequence[Generator | Rows] = (),
         prefix: str | None = None,
         topics: Sequence[Topic] = (),
+        pinot: bool | Sequence[Relation] = False,
     ) -> None:
         where = f"application {name}"
         if TOPIC_NAME.fullmatch(name) is None or len(name) > 100:
@@ -47,10 +49,21 @@ class Application:
         if not self.statements:
             raise SettingError(f"{where}: there is no statement, but must be at least one")
         self._check(where)
+        self.in_pinot: tuple[Statement, ...] = self._in_pinot(where, pinot)
         sources = {topic.name for topic in self.sources} | {table.topic.name for table in self.tables}
         for made in self.data:
             if made.topic.name not in sources:
                 raise SettingError(f"{where}: data are generated for {made.topic.name}, which no statement reads")
+
+    def _in_pinot(self, where: str, wanted: bool | Sequence[Relation]) -> tuple[Statement, ...]:
+        """The statements whose topics have a table in Pinot, one for each topic."""
+        by_name = {statement.output.name: statement for statement in reversed(self.statements)}
+        if isinstance(wanted, bool):
+            return tuple(by_name[topic.name] for topic in self.outputs) if wanted else ()
+        for relation in wanted:
+            if relation.steps or relation.name not in by_name:
+                raise SettingError(f"{where}, pinot: {relation} is no topic that it writes, but must be one")
+        return tuple(by_name[relation.name] for relation in wanted)
 
     def _check(self, where: str) -> None:
         outputs = self.outputs

@@ -1,9 +1,10 @@
-"""Pinot's tables and saved queries as they lie in the `pinot/` folder: read, filled in and checked.
+"""An application's tables in Pinot, and saved queries.
 
-`tables/<TOPIC>.schema.json` and `tables/<TOPIC>.table.json` declare one realtime table per output topic and enriched
-stream, with the topic's name; `${KAFKA_BOOTSTRAP}` and `${SCHEMA_REGISTRY}` are filled in from the settings. Every
-`queries/<name>.sql` begins with a comment that says what the query means. The setting `pinot_stream_configs` names a
-file of further streamConfigs, which every table gets.
+Tables are those of the topics in `Application(pinot=...)`, and are called as these. They follow from what is declared
+(`derived.py`); `<TOPIC>.json` in the application's folder `pinot/` overrides single things. The setting
+`pinot_stream_configs` names a file of further streamConfigs, which every table gets.
+
+Saved queries are `queries/<name>.sql` in the folder `pinot_dir`: each begins with a comment that says what it means.
 
 Texts: `maxLength` holds the longest text that can come (Pinot cuts at 512 characters unless it is told more), and
 dictionaries have entries of their own length, not all as long as the longest. Pinot ends a text at NUL, so that keys
@@ -17,15 +18,14 @@ that would return the null itself from an aggregation.
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from string import Template
 from typing import Any
 
+from pipeline.applications.loading import runnable, source_file
 from pipeline.errors import ProvisionError
 from pipeline.http_security import without_user
+from pipeline.serving.derived import schema_and_table
 from pipeline.settings import Settings
-from pipeline.topics import ENRICHED, OUTPUTS
 
-TABLES = tuple(topic.name for topic in (*ENRICHED, *OUTPUTS))
 FIELD_SPECS = ("dimensionFieldSpecs", "metricFieldSpecs", "dateTimeFieldSpecs")
 
 
@@ -53,21 +53,20 @@ class SavedQuery:
 
 
 def tables(settings: Settings) -> list[Table]:
-    """All twelve tables in the order of their topics; raises ProvisionError when a file is missing or no JSON."""
-    values = {
-        "KAFKA_BOOTSTRAP": settings.pinot_kafka_bootstrap or settings.bootstrap_servers,
-        "SCHEMA_REGISTRY": settings.pinot_registry_url or without_user(settings.registry_url),
-    }
-    folder = settings.pinot_dir / "tables"
+    """All tables of the application that is set, in the order of its statements.
+
+    Raises ProvisionError when an override is no JSON or changes what is not there, or Pinot cannot hold such rows.
+    """
+    kafka = settings.pinot_kafka_bootstrap or settings.bootstrap_servers
+    registry = settings.pinot_registry_url or without_user(settings.registry_url)
     further = stream_configs(settings.pinot_stream_configs)
-    return [
-        Table(
-            name,
-            _load(folder / f"{name}.schema.json", values),
-            _with_stream(_load(folder / f"{name}.table.json", values), further),
-        )
-        for name in TABLES
-    ]
+    folder = overrides_folder(source_file(settings.app, settings.app_dir))
+    found = []
+    for statement in runnable(settings).application.in_pinot:
+        overrides = _overrides(folder / f"{statement.output.name}.json")
+        schema, config = schema_and_table(statement, kafka, registry, overrides)
+        found.append(Table(statement.output.name, schema, _with_stream(config, further)))
+    return found
 
 
 def stream_configs(path: Path | None) -> dict[str, str]:
@@ -94,14 +93,22 @@ def _with_stream(config: dict[str, Any], further: dict[str, str]) -> dict[str, A
     return {**config, "tableIndexConfig": {**index, "streamConfigs": streams}}
 
 
-def _load(path: Path, values: dict[str, str]) -> dict[str, Any]:
-    escaped = {name: json.dumps(value)[1:-1] for name, value in values.items()}
+def overrides_folder(module: Path) -> Path:
+    """Where an application's overrides lie: in its folder, or, of a single module `clicks.py`, in `clicks.pinot/`."""
+    return module.with_name("pinot") if module.name == "__init__.py" else module.with_suffix(".pinot")
+
+
+def _overrides(path: Path) -> dict[str, Any]:
+    """What a file changes; nothing where there is none."""
     try:
-        return dict(json.loads(Template(path.read_text("utf-8")).substitute(escaped)))
-    except OSError as error:
-        raise ProvisionError(f"setting pinot_dir: {path} cannot be read: {error.strerror}") from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise ProvisionError(f"{path} is not a JSON object with known placeholders: {error}") from error
+        found = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise ProvisionError(f"{path} cannot be read: {error}") from error
+    if not isinstance(found, dict):
+        raise ProvisionError(f"{path} is no JSON object, but must be one of columns and table")
+    return found
 
 
 def saved_queries(folder: Path) -> dict[str, SavedQuery]:

@@ -33,6 +33,7 @@ async def collect(settings: Settings) -> Status:
     """
     application = runnable(settings)
     hooks, own = application.hooks, {topic.name for topic in application.topics}
+    tables = {statement.output.name for statement in application.application.in_pinot}
     problems: dict[str, str] = {}
     async with asyncio.TaskGroup() as group:
 
@@ -43,7 +44,7 @@ async def collect(settings: Settings) -> Status:
         found = ask("topics", parts.collect_topics(settings, {*own, *application.changelogs(settings.app_id)}), {})
         groups = ask("groups", parts.collect_groups(settings, own), {})
         schemas = ask("schemas", parts.collect_schemas(settings, subjects(application)), {})
-        pinot = ask("pinot", parts.collect_pinot(settings) if hooks.pinot else nothing(), None)
+        pinot = ask("pinot", parts.collect_pinot(settings, tables) if hooks.pinot else nothing(), None)
         letters = ask("dead_letters", parts.collect_letters(settings, topics.DEAD_LETTERS, own), Letters())
         late = ask("late_records", parts.collect_letters(settings, topics.LATE_RECORDS, own), Letters())
         poller = ask("poller", parts.collect_poller(settings) if hooks.database else nothing(), None)

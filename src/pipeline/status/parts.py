@@ -110,12 +110,13 @@ async def collect_schemas(settings: Settings, names: Collection[str] | None = No
             raise PipelineError(await _told(peer, error)) from None
 
 
-async def collect_pinot(settings: Settings) -> dict[str, PinotTable]:
-    """Rows and freshness of every table that the controller lists, by name."""
+async def collect_pinot(settings: Settings, wanted: Collection[str] | None = None) -> dict[str, PinotTable]:
+    """Rows and freshness of every table that the controller lists, or of those that are wanted, by name."""
     controller, broker = Peer(settings, "pinot_controller_url"), Peer(settings, "pinot_broker_url")
     async with httpx.AsyncClient(timeout=settings.pinot_timeout_s, **controller.options()) as client:
         try:
-            names = sorted((await _json(client, f"{controller.url}/tables"))["tables"])
+            known = sorted((await _json(client, f"{controller.url}/tables"))["tables"])
+            names = [name for name in known if wanted is None or name in wanted]
         except (httpx.HTTPError, OSError) as error:
             raise PipelineError(await _told(controller, error)) from None
         auth = broker.options()["auth"]

@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline.codecs import fields
@@ -38,12 +39,12 @@ def declared(application: Application, oracle: Path) -> Subject:
         sources[name] = Source(table.topic, True, name in written, table.everywhere)
     after = _after(plan)
     writers = Counter(statement.output.name for statement in application.statements)
-    outputs = {
-        statement.output.name: _checked(
-            statement, _made_of(after, statement.output.name) & sources.keys(), writers[statement.output.name]
-        )
-        for statement in application.statements
-    }
+    in_pinot = {statement.output.name for statement in application.in_pinot}
+    outputs = {}
+    for statement in application.statements:
+        name = statement.output.name
+        checked = _checked(statement, _made_of(after, name) & sources.keys(), writers[name])
+        outputs[name] = replace(checked, in_pinot=name in in_pinot)
     return Subject(application.name, oracle, tuple(sources.values()), _stages(plan, after), tuple(outputs.values()))
 
 

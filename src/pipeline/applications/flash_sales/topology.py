@@ -137,4 +137,5 @@ def application(settings: Settings) -> Application:
         ),
         prefix="pipeline",
         topics=[POLLER_POSITION],
+        pinot=True,
     )
