@@ -45,7 +45,8 @@ def show(report: Report, console: Console) -> None:
     for name in ("expected", "topic", "Pinot", "differences"):
         table.add_column(name, justify="right")
     for name, o in report.outputs.items():
-        table.add_row(name, f"{o.expected:,}", f"{o.topic:,}", f"{o.pinot:,}", f"{len(o.wrong):,}")
+        in_pinot = "" if o.pinot is None else f"{o.pinot:,}"
+        table.add_row(name, f"{o.expected:,}", f"{o.topic:,}", in_pinot, f"{len(o.wrong):,}")
     console.print(table)
     console.print(f"{report.consumed:,} records consumed, {report.late:,} late, {report.dead_letters:,} dead letters")
     for name, o in report.outputs.items():

@@ -6,14 +6,14 @@ from typing import Any
 
 @dataclass(slots=True)
 class OutputReport:
-    """One output: number of rows expected, in the topic, in Pinot; what differs, as sentences.
+    """One output: number of rows expected, in the topic, in Pinot (None: it has no table); what differs, as sentences.
 
     `repeated` rows of its topic are there although another one is the same row: after a crash with at_least_once.
     """
 
     expected: int
     topic: int = 0
-    pinot: int = 0
+    pinot: int | None = None
     wrong: list[str] = field(default_factory=list)
     repeated: int = 0
 

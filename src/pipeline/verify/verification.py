@@ -96,7 +96,7 @@ class _Verification:
             name = output.topic.name
             outcome = self._judgement.compared(output, found[name])
             wrong = [f"topic: {text}" for text in outcome.wrong]
-            outputs[name] = OutputReport(outcome.expected, outcome.found, 0, wrong, outcome.repeated)
+            outputs[name] = OutputReport(outcome.expected, outcome.found, None, wrong, outcome.repeated)
             if outcome.left_out:
                 not_compared[name] = outcome.left_out
         return outputs, not_compared
