@@ -76,7 +76,9 @@ def test_from_nothing_to_rows_with_one_command(wheel: Path, folder: Path) -> Non
     module = folder / "clicks" / "__init__.py"
     module.write_text(module.read_text().replace("    PER_MINUTE,\n", "    PER_MINUTE,\n    pinot=True,\n"))
     command = (sys.executable, "-m", "pipeline", "demo", "--app", "clicks", "--seconds", "25")
-    env = environment(wheel, PIPELINE_DATA_DIR=str(folder / "data"), COLUMNS="200")
+    env = environment(
+        wheel, PIPELINE_DATA_DIR=str(folder / "data"), PIPELINE_PINOT_DIR=str(ROOT / "pinot"), COLUMNS="200"
+    )
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "rows in every output after" in done.stdout
