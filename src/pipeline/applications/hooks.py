@@ -23,4 +23,4 @@ class Hooks:
 
 
 NOTHING = Hooks()
-EVERYTHING = Hooks(database=True, page=True, generators=True)
+EVERYTHING = Hooks(database=True, pinot=True, page=True, generators=True)
