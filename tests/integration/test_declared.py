@@ -72,18 +72,11 @@ def test_it_is_short() -> None:
 
 
 def test_from_nothing_to_rows_with_one_command(wheel: Path, folder: Path) -> None:
-    """Its rows come into Pinot, too, and verify compares them there."""
-    module = folder / "clicks" / "__init__.py"
-    module.write_text(module.read_text().replace("    PER_MINUTE,\n", "    PER_MINUTE,\n    pinot=True,\n"))
     command = (sys.executable, "-m", "pipeline", "demo", "--app", "clicks", "--seconds", "25")
-    env = environment(
-        wheel, PIPELINE_DATA_DIR=str(folder / "data"), PIPELINE_PINOT_DIR=str(ROOT / "pinot"), COLUMNS="200"
-    )
+    env = environment(wheel, PIPELINE_DATA_DIR=str(folder / "data"), COLUMNS="200")
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "rows in every output after" in done.stdout
-    (compared,) = re.findall(r"CLICKS_PER_MINUTE +. +(\d+) +. +(\d+) +. +(\d+) +. +0 ", done.stdout)
-    assert compared[0] == compared[1] == compared[2] != "0", done.stdout
     counted = sum(int(count) for count in re.findall(r"(?:organic|campaign) +. +(\d+)", done.stdout))
     (processed,) = re.findall(r"([\d,]+) source records processed", done.stdout)
     assert counted == int(processed.replace(",", "")) > 100, done.stdout
