@@ -1,11 +1,13 @@
 """Fixtures that several suites share."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
 
+from pipeline import settings as configuration
 from pipeline.stack.cluster import Stack
 from running import Application, own_stack
 
@@ -52,6 +54,19 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """Say why tests were deselected."""
     if DESELECTED in config.stash:
         terminalreporter.write_line(config.stash[DESELECTED], yellow=True)
+
+
+@pytest.fixture
+def apps_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Path], None]]:
+    """Has applications found in a folder; the settings are read anew."""
+
+    def search(folder: Path) -> None:
+        monkeypatch.setenv("PIPELINE_APP_DIR", str(folder))
+        monkeypatch.setenv("PIPELINE_APP", "flash_sales")
+        configuration.settings.cache_clear()
+
+    yield search
+    configuration.settings.cache_clear()
 
 
 @pytest.fixture(scope="session")

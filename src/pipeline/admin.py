@@ -129,19 +129,29 @@ async def _create(client: AIOKafkaAdminClient, settings: Settings, topics: list[
     return created
 
 
-async def _alter(client: AIOKafkaAdminClient, settings: Settings, topics: list[Topic]) -> dict[str, tuple[str, ...]]:
-    """Correct the settings of existing topics; returns {topic: settings that differed}."""
-    if not topics:
-        return {}
-    declared = {topic.name: topic.kafka_config for topic in topics}
-    (response,) = await client.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in declared])
-    changes: dict[str, dict[str, str]] = {}
-    altered: dict[str, tuple[str, ...]] = {}
+async def topic_settings(
+    client: AIOKafkaAdminClient, settings: Settings, names: Iterable[str]
+) -> dict[str, list[tuple[Any, ...]]]:
+    """{topic: entries of its settings}, as `changed_settings` takes them; raises where one's cannot be read."""
+    (response,) = await client.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in names])
+    found = {}
     for code, message, _, name, entries in response.resources:
         if code == TopicAuthorizationFailedError.errno:
             raise denied(settings, TopicAuthorizationFailedError(), f"{name} (DescribeConfigs)")
         if code:
             raise ProvisionError(f"settings of topic {name} cannot be read: {for_code(code).__name__}: {message}")
+        found[name] = list(entries)
+    return found
+
+
+async def _alter(client: AIOKafkaAdminClient, settings: Settings, topics: list[Topic]) -> dict[str, tuple[str, ...]]:
+    """Correct the settings of existing topics; returns {topic: settings that differed}."""
+    if not topics:
+        return {}
+    declared = {topic.name: topic.kafka_config for topic in topics}
+    changes: dict[str, dict[str, str]] = {}
+    altered: dict[str, tuple[str, ...]] = {}
+    for name, entries in (await topic_settings(client, settings, declared)).items():
         change = changed_settings(declared[name], entries)
         if change is not None:
             now = {entry[0]: entry[1] for entry in entries}

@@ -3,13 +3,12 @@
 import asyncio
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from pipeline import settings as configuration
 from pipeline.cli import main
 from pipeline.errors import CaseError
 from pipeline.runner.cases import Case, Difference, load, run
@@ -89,13 +88,9 @@ def test_a_damaged_case_is_refused_with_a_sentence(tmp_path: Path, text: str, se
 
 
 @pytest.fixture
-def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Applications are found in the folder of these tests; the settings are read anew."""
-    monkeypatch.setenv("PIPELINE_APP_DIR", str(FOLDER))
-    monkeypatch.setenv("PIPELINE_APP", "flash_sales")
-    configuration.settings.cache_clear()
-    yield
-    configuration.settings.cache_clear()
+def folder(apps_in: Callable[[Path], None]) -> None:
+    """Applications are found in the folder of these tests."""
+    apps_in(FOLDER)
 
 
 @pytest.mark.usefixtures("folder")

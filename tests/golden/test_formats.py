@@ -14,7 +14,7 @@ from pipeline.errors import CaseError, SettingError
 from pipeline.formats import registrations
 from pipeline.records import RecordBatch
 from pipeline.runner.cases import actual, load, run
-from pipeline.runner.local import LocalApplication, local_application
+from pipeline.runner.local import LocalApplication
 from pipeline.settings import Settings
 from pipeline.topics import KeyFormat, ValueFormat
 
@@ -49,12 +49,12 @@ async def test_a_case_in_every_format(value_format: ValueFormat, key_format: Key
     case = load(FOLDER / "orders.input.json", FOLDER / "orders.output.json")
     given = shop(value_format, key_format, value_format=value_format, key_format=key_format)
     assert {one.value_format for one in given.outputs} == {value_format}
-    assert await run(case, local_application(Settings(), declared(given))) is None
+    assert await run(case, LocalApplication(Settings(), declared(given))) is None
 
 
 @asynccontextmanager
 async def running(value_format: ValueFormat) -> AsyncIterator[LocalApplication]:
-    async with local_application(Settings(), declared(shop(value_format))).running() as app:
+    async with LocalApplication(Settings(), declared(shop(value_format))).running() as app:
         yield app
 
 
@@ -106,7 +106,7 @@ async def test_values_of_others_count_and_bad_ones_are_letters(value_format: Val
 
 
 async def test_the_key_of_a_case_must_fit_its_type() -> None:
-    async with local_application(Settings(), declared(shop(ValueFormat.JSON, KeyFormat.KAFKA))).running() as app:
+    async with LocalApplication(Settings(), declared(shop(ValueFormat.JSON, KeyFormat.KAFKA))).running() as app:
         with pytest.raises(CaseError, match="the key of an input to orders does not fit its type: key of type long is"):
             app.encode_key("orders", "x")
         await app.feed("orders", b"x", None, 7)

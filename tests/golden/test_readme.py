@@ -12,7 +12,7 @@ from pipeline.declare.generators import Generator
 from pipeline.plan.explain import explained
 from pipeline.plan.plan import Plan
 from pipeline.runner.cases import Case, Input, actual, run
-from pipeline.runner.local import local_application
+from pipeline.runner.local import LocalApplication
 from pipeline.settings import Settings
 
 README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
@@ -45,7 +45,7 @@ async def test_the_application_gives_what_its_sql_says(folder: Path, monkeypatch
         }
         for region, n, total, start in expected
     ]
-    assert await run(Case(tuple(inputs), tuple(outputs)), local_application(Settings(), declared(application))) is None
+    assert await run(Case(tuple(inputs), tuple(outputs)), LocalApplication(Settings(), declared(application))) is None
     assert "GROUP BY region WINDOW TUMBLING (SIZE 60000 ms" in explained(Plan(application))
 
 
@@ -56,7 +56,7 @@ async def test_its_generator_makes_rows_that_count(folder: Path, monkeypatch: py
     assert isinstance(made, Generator)
     make = made.maker(1)
     rows = [make(1_000 * number) for number in range(20)]
-    local = local_application(Settings(), declared(application))
+    local = LocalApplication(Settings(), declared(application))
     async with local.running():
         for row in rows:
             await local.feed("orders", row["id"].encode(), local.encode("orders", row), 5_000)

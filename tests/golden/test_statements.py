@@ -12,7 +12,7 @@ import pipeline
 from pipeline.applications.loading import declared
 from pipeline.declare.application import Application
 from pipeline.runner.cases import load, run
-from pipeline.runner.local import LocalApplication, local_application
+from pipeline.runner.local import LocalApplication
 from pipeline.settings import Settings
 from pipeline.topics import DEAD_LETTERS, LATE_RECORDS
 
@@ -71,7 +71,7 @@ def written(application: LocalApplication, declared: Application) -> set[str]:
 def test_a_section_gives_what_its_case_says(section: Section, partitions: int) -> None:
     application = section.application()
     case = load(FOLDER / f"{section.slug}.input.json", section.outputs(partitions))
-    local = local_application(SETTINGS, declared(application), partitions)
+    local = LocalApplication(SETTINGS, declared(application), partitions)
     difference = asyncio.run(run(case, local))
     assert difference is None, str(difference)
     assert written(local, application) == {output["topic"] for output in case.outputs}

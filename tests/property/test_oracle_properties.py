@@ -15,7 +15,7 @@ from pipeline import Application, Count, Hopping, Session, Stream, Tumbling, c
 from pipeline.applications.loading import declared as runnable_of
 from pipeline.applications.loading import runnable
 from pipeline.runner.cases import Input
-from pipeline.runner.local import local_application
+from pipeline.runner.local import LocalApplication
 from pipeline.settings import Settings
 from pipeline.verify import database
 from pipeline.verify.declared import declared
@@ -103,7 +103,7 @@ def test_operators_make_what_the_oracle_says(
     inputs = [Input("clicks", user, {"user": user, "page": page, "at": at}, at) for user, page, at in clicks]
 
     async def judged() -> dict[str, list[str]]:
-        application = local_application(Settings(), runnable_of(APPLICATION), partitions=3)
+        application = LocalApplication(Settings(), runnable_of(APPLICATION), partitions=3)
         async with application.running():
             await feed(application, inputs)
         return await judge(Settings(), declared(APPLICATION, oracle), application.schemas, lying(application))
@@ -163,7 +163,7 @@ def test_flash_sales_is_what_its_oracle_says(inputs: list[Input]) -> None:
     given_settings = Settings(**SMALL, grace_ms=5_000, partitions=3)
 
     async def judged() -> dict[str, list[str]]:
-        application = local_application(given_settings, runnable(given_settings), partitions=3)
+        application = LocalApplication(given_settings, runnable(given_settings), partitions=3)
         async with application.running():
             await feed(application, [*REFERENCES, *inputs])
         subject = flash_sales(given_settings.session_gap_ms)

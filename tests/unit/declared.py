@@ -12,7 +12,7 @@ from pipeline.codecs import Record
 from pipeline.declare.aggregates import Aggregated
 from pipeline.declare.fluent import Stream as StreamType
 from pipeline.runner.cases import actual
-from pipeline.runner.local import LocalApplication, local_application
+from pipeline.runner.local import LocalApplication
 from pipeline.settings import Settings
 from pipeline.tables.windows import Window
 
@@ -114,7 +114,7 @@ def by(
 
 def running(*results: StreamType) -> LocalApplication:
     """The application of these results, not yet running."""
-    return local_application(Settings(), declared(Application("test", *results)))
+    return LocalApplication(Settings(), declared(Application("test", *results)))
 
 
 async def fed(results: Sequence[StreamType], records: Sequence[Record], first_ms: int = 0) -> dict[str, list[Any]]:

@@ -58,17 +58,9 @@ def cuts(records: Sequence[Any]) -> dict[int, int]:
     return ends
 
 
-async def judge(
-    settings: Settings,
-    subject: Subject,
-    schemas: Any,
-    records: Lying,
-    *,
-    low: Lying | None = None,
-    begins: Mapping[str, dict[int, int]] | None = None,
-) -> dict[str, list[str]]:
-    """{output: sentences} of the outputs that are not as they have to be; see `judged`."""
-    outcomes = (await judged(settings, subject, schemas, records, low=low, begins=begins)).outcomes
+async def judge(*records: Any, **cuts: Any) -> dict[str, list[str]]:
+    """{output: sentences} of the outputs that are not as they have to be; it takes what `judged` takes."""
+    outcomes = (await judged(*records, **cuts)).outcomes
     return {topic: outcome.wrong for topic, outcome in outcomes.items() if outcome.wrong}
 
 

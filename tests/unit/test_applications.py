@@ -18,7 +18,7 @@ from pipeline.errors import SettingError
 from pipeline.plan.explain import drawn, explained
 from pipeline.plan.plan import Plan
 from pipeline.records import RecordBatch
-from pipeline.runner.local import LocalApplication, local_application
+from pipeline.runner.local import LocalApplication
 from pipeline.settings import Settings
 
 ORDERS = Stream(
@@ -72,7 +72,7 @@ async def test_whatever_the_batches_and_replays_results_are_those_of_the_rows(
 ) -> None:
     random = Random(seed)
     orders = [order(number, random) for number in range(count)]
-    local = local_application(Settings(), declared(APPLICATION))
+    local = LocalApplication(Settings(), declared(APPLICATION))
     async with local.running():
         for number in (1, 2):
             user = {"user": f"u{number}", "country": "DE" if number == 1 else "FR"}
@@ -137,7 +137,7 @@ async def test_rows_that_lie_at_home_go_on_at_once(partitions: int) -> None:
     """Only the others go by way of the topic in between; what becomes of all of them is the same."""
     who = USERS.select(c.user, c.country)
     joined = ORDERS.repartition("by-user", key=c.user).join("who", who).select(c.id, c.user, country=c.who.country)
-    running = local_application(Settings(), declared(Application("home", joined.to("JOINED"))), partitions)
+    running = LocalApplication(Settings(), declared(Application("home", joined.to("JOINED"))), partitions)
     async with running.running() as local:
         for user in ("u1", "u2", "u3", "u4"):
             await local.feed("users", user.encode(), local.encode("users", {"user": user, "country": user.upper()}), 1)
@@ -217,7 +217,7 @@ def test_an_application_that_is_not_there_names_those_that_are(tmp_path: Path) -
 
 async def test_a_value_that_cannot_be_is_null_and_told_and_the_row_goes_on() -> None:
     shares = ORDERS.select(c.id, share=10 / c.n, size=case((c.n > 2, "big"), otherwise="small")).to("SHARES")
-    local = local_application(Settings(), declared(Application("shares", shares)))
+    local = LocalApplication(Settings(), declared(Application("shares", shares)))
     async with local.running():
         for number, n in enumerate((5, 0, None)):
             row = {"id": str(number), "user": None, "items": None, "n": n}

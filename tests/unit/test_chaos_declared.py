@@ -24,7 +24,7 @@ from pipeline.chaos.report import ChaosReport, markdown
 from pipeline.cli import main
 from pipeline.codecs import Encoder
 from pipeline.errors import ChaosError, SettingError
-from pipeline.runner.local import local_application
+from pipeline.runner.local import LocalApplication
 from pipeline.settings import Settings
 
 FOLDER = Path(__file__).parents[1] / "integration"
@@ -127,7 +127,7 @@ POISONED = Application(
 
 async def test_every_kind_of_poison_is_one_letter_and_is_known_again():
     poisons = Poisons()
-    async with local_application(Settings(), declared(POISONED)).running() as local:
+    async with LocalApplication(Settings(), declared(POISONED)).running() as local:
 
         class Schemas:
             async def encoder(self, topic):

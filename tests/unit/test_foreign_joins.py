@@ -14,7 +14,7 @@ from pipeline.errors import SettingError
 from pipeline.plan.explain import drawn, explained
 from pipeline.plan.plan import Plan
 from pipeline.records import RecordBatch
-from pipeline.runner.local import LocalApplication, local_application
+from pipeline.runner.local import LocalApplication
 from pipeline.settings import Settings
 from pipeline.tables.foreign_join import ForeignJoin
 from pipeline.tables.joins import JoinKind
@@ -79,7 +79,7 @@ async def fed(local: LocalApplication, topic: str, rows: list[tuple[str, dict[st
 @given(seed=st.integers(0, 10_000), kind=st.sampled_from([INNER, LEFT]))
 async def test_whatever_the_batches_and_replays_the_table_is_the_join_of_both(seed: int, kind: JoinKind) -> None:
     random = Random(seed)
-    local = local_application(Settings(), declared(application(kind)), 3)
+    local = LocalApplication(Settings(), declared(application(kind)), 3)
     tables: dict[str, dict[str, Any]] = {"orders": {}, "customers": {}}
     async with local.running():
         offset = 0

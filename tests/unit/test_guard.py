@@ -18,7 +18,7 @@ from pipeline.applications.loading import declared
 from pipeline.codecs import Decoder, Encoder, schema
 from pipeline.errors import ApplicationFault
 from pipeline.records import Outgoing, RecordBatch
-from pipeline.runner.local import LocalApplication, flash_sales_application, local_application
+from pipeline.runner.local import LocalApplication, flash_sales_application
 from pipeline.settings import Settings
 from pipeline.tables.state import State
 from pipeline.topics import Kind, Topic
@@ -184,7 +184,7 @@ async def test_a_sum_beyond_its_type_is_a_letter_and_the_group_goes_on() -> None
     """It ended the worker. The state is exact, so that the next result that fits is right. Of longs: statements.md."""
     amounts = Stream("amounts", {"g": "string", "x": DECIMAL}, key="g")
     sums = amounts.group_by(c.g).aggregate(total=SumDecimal(c.x, 18)).to("SUMS")
-    async with local_application(Settings(), declared(Application("sums", sums))).running() as application:
+    async with LocalApplication(Settings(), declared(Application("sums", sums))).running() as application:
         for value in ("9.00", "1.00", "-5.00"):
             await put(application, amounts.topic, "g", {"g": "one", "x": Decimal(value)}, 1)
         found = await values(application, sums.topic)

@@ -15,7 +15,7 @@ from pipeline import Application, Count, Hopping, Session, Stream, Sum, Table, T
 from pipeline.applications.loading import declared as runnable_of
 from pipeline.errors import VerifyError
 from pipeline.runner.cases import Input
-from pipeline.runner.local import LocalApplication, local_application
+from pipeline.runner.local import LocalApplication
 from pipeline.settings import Settings
 from pipeline.verify.declared import declared, oracle_of
 from pipeline.verify.report import Noted
@@ -93,7 +93,7 @@ def subject(folder: Path, oracle: str = ORACLE) -> Subject:
 
 
 async def run(inputs: Sequence[Input], partitions: int = 2) -> Made:
-    application = local_application(Settings(), runnable_of(APPLICATION), partitions)
+    application = LocalApplication(Settings(), runnable_of(APPLICATION), partitions)
     async with application.running():
         await feed(application, inputs)
     return application, lying(application)
@@ -285,7 +285,7 @@ async def test_several_writers_of_a_stream_are_one_output(tmp_path: Path) -> Non
     path.write_text(
         'CREATE TABLE expected.MARKED AS SELECT "user", _partition AS p, _offset AS o FROM clicks WHERE price <> 1;'
     )
-    application = local_application(Settings(), runnable_of(both), 2)
+    application = LocalApplication(Settings(), runnable_of(both), 2)
     async with application.running():
         await feed(application, CAME[:3] + CAME[-3:-2])
     there = lying(application)

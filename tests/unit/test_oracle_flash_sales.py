@@ -13,7 +13,7 @@ from pipeline.applications.loading import runnable
 from pipeline.declare.compiled import compiled
 from pipeline.declare.expressions import cast
 from pipeline.runner.cases import Input
-from pipeline.runner.local import LocalApplication, local_application
+from pipeline.runner.local import LocalApplication
 from pipeline.settings import Settings
 from pipeline.tables.types import column_type
 from pipeline.topics import OUTPUTS
@@ -69,7 +69,7 @@ CAME = [
 
 
 async def run(inputs: Sequence[Input]) -> Made:
-    application = local_application(SETTINGS, runnable(SETTINGS), partitions=2)
+    application = LocalApplication(SETTINGS, runnable(SETTINGS), partitions=2)
     async with application.running():
         await feed(application, [*REFERENCES, *inputs])
     return application, lying(application)

@@ -137,6 +137,11 @@ def source_file(name: str, folder: Path) -> Path:
     return Path(spec.origin)
 
 
+def beside(module: Path, name: str) -> Path:
+    """What belongs to an application: `name` in its folder, or `clicks.name` beside a single module `clicks.py`."""
+    return module.with_name(name) if module.name == "__init__.py" else module.with_suffix(f".{name}")
+
+
 @contextmanager
 def _importable(name: str, folder: Path) -> Iterator[None]:
     """Let modules of the folder be imported; what goes wrong meanwhile is a SettingError that names the application."""

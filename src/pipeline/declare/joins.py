@@ -52,10 +52,10 @@ class AsOfJoin(Step):
 
 
 @dataclass(frozen=True, slots=True)
-class WindowJoin(Step):
-    """Rows of another stream with the same key, whose times lie within a given distance; theirs in a column."""
+class TwoSided(Step):
+    """A join of which both sides trigger: each has a tree that feeds it. The right row is in a column of its own."""
 
-    join: StreamJoin
+    join: StreamJoin | TableJoin | ForeignJoin
     right: Relation
     left_columns: Scope
 
@@ -64,6 +64,13 @@ class WindowJoin(Step):
         """The column of the right row."""
         return self.join.name
 
+
+@dataclass(frozen=True, slots=True)
+class WindowJoin(TwoSided):
+    """Rows of another stream with the same key, whose times lie within a given distance; theirs in a column."""
+
+    join: StreamJoin
+
     def __str__(self) -> str:
         before, after = self.join.reach_ms
         grace = "" if self.join.grace_ms is None else f" GRACE PERIOD {self.join.grace_ms} ms"
@@ -71,44 +78,28 @@ class WindowJoin(Step):
 
 
 @dataclass(frozen=True, slots=True)
-class TableTableJoin(Step):
-    """Rows of another table with the same key; theirs in a column. Either side triggers."""
+class TableTableJoin(TwoSided):
+    """Rows of another table with the same key; theirs in a column."""
 
     join: TableJoin
     right: BaseTable
-    left_columns: Scope
-
-    @property
-    def name(self) -> str:
-        """The column of the right row."""
-        return self.join.name
 
     def __str__(self) -> str:
         return f"{self.join.kind.upper()} JOIN {self.right.name} {self.name} (two tables)"
 
 
 @dataclass(frozen=True, slots=True)
-class ForeignKeyJoin(Step):
-    """The row of another table that a column names, in a column of its own. Either side triggers; see ADR 20."""
+class ForeignKeyJoin(TwoSided):
+    """The row of another table that a column names; see ADR 20."""
 
     join: ForeignJoin
     right: BaseTable
-    left_columns: Scope
     key: Compiled
     key_type: ColumnType
-
-    @property
-    def name(self) -> str:
-        """The column of the right row."""
-        return self.join.name
 
     def __str__(self) -> str:
         of = f"{self.right.name} {self.name} ON {self.key.text} = {self.name}->{self.right.key}"
         return f"{self.join.kind.upper()} JOIN {of} (by a foreign key)"
-
-
-TwoSided = WindowJoin | TableTableJoin | ForeignKeyJoin
-"""Joins of which both sides trigger: each has a tree that feeds it."""
 
 
 def stream_with_table(
@@ -128,15 +119,8 @@ def stream_with_table(
             raise SettingError(f"{where}: {table} is held everywhere as it lies in its topic: join it without select")
         if on is None:
             raise SettingError(f"{where}: on is missing, but must say which column is {table.topic.name}'s key")
-        made = stream.compiled(f"join {name}", on)
-        wanted = table.key_type(where)
-        if made.kind is None or not same_texts(made.kind, wanted):
-            own = "null" if made.kind is None else made.kind.name
-            raise SettingError(
-                f"{where}: {made.text} is of type {own}, but must be {wanted.name} as {table.key}, the key of "
-                f"{table.topic.name}"
-            )
-        return then(stream, Lookup(name, table, made, made.kind, kind), columns)
+        made, made_type = _naming(where, stream, name, on, table, table.topic.name)
+        return then(stream, Lookup(name, table, made, made_type, kind), columns)
     of_key = table.key_type(where) if kept is None else columns_of(where, table.topic)[table.topic.key]
     _require_keyed(where, stream, on, table.topic.name, of_key)
     stream.require_same_keys(where, table)
@@ -159,9 +143,26 @@ def stream_with_stream(
     if stream.name == other.name and not any(isinstance(step, Repartition) for step in (*stream.steps, *other.steps)):
         raise SettingError(f"{where}: a stream cannot be joined with itself: write one side to a topic first")
     stream.require_same_keys(where, other)
-    step = WindowJoin(StreamJoin(name, within, grace, kind), other, stream.columns)
-    right = record_type_of(name, other.columns)
-    return then(stream, step, {**stream.columns, name: right}, statements=(*stream.statements, *other.statements))
+    return _joined(stream, WindowJoin(StreamJoin(name, within, grace, kind), other, stream.columns))
+
+
+def _joined(rows: S, step: TwoSided) -> S:
+    """The rows after a join, with the right ones in a column more."""
+    columns = {**rows.columns, step.name: record_type_of(step.name, step.right.columns)}
+    return then(rows, step, columns, statements=(*rows.statements, *step.right.statements))
+
+
+def _naming(
+    where: str, rows: Relation, name: str, on: Any, table: BaseTable, called: object
+) -> tuple[Compiled, ColumnType]:
+    """What names rows of a table by their key, and its type; raises SettingError where it is none of theirs."""
+    made, wanted = rows.compiled(f"join {name}", on), table.key_type(where)
+    if made.kind is None or not same_texts(made.kind, wanted):
+        own = "null" if made.kind is None else made.kind.name
+        raise SettingError(
+            f"{where}: {made.text} is of type {own}, but must be {wanted.name} as {table.key}, the key of {called}"
+        )
+    return made, made.kind
 
 
 def _require_keyed(where: str, stream: Relation, on: Any, other: str, kind: ColumnType) -> None:
@@ -195,18 +196,11 @@ def table_with_table(table: T, name: str, other: BaseTable, on: Any, kind: JoinK
     if not same_texts(mine, theirs):
         raise SettingError(f"{where}: keys are of type {mine.name} and {theirs.name}, but must be of one type")
     table.require_same_keys(where, other)
-    step = TableTableJoin(TableJoin(name, kind), other, table.columns)
-    columns = {**table.columns, name: record_type_of(name, other.columns)}
-    return then(table, step, columns, statements=(*table.statements, *other.statements))
+    return _joined(table, TableTableJoin(TableJoin(name, kind), other, table.columns))
 
 
 def _by_foreign_key(where: str, table: T, name: str, other: BaseTable, on: Any, kind: JoinKind) -> T:
-    made, wanted = table.compiled(f"join {name}", on), other.key_type(where)
-    if made.kind is None or not same_texts(made.kind, wanted):
-        own = "null" if made.kind is None else made.kind.name
-        raise SettingError(
-            f"{where}: {made.text} is of type {own}, but must be {wanted.name} as {other.key}, the key of {other}"
-        )
+    made, made_type = _naming(where, table, name, on, other, other)
     if kind not in (INNER, LEFT):
         raise SettingError(f"{where}: kind is '{kind}', but must be 'inner' or 'left' where on is not the key")
     if other.key_format not in (KeyFormat.TEXT, KeyFormat.KAFKA):
@@ -214,6 +208,4 @@ def _by_foreign_key(where: str, table: T, name: str, other: BaseTable, on: Any, 
             f"{where}: keys of {other} are in the format {other.key_format}, but must be in text or kafka, which "
             "write equal keys in one way only: their partition has to be known"
         )
-    step = ForeignKeyJoin(ForeignJoin(name, kind), other, table.columns, made, made.kind)
-    columns = {**table.columns, name: record_type_of(name, other.columns)}
-    return then(table, step, columns, statements=(*table.statements, *other.statements))
+    return _joined(table, ForeignKeyJoin(ForeignJoin(name, kind), other, table.columns, made, made_type))

@@ -94,9 +94,19 @@ class AggregateStatement(Statement):
         """The name of what is kept for it, which aggregates over the same rows may share."""
         return self.stream.state or self.output.name
 
+    @property
+    def is_windowed(self) -> bool:
+        """Whether each window of a group is a row of its own."""
+        return not isinstance(self.aggregate.window, Unwindowed)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The columns that tell its rows apart: those of the group, and the window's start where there are windows."""
+        return (*self.aggregate.group_columns, *(("window_start_ms",) if self.is_windowed else ()))
+
     def result(self, made: type[S]) -> S:
         """The stream of the changes of its rows, of a class of streams."""
-        return _stream_of(self, made, is_windowed=not isinstance(self.aggregate.window, Unwindowed))
+        return _stream_of(self, made, is_windowed=self.is_windowed)
 
 
 def written(

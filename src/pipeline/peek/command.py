@@ -8,6 +8,7 @@ import click
 
 from pipeline import settings as configuration
 from pipeline.errors import SettingError
+from pipeline.peek import MOST_LOOKED_AT
 
 
 @click.command()
@@ -20,7 +21,11 @@ from pipeline.errors import SettingError
 @click.option("-g", "--grep", "text", help="Only records with this text in key, value or headers, in any case.")
 @click.option("-f", "--follow", is_flag=True, help="Go on with every record that comes, until Ctrl-C.")
 @click.option(
-    "--scan", type=click.IntRange(1), default=100_000, show_default=True, help="Records to look at, at most, for -n."
+    "--scan",
+    type=click.IntRange(1),
+    default=MOST_LOOKED_AT,
+    show_default=True,
+    help="Records to look at, at most, for -n.",
 )
 @click.option("--uncommitted", is_flag=True, help="Also records of transactions that are open or were taken back.")
 @click.option("--full", is_flag=True, help="Do not cut long keys and values.")

@@ -4,7 +4,7 @@ import base64
 import json
 import struct
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, time
 from io import BytesIO
 from typing import Any
@@ -72,15 +72,18 @@ class AnyDecoder:
             return plain(value)
         found = self._readers.get(number, f"schema id {number} was not asked for")
         if isinstance(found, str):
-            shown = plain(value)
-            return Shown(shown.form, shown.value, found if shown.form == "bytes" else "")
+            return _undecoded(value, found)
         form, read = found
         try:
             return Shown(form, jsonable(read(value)))
         except Exception as error:
-            shown = plain(value)
-            reason = f"it is not of schema id {number}: {type(error).__name__}: {error}"
-            return Shown(shown.form, shown.value, reason if shown.form == "bytes" else "")
+            return _undecoded(value, f"it is not of schema id {number}: {type(error).__name__}: {error}")
+
+
+def _undecoded(value: bytes, reason: str) -> Shown:
+    """What bytes are without the schema that they seem to name; where that is nothing but bytes, the reason."""
+    shown = plain(value)
+    return replace(shown, note=reason) if shown.form == "bytes" else shown
 
 
 def plain(value: bytes | None) -> Shown:

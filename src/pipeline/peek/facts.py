@@ -1,32 +1,19 @@
-"""What else there is to know about a topic: its partitions and settings, its schemas, and who reads it."""
+"""What else there is to know about a topic: its settings, its schemas, and who reads it."""
 
 import asyncio
 import difflib
 import json
 from dataclasses import dataclass, field
 
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, for_code
+from aiokafka.errors import KafkaError
 
-from pipeline.errors import AccessError, StackError
-from pipeline.kafka import READ_UNCOMMITTED, admin_client, describe_topics
+from pipeline.admin import DYNAMIC_TOPIC_CONFIG, topic_settings
+from pipeline.errors import AccessError
+from pipeline.kafka import admin_client
 from pipeline.kafka_refusals import broker_error
-from pipeline.reading import committed, group_lag, offsets
+from pipeline.reading import committed, group_lag
 from pipeline.registry import PROTOBUF, Registry, Version
 from pipeline.settings import Settings
-
-SET_FOR_TOPIC = 1
-"""Where a setting comes from, in a DescribeConfigs response: 1 is the topic itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class Overview:
-    """A topic in the list: offsets kept over all partitions, which is at least the number of its records."""
-
-    name: str
-    partitions: int
-    replicas: int
-    offsets: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,28 +33,14 @@ class Reader:
     lag: dict[int, int] = field(default_factory=dict)
 
 
-async def topics(settings: Settings) -> list[Overview]:
-    """Every topic but Kafka's own, by name."""
-    states = {name: state for name, state in (await describe_topics(settings)).items() if not name.startswith("__")}
-    led = [name for name, state in states.items() if state.has_leaders]
-    kept = dict.fromkeys(states, 0)
-    if led:
-        for tp, (begin, end) in (await offsets(settings, led, isolation_level=READ_UNCOMMITTED)).items():
-            kept[tp.topic] += end - begin
-    return [Overview(name, len(states[name].partitions), states[name].replicas, kept[name]) for name in sorted(states)]
-
-
 async def configuration(settings: Settings, topic: str) -> list[Setting]:
     """Its settings by name, those of its own first."""
     async with admin_client(settings) as client:
         try:
-            (response,) = await client.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
+            entries = (await topic_settings(client, settings, [topic]))[topic]
         except (TimeoutError, KafkaError) as error:
             raise broker_error(settings, f"settings of topic {topic} cannot be read", error) from error
-    ((code, message, _, _, entries),) = response.resources
-    if code:
-        raise StackError(f"settings of topic {topic} cannot be read: {for_code(code).__name__}: {message or ''}")
-    found = [Setting(entry[0], entry[1], entry[3] == SET_FOR_TOPIC) for entry in entries]
+    found = [Setting(entry[0], entry[1], entry[3] == DYNAMIC_TOPIC_CONFIG) for entry in entries]
     return sorted(found, key=lambda setting: (not setting.is_own, setting.name))
 
 

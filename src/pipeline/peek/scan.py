@@ -11,14 +11,13 @@ from aiokafka import ConsumerRecord, TopicPartition
 
 from pipeline.errors import SettingError
 from pipeline.kafka import READ_COMMITTED, reader
+from pipeline.peek import MOST_LOOKED_AT
 from pipeline.peek.decode import AnyDecoder, Shown
 from pipeline.reading import offsets, read_between
 from pipeline.registry import Registry
 from pipeline.settings import Settings
 from pipeline.timebase import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, to_ms
 
-MOST_LOOKED_AT = 100_000
-"""Records that are looked at for one answer, unless told otherwise."""
 FIRST_STEP, MOST_STEP = 500, 10_000
 AGO = re.compile(r"(\d+)([smhd])")
 UNIT_MS = {"s": SECOND_MS, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}

@@ -2,22 +2,20 @@
 
 import asyncio
 import json
-import sys
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TextIO
 
 import click
 from aiokafka import TopicPartition
-from rich.console import Console
-from rich.table import Table
 
 from pipeline.peek import facts
 from pipeline.peek.decode import Shown
 from pipeline.peek.scan import Found, Peek, Seen, Wanted, start_time
 from pipeline.settings import Settings
 from pipeline.shown import visible
-from pipeline.status.view import PLAIN_WIDTH, Rows
+from pipeline.status.parts import collect_topics
+from pipeline.status.view import console, table_of
 from pipeline.timebase import format_ms, now_ms
 
 MOST_SHOWN = 2_000
@@ -32,10 +30,10 @@ class Part:
     """
 
     count: int
-    start: str | None = None
-    offset: int | None = None
-    most: int = 100_000
-    follow: bool = False
+    start: str | None
+    offset: int | None
+    most: int
+    follow: bool
 
 
 class Lines:
@@ -110,15 +108,16 @@ def _nothing(ends: dict[TopicPartition, int], wanted: Wanted) -> str:
 
 def print_topics(settings: Settings, as_json: bool) -> None:
     """All topics."""
-    found = asyncio.run(facts.topics(settings))
+    found = asyncio.run(collect_topics(settings))
     if as_json:
-        for each in found:
-            click.echo(json.dumps({name: getattr(each, name) for name in each.__slots__}))
+        for name, topic in found.items():
+            numbers = {"partitions": topic.partitions, "replicas": topic.replicas, "offsets": topic.messages}
+            click.echo(json.dumps({"name": name, **numbers}))
         return
-    table = _table("topic", "#partitions", "#replicas", "#offsets kept")
-    for each in found:
-        table.add_row(visible(each.name), str(each.partitions), str(each.replicas), f"{each.offsets:,}")
-    _print(table)
+    table = table_of(None, "topic", "#partitions", "#replicas", "#offsets kept")
+    for name, topic in found.items():
+        table.add_row(name, str(topic.partitions), str(topic.replicas), f"{topic.messages:,}")
+    console().print(table)
 
 
 def print_config(settings: Settings, topic: str, as_json: bool) -> None:
@@ -127,10 +126,10 @@ def print_config(settings: Settings, topic: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({each.name: each.value for each in found}))
         return
-    table = _table("setting", "value", "set for the topic")
+    table = table_of(None, "setting", "value", "set for the topic")
     for each in found:
-        table.add_row(each.name, visible(each.value or ""), "yes" if each.is_own else "")
-    _print(table)
+        table.add_row(each.name, each.value or "", "yes" if each.is_own else "")
+    console().print(table)
 
 
 def print_readers(settings: Settings, topic: str, as_json: bool) -> None:
@@ -139,11 +138,11 @@ def print_readers(settings: Settings, topic: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({each.group: each.lag for each in found}))
     else:
-        table = _table("group", "#lag (records)", "by partition")
+        table = table_of(None, "group", "#lag (records)", "by partition")
         for each in found:
             lag = ", ".join(f"{partition}: {count:,}" for partition, count in sorted(each.lag.items()))
-            table.add_row(visible(each.group), f"{sum(each.lag.values()):,}", lag)
-        _print(table)
+            table.add_row(each.group, f"{sum(each.lag.values()):,}", lag)
+        console().print(table)
     if refused:
         click.secho(f"no right to ask {', '.join(map(visible, refused))}", fg="yellow", err=True)
 
@@ -168,15 +167,3 @@ def print_schemas(settings: Settings, topic: str, as_json: bool) -> None:
             click.secho(f"changed by version {newer.number} (id {newer.id})", bold=True)
             for line in facts.differences(older, newer):
                 click.secho(visible(line), fg={"+": "green", "-": "red"}.get(line[:1]))
-
-
-def _print(table: Table) -> None:
-    Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH).print(table)
-
-
-def _table(*columns: str) -> Table:
-    table = Rows(expand=False)
-    for column in columns:
-        number = column.startswith("#")
-        table.add_column(column.lstrip("#"), justify="right" if number else "left", overflow="fold")
-    return table

@@ -25,10 +25,10 @@ def test_runner(inputs: Path, outputs: Path) -> None:
     """
     from pipeline.applications.loading import runnable
     from pipeline.runner.cases import load, run
-    from pipeline.runner.local import local_application
+    from pipeline.runner.local import LocalApplication
 
     case = load(inputs, outputs)
-    application = local_application(settings(), runnable(settings()))
+    application = LocalApplication(settings(), runnable(settings()))
     with quiet(logging.ERROR, "pipeline", "faust", "mode"):
         difference = asyncio.run(run(case, application))
     if difference is None:

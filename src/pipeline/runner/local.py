@@ -223,9 +223,4 @@ class LocalApplication:
 
 def flash_sales_application(settings: Settings) -> LocalApplication:
     """The flash-sales application, not yet running."""
-    return local_application(settings, runnable(settings.model_copy(update={"app": FLASH_SALES})))
-
-
-def local_application(settings: Settings, application: Runnable, partitions: int = 1) -> LocalApplication:
-    """An application, not yet running."""
-    return LocalApplication(settings, application, partitions)
+    return LocalApplication(settings, runnable(settings.model_copy(update={"app": FLASH_SALES})))

@@ -22,7 +22,6 @@ from pipeline.declare.relations import Statement
 from pipeline.declare.statements import AggregateStatement, StreamStatement
 from pipeline.errors import ProvisionError
 from pipeline.serving.texts import NUL_TO_SYMBOL
-from pipeline.tables.windows import Unwindowed
 
 TYPES = {"string": "STRING", "long": "LONG", "int": "INT", "double": "DOUBLE", "float": "FLOAT", "boolean": "BOOLEAN"}
 KINDS = {"dimension": "dimensionFieldSpecs", "metric": "metricFieldSpecs", "time": "dateTimeFieldSpecs"}
@@ -49,18 +48,17 @@ class Column:
         """Whether it holds texts."""
         return bool(self.spec["dataType"] == "STRING")
 
-    @property
-    def is_single(self) -> bool:
-        """Whether it holds one value a row."""
-        return bool(self.spec.get("singleValueField", True))
-
 
 def schema_and_table(
     statement: Statement, kafka: str, registry: str, overrides: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Pinot's schema and table for a statement's output. Raises ProvisionError where it can hold no such rows."""
     name = statement.output.name
-    columns = _columns(statement, _known(name, overrides, OVERRIDES).get("columns", {}))
+    if unknown := overrides.keys() - set(OVERRIDES):
+        raise ProvisionError(
+            f"Pinot, {name}: overrides are of {', '.join(sorted(unknown))}, but must be of {' and '.join(OVERRIDES)}"
+        )
+    columns = _columns(statement, overrides.get("columns", {}))
     keys = _keys(statement, columns)
     return _schema(name, columns, keys), _merged(
         _table(name, columns, keys, kafka, registry, is_stream=isinstance(statement, StreamStatement)),
@@ -130,11 +128,7 @@ def _keys(statement: Statement, columns: Mapping[str, Column]) -> list[str]:
     name = statement.output.name
     if isinstance(statement, StreamStatement):
         return list(statement.origin or ())
-    if isinstance(statement, AggregateStatement):
-        windowed = not isinstance(statement.aggregate.window, Unwindowed)
-        keys = [*statement.aggregate.group_columns, *(["window_start_ms"] if windowed else [])]
-    else:
-        keys = [statement.output.key]
+    keys = list(statement.keys) if isinstance(statement, AggregateStatement) else [statement.output.key]
     if not keys or not columns.keys() >= set(keys):
         raise ProvisionError(
             f"Pinot, {name}: the key of its rows is none of its columns, but must be one: Pinot tells rows apart by it"
@@ -216,11 +210,3 @@ def _merged(given: Any, change: Any) -> Any:
         else:
             made[name] = _merged(made.get(name), value)
     return made
-
-
-def _known(name: str, given: Mapping[str, Any], names: tuple[str, ...]) -> Mapping[str, Any]:
-    if unknown := given.keys() - set(names):
-        raise ProvisionError(
-            f"Pinot, {name}: overrides are of {', '.join(sorted(unknown))}, but must be of {' and '.join(names)}"
-        )
-    return given

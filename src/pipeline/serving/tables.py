@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.applications.loading import runnable, source_file
+from pipeline.applications.loading import beside, runnable, source_file
 from pipeline.errors import ProvisionError
 from pipeline.http_security import without_user
 from pipeline.serving.derived import schema_and_table
@@ -95,7 +95,7 @@ def _with_stream(config: dict[str, Any], further: dict[str, str]) -> dict[str, A
 
 def overrides_folder(module: Path) -> Path:
     """Where an application's overrides lie: in its folder, or, of a single module `clicks.py`, in `clicks.pinot/`."""
-    return module.with_name("pinot") if module.name == "__init__.py" else module.with_suffix(".pinot")
+    return beside(module, "pinot")
 
 
 def _overrides(path: Path) -> dict[str, Any]:

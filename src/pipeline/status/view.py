@@ -14,7 +14,7 @@ from rich.text import Text
 
 from pipeline import settings as configuration
 from pipeline.options import app_option
-from pipeline.shown import sentence, without_secrets
+from pipeline.shown import quiet, sentence, without_secrets
 from pipeline.status import Letters, Status, collect
 from pipeline.timebase import format_ms, now_ms
 
@@ -48,7 +48,7 @@ class Rows(Table):
         super().add_row(*(Text(sentence(cell)) if isinstance(cell, str) else cell for cell in cells), **options)
 
 
-def _table(title: str, *columns: str) -> Table:
+def table_of(title: str | None, *columns: str) -> Table:
     """A table whose columns after the first are numbers where their name starts with '#'."""
     table = Rows(title=title, title_justify="left", title_style="bold", expand=False)
     for column in columns:
@@ -57,9 +57,14 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
+def console() -> Console:
+    """Where tables go: as wide as the terminal, or PLAIN_WIDTH."""
+    return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+
+
 def brokers_table(status: Status) -> Table:
     """Brokers; the active controller is marked."""
-    table = _table("Brokers", "#id", "address", "controller")
+    table = table_of("Brokers", "#id", "address", "controller")
     for broker in status.brokers:
         table.add_row(str(broker.id), f"{broker.host}:{broker.port}", "yes" if broker.controller else "")
     return table
@@ -67,7 +72,7 @@ def brokers_table(status: Status) -> Table:
 
 def topics_table(status: Status) -> Table:
     """Topics; `behind` counts partitions with a replica out of sync."""
-    table = _table("Topics", "topic", "#parts", "#replicas", "#in sync", "#behind", "#messages")
+    table = table_of("Topics", "topic", "#parts", "#replicas", "#in sync", "#behind", "#messages")
     for name, topic in status.topics.items():
         behind = Text(str(topic.under_replicated), style="bold red" if topic.under_replicated else "")
         numbers = (topic.partitions, topic.replicas, topic.in_sync)
@@ -77,7 +82,7 @@ def topics_table(status: Status) -> Table:
 
 def groups_table(status: Status) -> Table:
     """Consumer groups, a line for each topic."""
-    table = _table("Consumer groups", "group", "topic", "#lag (records)")
+    table = table_of("Consumer groups", "group", "topic", "#lag (records)")
     for name, group in status.groups.items():
         table.add_row(name, "(nothing committed yet)" if not group.topics else "all", f"{group.lag:,}")
         for topic, lag in group.topics.items():
@@ -87,7 +92,7 @@ def groups_table(status: Status) -> Table:
 
 def schemas_table(status: Status) -> Table:
     """Registered subjects."""
-    table = _table("Schemas", "subject", "#version", "#id", "compatibility")
+    table = table_of("Schemas", "subject", "#version", "#id", "compatibility")
     for name, subject in status.schemas.items():
         table.add_row(name, str(subject.version), str(subject.id), subject.compatibility)
     return table
@@ -95,7 +100,7 @@ def schemas_table(status: Status) -> Table:
 
 def pinot_tables(status: Status) -> Table:
     """Pinot tables; the age is that of the last data in the partition that has waited longest."""
-    table = _table("Pinot", "table", "#rows", "#last data (s ago)")
+    table = table_of("Pinot", "table", "#rows", "#last data (s ago)")
     for name, found in status.pinot.items():
         age = "" if found.fresh_ms is None else f"{max(0, now_ms() - found.fresh_ms) / 1000:.1f}"
         table.add_row(name, "?" if found.rows is None else f"{found.rows:,}", age)
@@ -104,7 +109,7 @@ def pinot_tables(status: Status) -> Table:
 
 def letters_table(title: str, letters: Letters) -> Table:
     """The latest letters of a kind."""
-    table = _table(f"{title}: {letters.count}", "topic", "#partition", "#offset", "reason")
+    table = table_of(f"{title}: {letters.count}", "topic", "#partition", "#offset", "reason")
     for letter in letters.latest:
         table.add_row(letter.topic, str(letter.partition), str(letter.offset), letter.reason)
     return table
@@ -163,11 +168,11 @@ def command(json_output: bool) -> None:
 
     Topics, groups, schemas and letters are those of the application; what it has not is left out.
     """
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what is down is reported as a sentence
-    status = asyncio.run(collect(configuration.settings()))
+    with quiet(logging.CRITICAL, "aiokafka"):  # what is down is reported as a sentence
+        status = asyncio.run(collect(configuration.settings()))
     if json_output:
         click.echo(json.dumps(as_json(status), indent=2))
     else:
-        show(status, Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH))
+        show(status, console())
     if not status.ok:
         sys.exit(1)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from pipeline.applications.loading import beside
 from pipeline.codecs import fields
 from pipeline.declare.application import Application
 from pipeline.declare.relations import Statement
@@ -12,7 +13,7 @@ from pipeline.declare.statements import AggregateStatement, StreamStatement
 from pipeline.plan.nodes import Node
 from pipeline.plan.plan import Plan
 from pipeline.tables.several import Several
-from pipeline.tables.windows import Session, Unwindowed
+from pipeline.tables.windows import Session
 from pipeline.topics import Topic
 from pipeline.verify.subject import Checked, Source, Subject
 
@@ -22,7 +23,7 @@ RISING = {"Count", "CountValues", "CountDistinct", "Max"}
 
 def oracle_of(path: Path) -> Path:
     """Where the oracle of an application lies: in its folder, or beside its one module."""
-    return path.with_name("oracle.sql") if path.name == "__init__.py" else path.with_suffix(".oracle.sql")
+    return beside(path, "oracle.sql")
 
 
 def declared(application: Application, oracle: Path) -> Subject:
@@ -51,20 +52,18 @@ def declared(application: Application, oracle: Path) -> Subject:
 def _checked(statement: Statement, made_of: frozenset[str], writers: int) -> Checked:
     if isinstance(statement, AggregateStatement):
         aggregate = statement.aggregate
-        windowed, session = not isinstance(aggregate.window, Unwindowed), isinstance(aggregate.window, Session)
         function = aggregate.function
         functions = function.functions if isinstance(function, Several) else (function,)
         rising = {name for one in functions if type(one).__name__ in RISING for name in one.columns(one.zero())}
-        keys = (*aggregate.group_columns, *(["window_start_ms"] if windowed else []))
         bounds = {"event_time_ms", "window_end", "window_end_ms"}
         return Checked(
             statement.output,
             made_of,
-            keys or ("_key",),
-            is_windowed=windowed,
-            is_session=session,
+            statement.keys or ("_key",),
+            is_windowed=statement.is_windowed,
+            is_session=isinstance(aggregate.window, Session),
             gap_ms=aggregate.window.gap_ms if isinstance(aggregate.window, Session) else 0,
-            of_all=not keys,
+            of_all=not statement.keys,
             rising=frozenset(rising | bounds),
         )
     output = statement.output
