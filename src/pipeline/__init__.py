@@ -34,9 +34,22 @@ if TYPE_CHECKING:
         TopKDistinct,
     )
     from pipeline.declare.application import Application
+    from pipeline.declare.draws import (
+        Visits,
+        by,
+        lognormal,
+        normal,
+        now,
+        numbers,
+        of_row,
+        one_of,
+        or_null,
+        texts,
+        whole,
+    )
     from pipeline.declare.expressions import c, case, cast, f
     from pipeline.declare.fluent import Stream, Table
-    from pipeline.declare.generators import Generator, Rows, now, numbers, one_of, texts
+    from pipeline.declare.generators import Generator, Rows
     from pipeline.declare.joins import INNER, LEFT, OUTER, RIGHT
     from pipeline.declare.times import days, hours, minutes, seconds
     from pipeline.tables.windows import Hopping, Session, Tumbling
@@ -65,7 +78,20 @@ _PLACES = {
     "declare.application": ("Application",),
     "declare.expressions": ("c", "case", "cast", "f"),
     "declare.fluent": ("Stream", "Table"),
-    "declare.generators": ("Generator", "Rows", "now", "numbers", "one_of", "texts"),
+    "declare.draws": (
+        "Visits",
+        "by",
+        "lognormal",
+        "normal",
+        "now",
+        "numbers",
+        "of_row",
+        "one_of",
+        "or_null",
+        "texts",
+        "whole",
+    ),
+    "declare.generators": ("Generator", "Rows"),
     "declare.joins": ("INNER", "LEFT", "OUTER", "RIGHT"),
     "declare.times": ("days", "hours", "minutes", "seconds"),
     "tables.windows": ("Hopping", "Session", "Tumbling"),
@@ -102,18 +128,25 @@ __all__ = [
     "TopK",
     "TopKDistinct",
     "Tumbling",
+    "Visits",
+    "by",
     "c",
     "case",
     "cast",
     "days",
     "f",
     "hours",
+    "lognormal",
     "minutes",
+    "normal",
     "now",
     "numbers",
+    "of_row",
     "one_of",
+    "or_null",
     "seconds",
     "texts",
+    "whole",
 ]
 
 

@@ -49,9 +49,7 @@ DRAIN_S = 3.0
 @click.option(
     "--history",
     type=click.FloatRange(0),
-    default=24.0,
-    show_default=True,
-    help="Hours of the past that a first start of flash_sales begins with.",
+    help="Hours of the past that a first start begins with.  [default: 24 of flash_sales, 0 of others]",
 )
 @click.option("--fresh", is_flag=True, help="Wipe the state of the data folder first.")
 @click.option("--secure", is_flag=True, help="Encrypt every connection; each process is a user with few rights.")
@@ -61,7 +59,7 @@ def demo(
     seconds: float | None,
     rate: float | None,
     workers: int,
-    history: float,
+    history: float | None,
     fresh: bool,
     secure: bool,
     keep: bool,

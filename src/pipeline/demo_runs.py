@@ -11,6 +11,9 @@ from pipeline.settings import Settings
 from pipeline.stack.cluster import Program, Stack
 from pipeline.topics import Topic
 
+CODED_HISTORY_H = 24.0
+"""Hours of the past that generators which are code begin with, unless it is said: a day to compare with."""
+
 
 @dataclass(frozen=True, slots=True)
 class App:
@@ -64,7 +67,7 @@ class Runs:
     apps: Sequence[App]
     workers: int
     rate: float | None = None
-    history: float = 0.0
+    history: float | None = None
 
     def on(self, stack: Stack) -> list[Run]:
         """Their processes on a stack that runs."""
@@ -80,7 +83,7 @@ class Runs:
         made = programs(
             settings,
             self.workers,
-            self.history,
+            self._history(app),
             lively=True,
             identity=stack.identity,
             factor=self.rate,
@@ -95,3 +98,8 @@ class Runs:
             [name for name in (f"{app.prefix}{GENERATOR}",) if name in names],
             [name for name in (f"{app.prefix}{POLLER}",) if name in names],
         )
+
+    def _history(self, app: App) -> float:
+        if self.history is not None:
+            return self.history
+        return CODED_HISTORY_H if app.found.hooks.generators else 0.0

@@ -33,7 +33,7 @@ def programs(
     several applications have one supervisor. Each worker has a web port of its own, from `worker_web_port` on, if that
     is set.
 
-    Generators that are code begin with `history` hours of the past where there are no events yet; `lively` ones show
+    Generators begin with `history` hours of the past where there are no events yet; `lively` ones that are code show
     every feature: users who pause, sales that come late, a few bad records. `factor` multiplies the rates of generators
     that are declared. Raises SettingError when there is no such application.
     """
@@ -42,7 +42,8 @@ def programs(
         lively_too = ("--visits", "--late", str(LATE), "--bad", str(BAD)) if lively else ()
         generate: tuple[str, ...] = ("--history", str(history), *lively_too)
     else:
-        generate = () if factor is None else ("--rate", str(factor))
+        past = ("--history", str(history)) if history else ()
+        generate = (*(() if factor is None else ("--rate", str(factor))), *past)
 
     def program(kind: str, *arguments: str, number: int = 0, stop_wait_s: int = 8) -> Program:
         name = f"{prefix}{kind}-{number}" if number else f"{prefix}{kind}"

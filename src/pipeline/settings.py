@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from platformdirs import user_cache_path, user_data_path
 from pydantic import Field, SecretStr, ValidationError, model_validator
@@ -32,6 +32,7 @@ from pipeline.security_settings import (
 from pipeline.shown import without_secrets
 from pipeline.timebase import DAY_MS, HOUR_MS, MINUTE_MS
 
+Parameter = TypeVar("Parameter", int, float, str)
 ENDPOINTS_FILE = "endpoints.json"
 FLASH_SALES = "flash_sales"
 
@@ -162,6 +163,10 @@ class Settings(PageSettings):
         description="Do not wait for a partition without records for this long to close windows; none: wait.",
     )
 
+    parameters: dict[str, int | float | str] = Field(
+        {}, description="Values for an application that is a function of the settings, by the names that it gives them."
+    )
+
     # sources
     pageview_rate: float = Field(1.0, ge=0, description="Page views a second; 0: as fast as possible.")
     user_rate: float = Field(1 / 3, ge=0, description="User updates a second; 0: as fast as possible.")
@@ -201,6 +206,15 @@ class Settings(PageSettings):
             if getattr(self, f"{name}_ssl_keyfile") and not getattr(self, f"{name}_ssl_certfile"):
                 raise ValueError(f"{name}_ssl_keyfile is set, but {name}_ssl_certfile is not: give both, or none")
         return self
+
+    def parameter(self, name: str, default: Parameter) -> Parameter:
+        """A value of `parameters`, or else the default; raises SettingError where it is of another type."""
+        found = self.parameters.get(name, default)
+        if type(found) is not type(default):
+            raise SettingError(
+                f"setting parameters: {name} is {found!r}, but must be of the type of its default, {default!r}"
+            )
+        return found
 
     def replaced(self, **values: Any) -> "Settings":
         """These settings with some others in their place, which are checked like all; raises SettingError."""

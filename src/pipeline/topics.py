@@ -37,6 +37,10 @@ class ValueFormat(StrEnum):
     KAFKA = "kafka"
 
 
+FRAMED = (ValueFormat.AVRO, ValueFormat.JSON_SR, ValueFormat.PROTOBUF)
+"""Formats whose values begin with a zero byte and the number of their schema."""
+
+
 class KeyFormat(StrEnum):
     """How a topic's keys are written: ksqlDB's KEY_FORMAT. `TEXT` is UTF-8, ksqlDB's KAFKA of a VARCHAR."""
 

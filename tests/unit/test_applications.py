@@ -210,7 +210,7 @@ def test_an_application_that_cannot_be_loaded_says_why(tmp_path: Path, text: str
 
 def test_an_application_that_is_not_there_names_those_that_are(tmp_path: Path) -> None:
     write(tmp_path, "APPLICATION = 1", "here")
-    assert names(tmp_path) == ("flash_sales", "here")
+    assert names(tmp_path) == ("flash_sales", "here", "user_sessions")
     with pytest.raises(SettingError, match=r"no such module in .* those that are known are flash_sales, here"):
         load("gone", tmp_path)
 

@@ -14,7 +14,7 @@ NOW = 1_700_000_000_000
 
 def test_by_default_everything_is_as_it_should_be():
     assert all(PERFECT.sale_ms(ms) == ms for ms in range(1_000))
-    assert all(PERFECT.view(b"x") == b"x" for _ in range(1_000))
+    assert all(PERFECT.value(b"x") == b"x" for _ in range(1_000))
 
 
 def test_the_shares_and_lags_are_kept():
@@ -34,17 +34,17 @@ def test_a_bad_view_cannot_be_read():
     value, made = encode({"viewtime": 1, "userid": "User_1", "pageid": "Page_10"}), Imperfection(1, bad=0.5)
     kinds = set()
     for _ in range(200):
-        if (sent := made.view(value)) != value:
+        if (sent := made.value(value)) != value:
             with pytest.raises(BadRecord) as raised:
                 decode(sent)
             kinds.add(str(raised.value).split()[0])
     assert len(kinds) == 2
-    assert sum(made.view(value) != value for _ in range(2_000)) == pytest.approx(1_000, rel=0.1)
+    assert sum(made.value(value) != value for _ in range(2_000)) == pytest.approx(1_000, rel=0.1)
 
 
 @given(st.integers(), st.floats(0, 0.5), st.floats(0, 0.5), st.lists(st.booleans(), max_size=100))
 def test_the_seed_decides_and_views_and_sales_are_apart(seed, late, bad, order):
     one, other = Imperfection(seed, late, bad), Imperfection(seed, late, bad)
     sales = [one.sale_ms(NOW) for view in order if not view]
-    mixed = [other.view(b"abcdef") if view else other.sale_ms(NOW) for view in order]
+    mixed = [other.value(b"abcdef") if view else other.sale_ms(NOW) for view in order]
     assert [made for made, view in zip(mixed, order, strict=True) if not view] == sales

@@ -185,7 +185,10 @@ class DeclaredLoad(Load):
 
     async def first(self, registry: Registry) -> Sequence[tuple[Feed, list[Record]]]:
         """The rows of tables."""
-        return [(await self._feed(registry, rows, lambda _: {}, 0.0), list(rows.records())) for rows in self._rows]
+        return [
+            (await self._feed(registry, rows, lambda _: {}, 0.0), rows.records(self._seed, now_ms()))
+            for rows in self._rows
+        ]
 
     async def bad(self, registry: Registry) -> Iterator[Bad]:
         """Bad records of every topic that others write."""

@@ -15,11 +15,9 @@ from pipeline.codecs import Record
 from pipeline.formats import ValueEncoder
 from pipeline.registry import Registry
 from pipeline.timebase import now_ms
-from pipeline.topics import FLASH_SALES, PAGEVIEW, USERS, Topic, ValueFormat
+from pipeline.topics import FLASH_SALES, FRAMED, PAGEVIEW, USERS, Topic, ValueFormat
 
 UNKNOWN_SCHEMA_ID = 987_654
-FRAMED = (ValueFormat.AVRO, ValueFormat.JSON_SR, ValueFormat.PROTOBUF)
-"""Formats whose values begin with a zero byte and the number of their schema."""
 SALE_ID = 0
 """No id that MySQL gives: a poller without a position takes the keys in the topic for what has been sent."""
 VIEW = {"viewtime": 1, "userid": "User_1", "pageid": "Page_10"}

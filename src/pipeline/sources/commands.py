@@ -39,7 +39,7 @@ from pipeline.timebase import now_ms
     "--bad",
     type=click.FloatRange(0, 0.5),
     default=0.0,
-    help="Share of views that no one can read, and of sales without a date.",
+    help="Share of views that no one can read, and of sales without a date; with --app: of the values of streams.",
 )
 def generate(
     pageviews: bool,
@@ -63,7 +63,7 @@ def generate(
 
     settings = configuration.settings()
     if not runnable(settings).hooks.generators:
-        for line in asyncio.run(generate_declared(settings, 1.0 if rate is None else rate, count, seed)):
+        for line in asyncio.run(generate_declared(settings, 1.0 if rate is None else rate, count, seed, history, bad)):
             click.echo(line)
         return
     kinds = {name for name, wanted in (("pageviews", pageviews), ("users", users), ("sales", sales)) if wanted}
@@ -80,13 +80,16 @@ def generate(
         click.echo(line)
 
 
-async def generate_declared(settings: Settings, factor: float, count: int | None, seed: int | None) -> list[str]:
-    """Run the generators that an application declares; `factor` multiplies their rates."""
+async def generate_declared(
+    settings: Settings, factor: float, count: int | None, seed: int | None, history: float, bad: float
+) -> list[str]:
+    """Run the generators that an application declares; `factor` multiplies their rates, else as `declared.generate`."""
     from pipeline.applications.loading import load
     from pipeline.sources.declared import generate
 
     seed = settings.seed if seed is None else seed
-    return await generate(settings, load(settings.app, settings.app_dir), factor=factor, seed=seed, count=count)
+    application = load(settings.app, settings.app_dir)
+    return await generate(settings, application, factor=factor, seed=seed, count=count, history=history, bad=bad)
 
 
 async def run_generators(

@@ -126,7 +126,9 @@ def in_sequence(records: Callable[[int], Iterator[Record]]) -> Callable[[int], M
 class Generator:
     """Records and where they go; the key is the text of the record's column of the topic's key, of type `key`.
 
-    `maker` takes a seed. `first`, of a seed, are records that a past begins with, as of just before it.
+    `maker` takes a seed. `first`, of a seed, are records that a past begins with, as of just before it. `times`, of a
+    seed, gives the time of the next record for the present, both epoch milliseconds. Values of one that is `spoilable`
+    are made unreadable, as often as is wished.
     """
 
     name: str
@@ -134,10 +136,12 @@ class Generator:
     maker: Callable[[int], Maker]
     first: Callable[[int], list[Record]] = lambda _: []
     key: ColumnType = STRING
+    times: Callable[[int], Callable[[int], int]] = lambda _: lambda now_ms: now_ms
+    spoilable: bool = False
 
 
-PAGEVIEW_GENERATOR = Generator("page views", PAGEVIEW, in_sequence(pageviews))
-VISIT_GENERATOR = Generator("page views", PAGEVIEW, pageviews_of_visits)
+PAGEVIEW_GENERATOR = Generator("page views", PAGEVIEW, in_sequence(pageviews), spoilable=True)
+VISIT_GENERATOR = Generator("page views", PAGEVIEW, pageviews_of_visits, spoilable=True)
 USER_GENERATOR = Generator("users", USERS, in_sequence(users), first_users)
 
 
@@ -201,8 +205,13 @@ class Source:
         self._encode = encode
         self._make = generator.maker(seed)
         self._first = generator.first(seed)
+        self._time = generator.times(seed)
         self._left = limit
         self._imperfect = imperfect
+
+    def time(self, now_ms: int) -> int:
+        """The time of the next record; epoch ms."""
+        return self._time(now_ms)
 
     def first(self) -> list[tuple[bytes, bytes]]:
         """Key and value of the records that a past begins with."""
@@ -218,10 +227,9 @@ class Source:
         return self._left is None or self._left >= 0
 
     def _written(self, record: Record) -> tuple[bytes, bytes]:
-        topic, value = self.generator.topic, self._encode(record)
-        return self.generator.key.text(record[topic.key]).encode(), self._imperfect.view(
-            value
-        ) if topic is PAGEVIEW else value
+        made, value = self.generator, self._encode(record)
+        key = made.key.text(record[made.topic.key]).encode()
+        return key, self._imperfect.value(value) if made.spoilable else value
 
 
 async def require_topic(settings: Settings, topic: Topic) -> None:
@@ -269,8 +277,8 @@ async def _pace(sender: Sender, source: Source, stop: asyncio.Event, rate: float
     while not stop.is_set():
         due = pacer.take(time.monotonic())
         sent, timestamp_ms = 0, now_ms()
-        while sent < due and (made := source.next(timestamp_ms)) is not None:
-            await sender.send(topic, *made, timestamp_ms)
+        while sent < due and (made := source.next(at_ms := source.time(timestamp_ms))) is not None:
+            await sender.send(topic, *made, at_ms)
             sent += 1
         await sender.settle()
         if sent < due:

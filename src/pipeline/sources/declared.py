@@ -1,41 +1,65 @@
 """Runs the generators that an application declares."""
 
 import asyncio
+import heapq
 import logging
+from collections.abc import Iterable, Iterator, Sequence
 
 from pipeline.declare.application import Application
+from pipeline.declare.fluent import Stream
 from pipeline.declare.generators import Generator, Rows
 from pipeline.errors import SourceError
 from pipeline.formats import ValueEncoder
+from pipeline.reading import end_offsets
 from pipeline.settings import Settings
 from pipeline.sources import datagen
+from pipeline.sources.history import BATCH, past
+from pipeline.sources.imperfect import Imperfection
 from pipeline.sources.runtime import say_sentences, stop_on_signals, until_stopped
 from pipeline.sources.sender import Sender
 from pipeline.tables.types import ColumnType
 from pipeline.timebase import now_ms
+from pipeline.topics import FRAMED
 
 log = logging.getLogger(__name__)
 
 
 async def generate(
-    settings: Settings, application: Application, *, factor: float, seed: int, count: int | None
+    settings: Settings,
+    application: Application,
+    *,
+    factor: float,
+    seed: int,
+    count: int | None,
+    history: float = 0.0,
+    bad: float = 0.0,
 ) -> list[str]:
     """Run all generators until SIGINT, SIGTERM or `count` rows of each; returns a line for each.
 
-    `factor` multiplies their rates; 0 is as fast as possible. Rows of tables are written first.
+    `factor` multiplies their rates; 0 is as fast as possible. Rows of tables are written first, then `history` hours
+    of the past of those topics that are empty, in the order of time. A share `bad` of the streams' values is spoiled.
     """
     if not application.data:
         raise SourceError(f"{application} declares no data to generate: Application(..., data=[Generator(...)])")
     say_sentences()
     with stop_on_signals() as stop:
-        lines = [await _write_rows(settings, rows, stop) for rows in application.data if isinstance(rows, Rows)]
+        lines = [await _write_rows(settings, rows, stop, seed) for rows in application.data if isinstance(rows, Rows)]
         running = [made for made in application.data if isinstance(made, Generator)]
+        if history:
+            lines.append(await _write_past(settings, running, stop, hours=history, factor=factor, seed=seed))
 
         async def one(made: Generator) -> str:
-            source = datagen.Generator(made.topic.name, made.topic, made.maker, key=key_of(made))
             try:
                 rate = made.per_s * factor
-                done = await datagen.run(settings, source, stop, rate=rate, seed=seed, limit=count)
+                done = await datagen.run(
+                    settings,
+                    source_of(made),
+                    stop,
+                    rate=rate,
+                    seed=seed,
+                    limit=count,
+                    imperfect=Imperfection(seed, bad=bad),
+                )
                 return f"{made.topic.name}: {done} records acknowledged"
             except BaseException:
                 stop.set()
@@ -44,14 +68,67 @@ async def generate(
         return [*lines, *await asyncio.gather(*map(one, running))]
 
 
+def source_of(made: Generator) -> datagen.Generator:
+    """What runs of a generator that is declared; only values of streams, in formats that can be seen to be broken, are
+    spoiled.
+    """
+    spoilable = isinstance(made.of, Stream) and made.topic.value_format in FRAMED
+    return datagen.Generator(
+        made.topic.name, made.topic, made.maker, key=key_of(made), times=made.times, spoilable=spoilable
+    )
+
+
+async def _write_past(
+    settings: Settings, generators: Sequence[Generator], stop: asyncio.Event, *, hours: float, factor: float, seed: int
+) -> str:
+    """Send what the generators would have sent since then, all in the order of time, where there is nothing yet.
+
+    Tables begin the past, so that what is joined with them finds its row. Returns the line for the user.
+    """
+    sent, end_ms = 0, now_ms()
+
+    async def work() -> None:
+        nonlocal sent
+        pasts = list[Iterator[tuple[int, str, bytes, bytes]]]()
+        for made in sorted(generators, key=lambda made: isinstance(made.of, Stream)):
+            encode = await datagen.encoder_of(settings, made.topic, stop)
+            if encode is None:
+                return
+            await datagen.require_topic(settings, made.topic)
+            if not any((await end_offsets(settings, [made.topic.name])).values()):
+                times = past(end_ms, hours, made.per_s * factor, f"{made.topic.name}/{seed}")
+                pasts.append(_past_of(source_of(made), encode, times, seed))
+        async with Sender(settings, stop) as sender:
+            for at_ms, topic, key, value in heapq.merge(*pasts, key=lambda record: record[0]):
+                if stop.is_set():
+                    break
+                await sender.send(topic, key, value, at_ms)
+                sent += 1
+                if not sent % BATCH:
+                    await sender.settle()
+            await sender.drain()
+
+    await until_stopped(work(), stop)
+    return f"{sent} records of the past {hours:g} hours written"
+
+
+def _past_of(
+    source: datagen.Generator, encode: ValueEncoder, times: Iterable[int], seed: int
+) -> Iterator[tuple[int, str, bytes, bytes]]:
+    make, column = source.maker(seed), source.topic.key
+    for at_ms in times:
+        row = make(at_ms)
+        yield at_ms, source.topic.name, source.key.text(row[column]).encode(), encode(row)
+
+
 def key_of(made: Generator | Rows) -> ColumnType:
     """The type of the column that is the record's key."""
     return made.columns[made.topic.key]
 
 
-async def _write_rows(settings: Settings, rows: Rows, stop: asyncio.Event) -> str:
+async def _write_rows(settings: Settings, rows: Rows, stop: asyncio.Event, seed: int) -> str:
     """Write the rows of a table; returns the line for the user."""
-    topic, records = rows.topic, rows.records()
+    topic, records = rows.topic, rows.records(seed, now_ms())
     kind = key_of(rows)
 
     async def work() -> None:

@@ -17,17 +17,17 @@ ZERO_DATE = "0000-00-00 00:00:00"
 
 
 class Imperfection:
-    """Shares in [0, 1]: `late` of the sales come late; `bad` of the views cannot be read, of the sales have no date.
+    """Shares in [0, 1]: `late` of the sales come late; `bad` of the values cannot be read, of the sales have no date.
 
-    Draws of views and of sales do not depend on each other.
+    Draws of values and of sales do not depend on each other.
     """
 
     def __init__(self, seed: int, late: float = 0.0, bad: float = 0.0) -> None:
         self._late, self._bad = late, bad
         self._views, self._sales = Random(f"imperfect views/{seed}"), Random(f"imperfect sales/{seed}")
 
-    def view(self, value: bytes) -> bytes:
-        """A view's value as it is sent: cut off, with bytes left over, or in another format, where it is bad."""
+    def value(self, value: bytes) -> bytes:
+        """A record's value as it is sent: cut off, with bytes left over, or in another format, where it is bad."""
         if not self._bad or self._views.random() >= self._bad:
             return value
         return self._views.choice((value[: len(value) // 2], value + b"\0", b'{"viewtime": "soon"}'))

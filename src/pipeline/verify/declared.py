@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.applications.loading import beside
 from pipeline.codecs import fields
-from pipeline.declare.application import Application
+from pipeline.declare.application import Application, aggregated
 from pipeline.declare.relations import Statement
 from pipeline.declare.statements import AggregateStatement, StreamStatement
 from pipeline.plan.nodes import Node
@@ -46,7 +46,18 @@ def declared(application: Application, oracle: Path) -> Subject:
         name = statement.output.name
         checked = _checked(statement, _made_of(after, name) & sources.keys(), writers[name])
         outputs[name] = replace(checked, in_pinot=name in in_pinot)
-    return Subject(application.name, oracle, tuple(sources.values()), _stages(plan, after), tuple(outputs.values()))
+    return Subject(
+        application.name,
+        oracle,
+        tuple(sources.values()),
+        _stages(plan, after),
+        tuple(outputs.values()),
+        {
+            statement.output.name: statement.aggregate.window
+            for statement in aggregated(application.statements)
+            if statement.is_windowed
+        },
+    )
 
 
 def _checked(statement: Statement, made_of: frozenset[str], writers: int) -> Checked:

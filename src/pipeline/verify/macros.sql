@@ -19,6 +19,75 @@ SELECT * FROM (
 CREATE MACRO versions(rows) AS TABLE
 SELECT * FROM query_table(rows) QUALIFY row_number() OVER (PARTITION BY _key, _time_ms ORDER BY _offset DESC) = 1;
 
+-- Rows of a stream with the version of a table's row that each must have met: the one valid at its time, in `_met`.
+--
+-- `rows` has, besides, _wanted (the key that it looks for), and of the row that came of it _found (what that has of the
+-- table, a struct), _out_partition and _out_offset (null: there is none). `versions` has _key, _partition, _offset,
+-- _time_ms and _row (that struct; null: deleted). `nothing` is the struct of a row that met none, and `topic` the table's.
+-- A row that met something else is let pass where that was a matter of timing; _met is what it found, and _why says:
+-- 'raced', it was joined before a version had reached the broker; 'lost', retention has removed its version;
+-- 'forgotten', it came later than versions are kept.
+CREATE MACRO as_of(rows, versions, nothing, topic) AS TABLE
+WITH
+-- A version was written when all records before it in its partition had been, so not before the largest of their times.
+version AS MATERIALIZED (
+    SELECT _key, _partition, _offset, _time_ms, _row,
+        max(_time_ms) OVER (PARTITION BY _partition ORDER BY _offset) AS _written_ms
+    FROM query_table(versions)
+),
+last_version AS (
+    SELECT * FROM version QUALIFY row_number() OVER (PARTITION BY _key, _time_ms ORDER BY _offset DESC) = 1
+),
+due AS MATERIALIZED (
+    SELECT r.*, v._row AS _due, max(CASE WHEN r._out_offset IS NOT NULL THEN r._time_ms END)
+        OVER (PARTITION BY r._out_partition ORDER BY r._out_offset) AS _joined_ms
+    FROM query_table(rows) r
+    ASOF LEFT JOIN last_version v ON r._wanted = v._key AND r._time_ms >= v._time_ms
+),
+other AS MATERIALIZED (
+    SELECT _partition, _offset, _time_ms, _wanted, _found,
+        _due IS NULL AND list_contains(getvariable('removed'), topic) AS _is_lost,
+        _time_ms < greatest(
+            _joined_ms, (SELECT coalesce(max(_time_ms), 0) FROM version) - getvariable('join_history_ms')
+        ) - getvariable('join_history_ms') AS _is_forgotten
+    FROM due WHERE _out_offset IS NOT NULL AND _found IS DISTINCT FROM coalesce(_due, nothing)
+),
+-- Versions written more than a minute before a row were there; of those that came later, in the order of offsets, it
+-- may have met any number.
+asked AS MATERIALIZED (
+    SELECT o._partition, o._offset, o._time_ms, _wanted, _found, v._offset AS _there_up_to, _newest AS _newest_there
+    FROM other o
+    ASOF LEFT JOIN (
+        SELECT *, max({'time_ms': _time_ms, 'offset': _offset, 'row': _row})
+            OVER (PARTITION BY _key ORDER BY _offset) AS _newest
+        FROM version SEMI JOIN other ON _key = _wanted
+        QUALIFY row_number() OVER (PARTITION BY _key, _written_ms ORDER BY _offset DESC) = 1
+    ) v ON _wanted = v._key AND o._time_ms - 60000 > _written_ms
+),
+raced AS (
+    SELECT _partition, _offset FROM asked WHERE _found IS NOT DISTINCT FROM coalesce(_newest_there."row", nothing)
+    UNION
+    SELECT _partition, _offset
+    FROM (
+        SELECT a._partition, a._offset, _found, _newest_there,
+            max({'time_ms': v._time_ms, 'offset': v._offset, 'row': v._row})
+                OVER (PARTITION BY a._partition, a._offset ORDER BY v._offset) AS _newest_since
+        FROM asked a
+        JOIN version v ON _wanted = v._key AND v._offset > coalesce(_there_up_to, -1) AND v._time_ms <= a._time_ms
+    )
+    WHERE _found IS NOT DISTINCT FROM coalesce(
+        CASE WHEN _newest_there > _newest_since THEN _newest_there ELSE _newest_since END."row", nothing
+    )
+),
+let_pass AS (
+    SELECT o._partition, o._offset,
+        CASE WHEN _is_lost THEN 'lost' WHEN r._offset IS NOT NULL THEN 'raced' WHEN _is_forgotten THEN 'forgotten' END
+            AS _why
+    FROM other o LEFT JOIN raced r USING (_partition, _offset)
+)
+SELECT d.* EXCLUDE (_due, _joined_ms), CASE WHEN _why IS NULL THEN coalesce(_due, nothing) ELSE _found END AS _met, _why
+FROM due d LEFT JOIN let_pass USING (_partition, _offset);
+
 -- Each row once for each window [window_start_ms, window_end_ms) that holds it and takes it: not where it is late.
 CREATE MACRO hopping(rows, size, advance, grace) AS TABLE
 SELECT * EXCLUDE (_now_ms), window_start_ms + size AS window_end_ms

@@ -11,6 +11,7 @@ import duckdb
 
 from pipeline.codecs import fields
 from pipeline.errors import VerifyError
+from pipeline.tables.windows import Window
 from pipeline.topics import DEAD_LETTERS
 from pipeline.verify.database import Database, Row, quoted
 from pipeline.verify.records import Cut
@@ -49,6 +50,8 @@ class Oracle:
         for schema in (*SAID, "kept", "past"):
             run(f"CREATE SCHEMA {schema}")
         run(f"SET VARIABLE removed = [{', '.join(f'$${topic}$$' for topic in removed)}]::VARCHAR[]")
+        if self._subject.windows:
+            run(f"SET VARIABLE windows = {_struct({n: _struct(_sizes(w)) for n, w in self._subject.windows.items()})}")
         run((files("pipeline.verify") / "macros.sql").read_text("utf-8"))
         for source in self._subject.sources:
             topic = source.topic.name
@@ -197,6 +200,16 @@ class Oracle:
                 f"AND table_name = $${output.topic.name}$$"
             )
         )
+
+
+def _struct(values: Mapping[str, object]) -> str:
+    return "{" + ", ".join(f"{quoted(name)}: {value}" for name, value in values.items()) + "}"
+
+
+def _sizes(window: Window) -> dict[str, str]:
+    """Every size that a window may have, in milliseconds as SQL; those that it has not are null."""
+    sizes = {name: getattr(window, name, None) for name in ("size_ms", "advance_ms", "gap_ms", "grace_ms")}
+    return {name: f"{'NULL' if size is None else size}::BIGINT" for name, size in sizes.items()}
 
 
 def _told(error: duckdb.Error) -> str:

@@ -1,9 +1,11 @@
 """What is verified of an application: the topics its oracle reads, in which order workers process them, its outputs."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.errors import NoOracleError, VerifyError
+from pipeline.tables.windows import Window
 from pipeline.topics import Topic
 
 
@@ -50,13 +52,17 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """An application as it is verified. `stages` are its topics in the order in which records pass through them."""
+    """An application as it is verified. `stages` are its topics in the order in which records pass through them.
+
+    `windows` are those of its outputs that have one, by the names of their topics.
+    """
 
     name: str
     oracle: Path
     sources: tuple[Source, ...]
     stages: tuple[tuple[Topic, ...], ...]
     outputs: tuple[Checked, ...]
+    windows: Mapping[str, Window] = field(default_factory=dict)
 
     def script(self) -> str:
         """Its oracle; raises VerifyError when there is none."""

@@ -50,86 +50,40 @@ CREATE VIEW region_rows AS SELECT _key, _offset, {'region_name': region_name} AS
 CREATE VIEW product_rows AS
 SELECT _key, _offset, {'product_group': product_group, 'product_name': product_name} AS _row FROM "MysqlSource-product";
 
--- The user's row that was valid at the view's time; a deleted user has no columns. A version was written when all
--- records before it in its partition had been, so not before the largest of their times.
+-- The user's row that was valid at the view's time; a deleted user has no columns.
 CREATE TABLE user_rows AS
-SELECT _key, _partition, _offset, _time_ms, {'regionid': regionid, 'gender': gender} AS _row,
-    max(_time_ms) OVER (PARTITION BY _partition ORDER BY _offset) AS written_ms
-FROM users;
+SELECT _key, _partition, _offset, _time_ms, {'regionid': regionid, 'gender': gender} AS _row FROM users;
 
 CREATE TABLE joined_views AS
-SELECT v.* EXCLUDE (_key, _deleted), u._row AS due, e.origin_offset IS NOT NULL AS is_there,
-    {'regionid': e.regionid, 'gender': e.gender} AS found_user,
+SELECT v.* EXCLUDE (_key, _deleted), v.userid AS _wanted, e._partition AS _out_partition, e._offset AS _out_offset,
+    {'regionid': e.regionid, 'gender': e.gender} AS _found,
     {'page_group': e.page_group, 'page_name': e.page_name} AS found_page,
-    {'region_name': e.region_name} AS found_region,
-    max(CASE WHEN e.origin_offset IS NOT NULL THEN v._time_ms END)
-        OVER (PARTITION BY e._partition ORDER BY e._offset) AS now_ms
+    {'region_name': e.region_name} AS found_region
 FROM PageView v
-ASOF LEFT JOIN versions(user_rows) u ON v.userid = u._key AND v._time_ms >= u._time_ms
 LEFT JOIN (
     SELECT * FROM EXTENDED_PAGEVIEWS_STREAM
     QUALIFY row_number() OVER (PARTITION BY origin_partition, origin_offset ORDER BY _partition, _offset) = 1
 ) e ON e.origin_partition = v._partition AND e.origin_offset = v._offset;
 
-CREATE MACRO nobody() AS {'regionid': NULL::VARCHAR, 'gender': NULL::VARCHAR};
-
-CREATE TABLE others AS
-SELECT *, due IS NULL AND list_contains(getvariable('removed'), 'Users_') AS is_lost,
-    _time_ms < greatest(now_ms, (SELECT coalesce(max(_time_ms), 0) FROM users) - getvariable('join_history_ms'))
-        - getvariable('join_history_ms') AS is_forgotten
-FROM joined_views WHERE is_there AND found_user IS DISTINCT FROM coalesce(due, nobody());
-
--- A view raced when it was joined before a version of its user had reached the broker. Versions written more than a
--- minute before it were there; of those that came later, in the order of offsets, it may have met any number.
-CREATE TABLE asked AS
-SELECT o._partition, o._offset, o._time_ms, userid, found_user, v._offset AS there_up_to, newest AS newest_there
-FROM others o
-ASOF LEFT JOIN (
-    SELECT *, max({'time_ms': _time_ms, 'offset': _offset, 'row': _row}) OVER (
-        PARTITION BY _key ORDER BY _offset
-    ) AS newest
-    FROM user_rows SEMI JOIN others ON _key = userid
-    QUALIFY row_number() OVER (PARTITION BY _key, written_ms ORDER BY _offset DESC) = 1
-) v ON userid = v._key AND o._time_ms - 60000 > written_ms;
-
-CREATE TABLE raced AS
-SELECT _partition, _offset FROM asked WHERE found_user IS NOT DISTINCT FROM coalesce(newest_there."row", nobody())
-UNION
-SELECT _partition, _offset
-FROM (
-    SELECT a._partition, a._offset, found_user, newest_there,
-        max({'time_ms': v._time_ms, 'offset': v._offset, 'row': v._row}) OVER (
-            PARTITION BY a._partition, a._offset ORDER BY v._offset
-        ) AS newest_since
-    FROM asked a
-    JOIN user_rows v ON userid = v._key AND v._offset > coalesce(there_up_to, -1) AND v._time_ms <= a._time_ms
-)
-WHERE found_user IS NOT DISTINCT FROM CASE WHEN newest_there > newest_since THEN newest_there ELSE newest_since END."row";
-
-CREATE TABLE let_pass AS
-SELECT o._partition, o._offset, o._time_ms,
-    CASE WHEN is_lost THEN 'lost' WHEN r._offset IS NOT NULL THEN 'raced' WHEN is_forgotten THEN 'forgotten' END AS why
-FROM others o LEFT JOIN raced r USING (_partition, _offset)
-WHERE why IS NOT NULL;
-
-CREATE TABLE noted.views_that_raced_with_their_user AS FROM let_pass WHERE why = 'raced';
-CREATE TABLE noted.views_whose_user_was_removed AS FROM let_pass WHERE why = 'lost';
-CREATE TABLE noted.views_whose_user_was_forgotten AS FROM let_pass WHERE why = 'forgotten';
-
 CREATE TABLE views_with_user AS
-SELECT v.*, CASE WHEN p.why IS NULL THEN coalesce(due, nobody()) ELSE found_user END AS joined_user
-FROM joined_views v
-LEFT JOIN let_pass p USING (_partition, _offset);
+FROM as_of(joined_views, user_rows, {'regionid': NULL::VARCHAR, 'gender': NULL::VARCHAR}, 'Users_');
+
+CREATE TABLE noted.views_that_raced_with_their_user AS
+SELECT _partition, _offset, _time_ms FROM views_with_user WHERE _why = 'raced';
+CREATE TABLE noted.views_whose_user_was_removed AS
+SELECT _partition, _offset, _time_ms FROM views_with_user WHERE _why = 'lost';
+CREATE TABLE noted.views_whose_user_was_forgotten AS
+SELECT _partition, _offset, _time_ms FROM views_with_user WHERE _why = 'forgotten';
 
 CREATE TABLE expected.EXTENDED_PAGEVIEWS_STREAM AS
-SELECT userid, pageid, viewtime, joined_page.page_group, joined_page.page_name, joined_user.regionid,
-    joined_user.gender, joined_region.region_name, event_time_ms, origin_partition, origin_offset
+SELECT userid, pageid, viewtime, joined_page.page_group, joined_page.page_name, _met.regionid,
+    _met.gender, joined_region.region_name, event_time_ms, origin_partition, origin_offset
 FROM (
     SELECT v.*, met(found_page, p._rows, p._last) AS joined_page, met(found_region, r._rows, r._last) AS joined_region,
         v._time_ms AS event_time_ms, v._partition AS origin_partition, v._offset AS origin_offset
     FROM views_with_user v
     LEFT JOIN ever(page_rows) p ON p._key = v.pageid
-    LEFT JOIN ever(region_rows) r ON r._key = v.joined_user.regionid
+    LEFT JOIN ever(region_rows) r ON r._key = v._met.regionid
 );
 
 -- Sales with the product and the region -------------------------------------------------------------------------------

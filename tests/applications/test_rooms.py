@@ -1,0 +1,102 @@
+"""What holds of every application that comes with the project, without a cluster: cases, oracle, names, Pinot tables."""
+
+import asyncio
+import heapq
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from judged import feed, judge, lying
+
+from pipeline import Generator, Rows
+from pipeline.applications.loading import Runnable, load, names, runnable, source_file
+from pipeline.runner.cases import load as load_case
+from pipeline.runner.cases import run
+from pipeline.runner.local import LocalApplication
+from pipeline.settings import FLASH_SALES, Settings
+from pipeline.verify.declared import declared, oracle_of
+
+FOLDER = Path(__file__).parent
+NOWHERE = FOLDER / "nowhere"
+ROOMS = [name for name in names(NOWHERE) if name != FLASH_SALES]
+"""Flash sales is as old as the engine: its cases lie in tests/golden, its sources are code."""
+CASES = [(path.parent.name, path.name.removesuffix(".input.json")) for path in sorted(FOLDER.glob("*/*.input.json"))]
+NOW = 1_795_829_940_000
+MINUTES, SLOWER = 8, 20
+
+
+def settings_of(room: str) -> Settings:
+    return Settings(app=room)
+
+
+def room_of(room: str) -> Runnable:
+    return runnable(settings_of(room))
+
+
+def subject_of(room: str) -> Any:
+    return declared(load(room, NOWHERE, settings_of(room)), oracle_of(source_file(room, NOWHERE)))
+
+
+@pytest.mark.parametrize(("room", "name"), CASES)
+def test_case(room: str, name: str) -> None:
+    case = load_case(FOLDER / room / f"{name}.input.json", FOLDER / room / f"{name}.output.json")
+    assert asyncio.run(run(case, LocalApplication(settings_of(room), room_of(room)))) is None
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_output_has_a_case(room: str) -> None:
+    files = (FOLDER / room).glob("*.output.json")
+    found = {output["topic"] for path in files for output in json.loads(path.read_text())["outputs"]}
+    assert found >= {topic.name for topic in room_of(room).application.outputs}
+
+
+def generated(room: str, seed: int) -> Iterator[tuple[int, str, bytes, dict[str, Any]]]:
+    """(time, topic, key, row) of what its generators make in MINUTES, at a fraction of their rates, in the order of sending."""
+    data = room_of(room).application.data
+    for rows in (made for made in data if isinstance(made, Rows)):
+        for row in rows.records(seed, NOW):
+            yield NOW, rows.topic.name, str(row[rows.topic.key]).encode(), row
+
+    def one(made: Generator) -> Iterator[tuple[int, int, str, bytes, dict[str, Any]]]:
+        make, times = made.maker(seed), made.times(seed)
+        per_s = made.per_s / SLOWER
+        for number in range(int(MINUTES * 60 * per_s)):
+            now_ms = NOW + int(number * 1_000 / per_s)
+            row = make(at_ms := times(now_ms))
+            yield now_ms, at_ms, made.topic.name, str(row[made.topic.key]).encode(), row
+
+    running = [one(made) for made in data if isinstance(made, Generator)]
+    for _, at_ms, topic, key, row in heapq.merge(*running, key=lambda made: made[0]):
+        yield at_ms, topic, key, row
+
+
+async def fed(room: str, seed: int) -> LocalApplication:
+    application = LocalApplication(settings_of(room), room_of(room), partitions=3)
+    async with application.running():
+        for at_ms, topic, key, row in generated(room, seed):
+            await application.feed(topic, key, application.encode(topic, row), at_ms)
+    return application
+
+
+@pytest.mark.parametrize("room", ROOMS)
+async def test_its_oracle_agrees_with_what_its_generators_bring_about(room: str) -> None:
+    """And it sees what is wrong: a row of each output that is changed."""
+    application, subject = await fed(room, 1), subject_of(room)
+    records, schemas = lying(application), application.schemas
+    assert await judge(settings_of(room), subject, schemas, records) == {}
+    for output in subject.outputs:
+        assert records.get(output.topic.name), f"{output.topic.name} has no rows"
+        short = {**records, output.topic.name: records[output.topic.name][:-1]}
+        wrong = await judge(settings_of(room), subject, schemas, short)
+        assert output.topic.name in wrong, f"a row of {output.topic.name} is missing, and nobody sees it"
+
+
+@pytest.mark.parametrize(("room", "name"), CASES)
+async def test_its_oracle_agrees_with_its_cases(room: str, name: str) -> None:
+    case = load_case(FOLDER / room / f"{name}.input.json", FOLDER / room / f"{name}.output.json")
+    application = LocalApplication(settings_of(room), room_of(room))
+    async with application.running():
+        await feed(application, case.inputs)
+    assert await judge(settings_of(room), subject_of(room), application.schemas, lying(application)) == {}
