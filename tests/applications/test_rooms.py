@@ -1,4 +1,4 @@
-"""What holds of every application that comes with the project, without a cluster: cases, oracle, names, Pinot tables."""
+"""What holds of every application that comes with the project, without a cluster: its cases and its oracle."""
 
 import asyncio
 import heapq
@@ -53,7 +53,7 @@ def test_every_output_has_a_case(room: str) -> None:
 
 
 def generated(room: str, seed: int) -> Iterator[tuple[int, str, bytes, dict[str, Any]]]:
-    """(time, topic, key, row) of what its generators make in MINUTES, at a fraction of their rates, in the order of sending."""
+    """(time, topic, key, row) of what its generators make in MINUTES, at a fraction of their rates, as it is sent."""
     data = room_of(room).application.data
     for rows in (made for made in data if isinstance(made, Rows)):
         for row in rows.records(seed, NOW):

@@ -1,5 +1,7 @@
 """Where the events of user sessions come from: generators of logins, views and users."""
 
+from typing import Any
+
 from pipeline import (
     Generator,
     Rows,
@@ -27,7 +29,7 @@ gender = one_of("female", "male", "other", weights=(49, 49, 2))
 country = one_of(*COUNTRIES, weights=(12, 6, 8, 20, 8, 4, 8, 5, 5, 24))
 subscription = one_of("Platinum", "Gold", "Silver", "Standard", weights=(1, 2, 3, 6))
 
-PERSON = {
+PERSON: dict[str, Any] = {
     "age": or_null(age, 0.02),
     "gender": or_null(gender, 0.02),
     "country": or_null(country, 0.02),
@@ -35,7 +37,7 @@ PERSON = {
     "updated_at": now(),
 }
 
-DATA = [
+DATA: list[Generator | Rows] = [
     Rows(users, [{"user_id": f"u{number}"} for number in range(1, USERS + 1)], **PERSON),
     Generator(users, per_s=1, user_id=texts("u{}", USERS), **PERSON),
     Generator(
