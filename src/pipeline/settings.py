@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from platformdirs import user_cache_path, user_data_path
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -163,8 +163,9 @@ class Settings(PageSettings):
         description="Do not wait for a partition without records for this long to close windows; none: wait.",
     )
 
-    parameters: dict[str, int | float | str] = Field(
-        {}, description="Values for an application that is a function of the settings, by the names that it gives them."
+    parameters: tuple[tuple[str, int | float | str], ...] = Field(
+        (),
+        description='What an application takes from the settings by names of its own, such as {"size_ms": 60000}.',
     )
 
     # sources
@@ -194,6 +195,11 @@ class Settings(PageSettings):
     pinot_controller_port: int = Field(0, ge=0, le=65535, description="Port of the local Pinot controller.")
     pinot_broker_port: int = Field(0, ge=0, le=65535, description="Port of the local Pinot broker.")
 
+    @field_validator("parameters", mode="before")
+    @classmethod
+    def _pairs(cls, value: Any) -> Any:
+        return tuple(value.items()) if isinstance(value, Mapping) else value
+
     @model_validator(mode="before")
     @classmethod
     def _named_as_the_application(cls, values: Any) -> Any:
@@ -209,7 +215,7 @@ class Settings(PageSettings):
 
     def parameter(self, name: str, default: Parameter) -> Parameter:
         """A value of `parameters`, or else the default; raises SettingError where it is of another type."""
-        found = self.parameters.get(name, default)
+        found = dict(self.parameters).get(name, default)
         if type(found) is not type(default):
             raise SettingError(
                 f"setting parameters: {name} is {found!r}, but must be of the type of its default, {default!r}"

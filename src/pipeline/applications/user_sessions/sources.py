@@ -22,7 +22,7 @@ USERS = 200
 COUNTRIES = ("Brazil", "France", "Germany", "India", "Japan", "Kenya", "Mexico", "Spain", "Thailand", "United States")
 NAMES = ("Alex", "Chris", "Dana", "Jamie", "Kim", "Lee", "Max", "Noor", "Robin", "Sam")
 
-visits = Visits("s{}", per_s=1, lasting_ms=minutes(3))
+visits = Visits("s{}", per_s=1, lasting_ms=minutes(2))
 user_id = by("session_id", texts("u{}", USERS, skew=0.4))
 age = whole(normal(38, 13, low=16, high=90))
 gender = one_of("female", "male", "other", weights=(49, 49, 2))
