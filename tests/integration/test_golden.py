@@ -24,7 +24,10 @@ from pipeline.topics import BY_NAME, Kind
 from running import own_stack
 
 FOLDER = Path(__file__).parent.parent / "golden"
-NAMES = sorted(path.name.removesuffix(".input.json") for path in FOLDER.glob("*.input.json"))
+NAMES = ("pageviews_by_region", "pageviews_session", "sales_by_region", "sales_hopping", "user_transformed")
+"""One of each kind: joined and counted, sessions that merge, sums in each kind of window, a table. All others run in
+process (tests/golden), through the same agents.
+"""
 LIMIT_S = 60.0
 pytestmark = pytest.mark.integration
 

@@ -1,6 +1,7 @@
 """How example data are drawn: by seed, by what belongs together, with nulls, silences and late rows."""
 
 from collections import Counter
+from pathlib import Path
 from random import Random
 from statistics import median
 from typing import Any
@@ -130,3 +131,16 @@ def test_what_cannot_be_drawn_is_refused(make: Any, sentence: str) -> None:
 
 def test_now_is_the_present() -> None:
     assert now()(Random(1), 5) == 5
+
+
+def test_the_example_of_the_docs() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "applications.md").read_text()
+    code = text.partition("## Example data\n")[2].partition("```python\n")[2].partition("```")[0]
+    login = {"session_id": "STRING", "user_id": "STRING"}
+    found: dict[str, Any] = {
+        "users": Table("users", {"user_id": "STRING", "age": "INT", "updated_at": "BIGINT"}, key="user_id"),
+        "logins": Stream("logins", login, key="session_id"),
+        "views": Stream("views", {**login, "source": "STRING"}, key="session_id"),
+    }
+    exec(code, found)
+    assert len(found["DATA"]) == 3
