@@ -14,6 +14,22 @@ EXPLODED_BITS = 20
 """Of a record, as many as 2**20 rows may be made: a row's place among them is kept below its record's offset."""
 
 
+class Cell:
+    """A column that is made when it is first asked for, once for all blocks that have it."""
+
+    __slots__ = ("_make", "_values")
+
+    def __init__(self, make: Make | None, values: Sequence[Any] = ()) -> None:
+        self._make = make
+        self._values = values
+
+    def values(self) -> Sequence[Any]:
+        """The column."""
+        if self._make is not None:
+            self._values, self._make = self._make(), None
+        return self._values
+
+
 class Block:
     """Rows of one partition, as columns of equal length.
 
@@ -24,9 +40,8 @@ class Block:
     """
 
     __slots__ = (
-        "_columns",
+        "_cells",
         "_keys",
-        "_makes",
         "_origins",
         "_texts",
         "batch",
@@ -42,7 +57,7 @@ class Block:
         batch: RecordBatch,
         places: Sequence[int],
         times_ms: Sequence[int],
-        makes: Mapping[str, Make],
+        cells: dict[str, Cell],
         errors: dict[tuple[int, str], None],
         origins: Sequence[tuple[int, int]] | None = None,
     ) -> None:
@@ -51,8 +66,7 @@ class Block:
         self.times_ms = times_ms
         self.errors = errors
         self.is_exploded = self.is_numbered = False
-        self._columns: dict[str, Sequence[Any]] = {}
-        self._makes = dict(makes)
+        self._cells = cells
         self._origins = origins
         self._keys: Sequence[bytes | None] | None = None
         self._texts: Sequence[str | None] | None = None
@@ -68,32 +82,28 @@ class Block:
         origins: Sequence[tuple[int, int]] | None = None,
     ) -> "Block":
         """The rows of decoded records."""
-        makes = {name: _field(records, name) for name in names}
-        return cls(batch, places, times_ms, makes, {}, origins)
+        cells = {name: Cell(_field(records, name)) for name in names}
+        return cls(batch, places, times_ms, cells, {}, origins)
 
     @classmethod
     def of_columns(
         cls, batch: RecordBatch, places: Sequence[int], times_ms: Sequence[int], columns: Mapping[str, Sequence[Any]]
     ) -> "Block":
         """The rows of columns that are there."""
-        made = cls(batch, places, times_ms, {}, {})
-        made._columns = dict(columns)
-        return made
+        return cls(batch, places, times_ms, {name: Cell(None, values) for name, values in columns.items()}, {})
 
     def __len__(self) -> int:
         return len(self.places)
 
     def column(self, name: str) -> Sequence[Any]:
         """One column, or one field of a column that is a record: "column.field"."""
-        found = self._columns.get(name)
-        if found is None:
-            found = self._columns[name] = self._made(name)
-        return found
+        cell = self._cells.get(name)
+        if cell is None:
+            cell = self._cells[name] = Cell(None, self._made(name))
+        return cell.values()
 
     def _made(self, name: str) -> Sequence[Any]:
         match name:
-            case _ if name in self._makes:
-                return self._makes[name]()
             case _ if "." in name:
                 column, _, field = name.partition(".")
                 return [None if record is None else record[field] for record in self.column(column)]
@@ -153,16 +163,16 @@ class Block:
 
     def with_columns(self, makes: Mapping[str, Make], *, only: bool = False) -> "Block":
         """The same rows with more columns; `only` with these and no others."""
-        inherited = {} if only else self._sources()
-        return self._like(self.places, self.times_ms, inherited, makes, self._origins, self._keys, self._texts)
+        cells = {} if only else dict(self._cells)
+        return self._like(self.places, self.times_ms, cells, makes, self._origins, self._keys, self._texts)
 
     def at(self, rows: Sequence[int], makes: Mapping[str, Make] | None = None) -> "Block":
         """The rows at these places, which may repeat, with more columns."""
 
-        def pick(make: Make) -> Make:
-            return lambda: [column[row] for column in (make(),) for row in rows]
+        def pick(cell: Cell) -> Cell:
+            return Cell(lambda: [column[row] for column in (cell.values(),) for row in rows])
 
-        picked = {name: pick(make) for name, make in self._sources().items()}
+        picked = {name: pick(cell) for name, cell in self._cells.items()}
         columns = (self._origins, self._keys, self._texts)
         chosen = [None if column is None else [column[row] for row in rows] for column in columns]
         places, times_ms = [self.places[row] for row in rows], [self.times_ms[row] for row in rows]
@@ -200,23 +210,18 @@ class Block:
         made.is_exploded = made.is_numbered = True
         return made
 
-    def _sources(self) -> dict[str, Make]:
-        return {name: self._source(name) for name in (*self._makes, *self._columns)}
-
-    def _source(self, name: str) -> Make:
-        return lambda: self.column(name)
-
     def _like(
         self,
         places: Sequence[int],
         times_ms: Sequence[int],
-        inherited: Mapping[str, Make],
+        cells: dict[str, Cell],
         makes: Mapping[str, Make],
         origins: Any,
         keys: Any,
         texts: Any,
     ) -> "Block":
-        made = Block(self.batch, places, times_ms, {**inherited, **makes}, self.errors, origins)
+        cells.update((name, Cell(make)) for name, make in makes.items())
+        made = Block(self.batch, places, times_ms, cells, self.errors, origins)
         made._keys, made._texts = keys, texts
         made.is_exploded, made.is_numbered = self.is_exploded, self.is_numbered
         return made

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from pipeline.agents.blocks import Block, Make, raw_keys
+from pipeline.agents.blocks import Block, Cell, Make, raw_keys
 from pipeline.agents.keeping import ByPartition
 from pipeline.agents.letters import LateLetters
 from pipeline.declare.joins import AsOfJoin, Lookup, WindowJoin
@@ -135,12 +135,10 @@ class StreamWindow(ByPartition[PartitionStreamJoin]):
         left, right = self._forms
         lefts = [None if row.left is None else left.row(row.left) for row in rows]
         rights = [None if row.right is None else right.row(row.right) for row in rows]
-        makes: Mapping[str, Make] = {
-            **{name: _field(lefts, name) for name in self._step.left_columns},
-            self._step.name: lambda: rights,
-        }
+        cells = {name: Cell(_field(lefts, name)) for name in self._step.left_columns}
+        cells[self._step.name] = Cell(None, rights)
         last = len(block.batch) - 1
-        made = Block(block.batch, [last] * len(rows), [row.time_ms for row in rows], makes, block.errors)
+        made = Block(block.batch, [last] * len(rows), [row.time_ms for row in rows], cells, block.errors)
         return made.keyed(raw_keys(row.key for row in rows))
 
 
