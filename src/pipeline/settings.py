@@ -183,6 +183,7 @@ class Settings(PageSettings):
     poll_gaps: int = Field(
         1_000, ge=0, description="Ranges of unseen ids that are looked for at most; the oldest are given up before."
     )
+    poll_overlap_s: float = Field(10.0, ge=0, description="Rows this long before the largest timestamp are read again.")
     poller_web_port: int = Field(0, ge=0, le=65535, description="Port of the poller's web (/metrics); 0: none.")
     poller_web_host: str = Field("127.0.0.1", description="Address that the poller's web listens on.")
 
