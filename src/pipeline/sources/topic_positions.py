@@ -66,7 +66,7 @@ async def _ids(
         async for batch in read_batches(settings, topic.name):
             yield batch, [_id_of(record.key) for record in batch]
         return
-    read = _reader(settings, table)
+    read = reader_of(settings, table)
     async for batch in read_batches(settings, topic.name):
         yield batch, [None if row is None else row[column] for row in await read(batch)]
 
@@ -78,7 +78,7 @@ def _id_of(key: bytes | None) -> int | None:
         return None
 
 
-def _reader(settings: Settings, table: DatabaseTable) -> Callable[[Sequence[ConsumerRecord]], Any]:
+def reader_of(settings: Settings, table: DatabaseTable) -> Callable[[Sequence[ConsumerRecord]], Any]:
     """The decoded values of records; None where one cannot be read, or is a deletion."""
     decode, registry = decoder(table.topic), Registry(settings)
 
@@ -125,7 +125,7 @@ async def window_of_topic(settings: Settings, table: DatabaseTable, position: Re
         found = await offsets_from(settings, topic.name, position.tail_ms)
         ends = await offsets(settings, [topic.name], isolation_level=READ_COMMITTED)
         start = {tp.partition: found.get(tp.partition, end) for tp, (_, end) in ends.items()}
-    read = _reader(settings, table)
+    read = reader_of(settings, table)
     async for batch in read_batches(settings, topic.name, start=start):
         for record, row in zip(batch, await read(batch), strict=True):
             at_us = None if row is None else moment_us(table, row[table.mode.timestamp])
