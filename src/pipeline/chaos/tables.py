@@ -62,7 +62,7 @@ class TablesWriter:
         database = engine(self._settings)
         try:
             for rows in (one for one in self._application.data if isinstance(one, Rows)):
-                table, records = self._application.carried_into(rows.topic), rows.records()
+                table, records = self._application.carried_into(rows.topic), rows.records(self._seed, now_ms())
                 if table is not None and records:
                     statements = await upserts(self._settings, database, table, rows.columns)
                     async with database.begin() as connection:

@@ -157,9 +157,7 @@ def key_of(made: Generator | Rows) -> ColumnType:
     return made.columns[made.topic.key]
 
 
-async def _write_rows(
-    settings: Settings, application: Application, rows: Rows, stop: asyncio.Event, seed: int
-) -> str:
+async def _write_rows(settings: Settings, application: Application, rows: Rows, stop: asyncio.Event, seed: int) -> str:
     """Write the rows of a table, into the database where that fills the topic; returns the line for the user."""
     topic, records = rows.topic, rows.records(seed, now_ms())
     table = application.carried_into(topic)

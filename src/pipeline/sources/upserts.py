@@ -15,7 +15,8 @@ from sqlalchemy.dialects.mysql import insert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from pipeline.declare.database import DatabaseTable, Incrementing
+from pipeline.declare.database import DatabaseTable, Incrementing, TimestampIncrementing
+from pipeline.declare.generators import Generator
 from pipeline.errors import SourceError
 from pipeline.settings import Settings
 from pipeline.sources.carried import Carried
@@ -24,7 +25,7 @@ from pipeline.sources.database import address, engine, is_outage, reason
 from pipeline.sources.runtime import Pacer, retrying, until_stopped, wait
 from pipeline.sources.values import MOMENTS
 from pipeline.tables.types import ColumnType
-from pipeline.timebase import EPOCH
+from pipeline.timebase import EPOCH, now_ms
 
 log = logging.getLogger(__name__)
 
@@ -146,3 +147,11 @@ async def write(
 
 def _trying(settings: Settings, stop: asyncio.Event) -> Any:
     return retrying(log, address(settings), stop, retry_on=is_outage, reason=reason)
+
+
+def rows_of(made: Generator, table: DatabaseTable, seed: int) -> Iterator[Row]:
+    """Endless rows of a generator, as of the present; late ones but where a late timestamp would not be looked for."""
+    make, times = made.maker(seed), made.times(seed)
+    if isinstance(table.mode, TimestampIncrementing):
+        return map(make, iter(now_ms, None))
+    return map(make, map(times, iter(now_ms, None)))
