@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from pipeline.declare.application import Application
-from pipeline.declare.database import DatabaseTable
+from pipeline.declare.database import DatabaseTable, Incrementing
 from pipeline.declare.fluent import Stream
 from pipeline.declare.generators import Generator, Rows
 from pipeline.errors import SourceError
@@ -101,7 +101,12 @@ async def _past_of_table(
     factor: float,
     seed: int,
 ) -> str:
-    """Write the past of a table of the database, where nothing of it is in its topic; returns the line for the user."""
+    """Write the past of a table of the database, where nothing of it is in its topic; returns the line for the user.
+
+    Only rows that are added have a past: of those that change a table holds the present, with present timestamps.
+    """
+    if not isinstance(table.mode, Incrementing):
+        return f"table {table.name}: holds the present, and has no past to be written"
     if any((await end_offsets(settings, [made.topic.name])).values()):
         return f"table {table.name}: has a past already"
     times = past(now_ms(), hours, made.per_s * factor, f"{made.topic.name}/{seed}")
