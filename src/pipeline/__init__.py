@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         TopKDistinct,
     )
     from pipeline.declare.application import Application
+    from pipeline.declare.database import Bulk, DatabaseTable, Incrementing, TimestampIncrementing
     from pipeline.declare.draws import (
         Visits,
         by,
@@ -76,6 +77,7 @@ _PLACES = {
         "TopKDistinct",
     ),
     "declare.application": ("Application",),
+    "declare.database": ("Bulk", "DatabaseTable", "Incrementing", "TimestampIncrementing"),
     "declare.expressions": ("c", "case", "cast", "f"),
     "declare.fluent": ("Stream", "Table"),
     "declare.draws": (
@@ -105,15 +107,18 @@ __all__ = [
     "RIGHT",
     "Application",
     "Average",
+    "Bulk",
     "CollectList",
     "CollectSet",
     "Correlation",
     "Count",
     "CountDistinct",
+    "DatabaseTable",
     "EarliestByOffset",
     "Generator",
     "Histogram",
     "Hopping",
+    "Incrementing",
     "LatestByOffset",
     "Max",
     "Min",
@@ -125,6 +130,7 @@ __all__ = [
     "Sum",
     "SumDecimal",
     "Table",
+    "TimestampIncrementing",
     "TopK",
     "TopKDistinct",
     "Tumbling",

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from pipeline import topics
 from pipeline.applications.loading import runnable
+from pipeline.declare.application import Application
 from pipeline.kafka_access import CLUSTER_NAME, Operation, Pattern, Resource, Right
 from pipeline.settings import Settings
 from pipeline.topics import Kind, Topic
@@ -36,8 +37,8 @@ def rights(settings: Settings) -> dict[str, tuple[Right, ...]]:
     writes = _once((*outputs, *own, topics.DEAD_LETTERS, topics.LATE_RECORDS))
     reached = {topic.name for topic in (*reads, *writes)}
     code = (topics.PAGEVIEW, topics.USERS) if hooks.generators else ()
-    data = _once((*code, *(made.topic for made in plan.application.data)))
-    poller_writes = (topics.FLASH_SALES, *topics.REFERENCES, topics.POLLER_POSITION, topics.DEAD_LETTERS)
+    application = plan.application
+    data = _once((*code, *(m.topic for m in application.data if application.carried_into(m.topic) is None)))
     return {
         "provision": _on(found.topics, Operation.CREATE, Operation.DESCRIBE, Operation.ALTER_CONFIGS),
         "worker": (
@@ -49,8 +50,8 @@ def rights(settings: Settings) -> dict[str, tuple[Right, ...]]:
             Right(Operation.READ, Resource.GROUP, app),
             Right(Operation.WRITE, Resource.TRANSACTIONAL_ID, f"{app}-worker-", Pattern.PREFIXED),
         ),
-        **({"poller": _of_the_poller(app, poller_writes)} if hooks.database else {}),
-        **({"generator": _on(data, Operation.WRITE)} if data else {}),
+        **({"poller": _of_the_poller(app, application)} if hooks.database else {}),
+        **({"generator": _on(data, Operation.WRITE)} if found.has_data else {}),
         "dashboard": (
             *_on(found.topics, Operation.READ),
             Right(Operation.DESCRIBE, Resource.GROUP, app),
@@ -62,10 +63,12 @@ def rights(settings: Settings) -> dict[str, tuple[Right, ...]]:
     }
 
 
-def _of_the_poller(app: str, writes: Iterable[Topic]) -> tuple[Right, ...]:
+def _of_the_poller(app: str, application: Application) -> tuple[Right, ...]:
+    filled, position = (table.topic for table in application.database), application.position
+    assert position is not None, "it has a database"
     return (
-        *_on(writes, Operation.WRITE),
-        *_on((topics.FLASH_SALES, topics.POLLER_POSITION), Operation.READ),
+        *_on((*filled, position, topics.DEAD_LETTERS), Operation.WRITE),
+        *_on((*(table.topic for table in application.positioned), position), Operation.READ),
         Right(Operation.WRITE, Resource.TRANSACTIONAL_ID, f"{app}-poller"),
     )
 

@@ -68,7 +68,7 @@ async def provision(
     if found.hooks.database:
         tell(await provision_database(settings))
     if access is not None:
-        tell(await provision_access(settings, access, database=found.hooks.database))
+        tell(await provision_access(settings, access))
     if pinot and found.hooks.pinot:
         tell(await provision_pinot(settings))
 
@@ -91,15 +91,21 @@ async def provision_schemas(settings: Settings, wanted: Iterable[Topic] = topics
 
 
 async def provision_database(settings: Settings) -> str:
-    """Create and fill the shop's tables; returns the line for the user."""
+    """Create the tables of the database where they are not there, and fill the shop's; returns the line for the user.
+
+    The shop's tables are code, as its generators are; others follow from what is declared.
+    """
+    from pipeline.applications.loading import runnable
+    from pipeline.sources.created import create
     from pipeline.sources.seed import seed
 
-    done = await seed(settings)
+    found = runnable(settings)
+    done = await (seed(settings) if found.hooks.generators else create(settings, found.application.database))
     return "database: " + "; ".join(f"{table} {what}" for table, what in done.items())
 
 
-async def provision_access(settings: Settings, access: Access, *, database: bool = True) -> str:
-    """Give each process's user its rights on Kafka, and on the `database` if any; returns the line for the user."""
+async def provision_access(settings: Settings, access: Access) -> str:
+    """Give each process's user its rights on Kafka, and on the database if any; returns the line for the user."""
     needed = rights(settings)
     users = {process: user_of(process) for process in PROCESSES if process in needed}
     passwords = {process: access.password(user) for process, user in users.items()}
@@ -113,12 +119,16 @@ async def provision_access(settings: Settings, access: Access, *, database: bool
         except (TimeoutError, KafkaError) as error:
             raise broker_error(settings, "rights cannot be given", error) from error
     told = f"access: {sum(map(len, wanted.values()))} rights on Kafka for {len(wanted)} users"
-    if not database:
-        return told
-    from pipeline.sources.grants import GRANTS, grant
+    from pipeline.applications.loading import runnable
 
-    await grant(settings, {process: (users[process], passwords[process]) for process in GRANTS})
-    return f"{told}, grants on the database for {len(GRANTS)}"
+    found = runnable(settings)
+    if not found.hooks.database:
+        return told
+    from pipeline.sources.grants import grant, grants
+
+    wanted_of = grants(found)
+    await grant(settings, wanted_of, {process: (users[process], passwords[process]) for process in wanted_of})
+    return f"{told}, grants on the database for {len(wanted_of)}"
 
 
 async def provision_pinot(settings: Settings) -> str:

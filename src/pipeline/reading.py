@@ -51,6 +51,17 @@ async def end_offsets(
     return {tp: end for tp, (_, end) in (await offsets(settings, names, isolation_level=isolation_level)).items()}
 
 
+async def offsets_from(settings: Settings, name: str, from_ms: int) -> dict[int, int]:
+    """{partition: the offset of its first record whose time is `from_ms` (epoch ms) or later}, where there is one."""
+    partitions = await _partitions(settings, [name])
+    async with reader(settings, READ_UNCOMMITTED) as consumer:
+        try:
+            found = await consumer.offsets_for_times(dict.fromkeys(partitions, from_ms))
+        except (TimeoutError, KafkaError) as error:
+            raise broker_error(settings, "offsets cannot be read", error) from error
+    return {tp.partition: place.offset for tp, place in found.items() if place is not None}
+
+
 async def committed(settings: Settings, group: str) -> dict[TopicPartition, int]:
     """{partition: offset that a consumer group goes on from}, where it has committed one."""
     async with admin_client(settings) as client:

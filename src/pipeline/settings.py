@@ -173,8 +173,8 @@ class Settings(PageSettings):
     user_rate: float = Field(1 / 3, ge=0, description="User updates a second; 0: as fast as possible.")
     sale_rate: float = Field(1.0, ge=0, description="Flash sales written to MySQL a second; 0: as fast as possible.")
     seed: int = Field(1, description="Seed of the generators and the flash-sale writer.")
-    poll_interval_s: float = Field(1.0, gt=0, description="How often the poller reads new flash sales.")
-    bulk_interval_s: float = Field(60.0, gt=0, description="How often the poller reads whole reference tables.")
+    poll_interval_s: float = Field(1.0, gt=0, description="How often the poller reads what is new.")
+    bulk_interval_s: float = Field(60.0, gt=0, description="How often the poller reads tables that are read whole.")
     poll_gap_wait_s: float = Field(
         86_400.0,
         ge=0,
@@ -183,6 +183,7 @@ class Settings(PageSettings):
     poll_gaps: int = Field(
         1_000, ge=0, description="Ranges of unseen ids that are looked for at most; the oldest are given up before."
     )
+    poll_overlap_s: float = Field(10.0, ge=0, description="Rows this long before the largest timestamp are read again.")
     poller_web_port: int = Field(0, ge=0, le=65535, description="Port of the poller's web (/metrics); 0: none.")
     poller_web_host: str = Field("127.0.0.1", description="Address that the poller's web listens on.")
 

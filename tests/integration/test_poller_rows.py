@@ -16,11 +16,13 @@ from pipeline import topics
 from pipeline.kafka import producer
 from pipeline.settings import Settings
 from pipeline.sources.database import engine
-from pipeline.sources.feed import TABLE, stored_position
+from pipeline.sources.feed import stored_positions
 from pipeline.sources.position import Position
 from pipeline.status.parts import collect_letters
 
 pytestmark = pytest.mark.integration
+
+TABLE = "flash_sales"
 
 NAMED = "INSERT INTO flash_sales (sale_id, product_id, quantity, customer_id, sale_datetime) VALUES "
 
@@ -38,9 +40,9 @@ def letters(settings: Settings) -> dict[bytes, dict]:
 
 
 def position(settings: Settings) -> Position:
-    stored = asyncio.run(stored_position(settings))
-    assert stored is not None
-    return stored.position
+    found = asyncio.run(stored_positions(settings))[TABLE].position
+    assert isinstance(found, Position)
+    return found
 
 
 def last_id(settings: Settings) -> int:

@@ -9,7 +9,19 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner
 
-from pipeline import Application, Count, Generator, Stream, Table, c, one_of, topics
+from pipeline import (
+    Application,
+    Bulk,
+    Count,
+    DatabaseTable,
+    Generator,
+    Incrementing,
+    Stream,
+    Table,
+    c,
+    one_of,
+    topics,
+)
 from pipeline.applications.hooks import EVERYTHING, NOTHING
 from pipeline.applications.loading import declared, load, runnable
 from pipeline.chaos import inspection as inspecting
@@ -21,6 +33,7 @@ from pipeline.chaos.ledger import Ledger
 from pipeline.chaos.load import DeclaredLoad, FlashSalesLoad, load_of
 from pipeline.chaos.poison import Poisons, bad_records_of
 from pipeline.chaos.report import ChaosReport, markdown
+from pipeline.chaos.tables import TablesWriter, compare
 from pipeline.cli import main
 from pipeline.codecs import Encoder
 from pipeline.errors import ChaosError, SettingError
@@ -29,6 +42,7 @@ from pipeline.settings import Settings
 
 FOLDER = Path(__file__).parents[1] / "integration"
 CLICKS = load("clicks", FOLDER)
+PEOPLE = DatabaseTable(Stream("people", {"id": "BIGINT"}, key="id"), "people", Incrementing("id"))
 
 
 class Registry:
@@ -257,3 +271,39 @@ def test_the_guarantee_is_known_to_the_checks_as_well_as_to_the_workers(monkeypa
     (options,) = given
     assert options.overrides == ({} if guarantee is None else {"processing_guarantee": guarantee})
     assert options.environment == {}
+
+
+def test_a_topic_is_held_against_its_table():
+    rows = [("1", b"a"), ("2", b"b")]
+    assert compare(PEOPLE, rows, [("1", b"old"), ("2", b"b"), ("1", b"a")]) == []
+    wrong = compare(PEOPLE, rows, [("1", b"a"), ("1", b"old"), ("3", b"c"), ("3", b"c")])
+    assert sorted(wrong) == [
+        "people 1: the topic has another row",
+        "people 2: in the table, and not in the topic",
+        "people 3: a version is 2 times in the topic",
+        "people 3: in the topic, and not in the table",
+    ]
+    whole = DatabaseTable(PEOPLE.into, "people", Bulk())
+    assert compare(whole, rows, [*rows, *rows]) == []
+
+
+async def test_what_goes_into_a_table_is_neither_sent_nor_poisoned():
+    application = Application(
+        "mixed",
+        PEOPLE.into.group_by(c.id).aggregate(n=Count()).to("PEOPLE_N"),
+        CLICKS_ALONE.group_by(c.source).aggregate(n=Count()).to("CLICKED_N"),
+        sources=[PEOPLE],
+        data=[Generator(PEOPLE.into, per_s=30), Generator(CLICKS_ALONE, per_s=10)],
+    )
+    made = DeclaredLoad(Settings(), declared(application), per_s=100, poison=True, seed=1)
+    assert {feed.topic: feed.per_s for feed in await made.feeds(Registry())} == {"clicked": 25}
+    assert {bad.topic for bad in islice(await made.bad(Registry()), 20)} == {"clicked"}
+    assert made.steady == "people"
+    writer = TablesWriter(Settings(), application, per_s=100, seed=1)
+    assert [(one.topic.name, one.per_s * writer._factor) for one, _ in writer._made] == [("people", 75)]
+    alone = Application("alone", *application_of_people(), sources=[PEOPLE], data=[Generator(PEOPLE.into)])
+    assert DeclaredLoad(Settings(), declared(alone), per_s=10, poison=True, seed=1).steady == "people"
+
+
+def application_of_people():
+    return (PEOPLE.into.group_by(c.id).aggregate(n=Count()).to("PEOPLE_N"),)

@@ -19,11 +19,12 @@ from cryptography import x509
 from sqlalchemy import make_url
 
 from pipeline.access import PROCESSES, user_of
+from pipeline.applications.loading import runnable
 from pipeline.cli import main
 from pipeline.processes import programs
 from pipeline.serving.tables import tables
 from pipeline.settings import Settings
-from pipeline.sources.grants import GRANTS
+from pipeline.sources.grants import grants
 from pipeline.stack.artifacts import load_lock
 from pipeline.stack.credentials import Secrets
 from pipeline.stack.datadir import DataDir
@@ -34,6 +35,7 @@ from pipeline.stack.parts.pinot import parse_properties
 from pipeline.stack.ports import PORTS_OF
 
 ROOT = Path(__file__).parents[2]
+GRANTS = grants(runnable(Settings()))
 DEPLOY = ROOT / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]

@@ -106,7 +106,7 @@ def asked(settings: Settings, path: str, **given: Any) -> httpx.Response:
 def test_metrics_of_the_poller_are_served_and_a_port_in_use_is_a_sentence() -> None:
     settings = poller_settings()
     metrics = PollerMetrics()
-    metrics.count(3, Position(7, 1, (Range(2, 4, 0),)), (Range(1, 1, 0),))
+    metrics.count("flash_sales", 3, Position(7, 1, (Range(2, 4, 0),)), (Range(1, 1, 0),))
     with metrics.served(settings):
         page = asked(settings, "/metrics").text
         wrong = f"setting poller_web_port is {settings.poller_web_port}"

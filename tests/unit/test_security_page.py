@@ -8,10 +8,12 @@ import pytest
 
 from pipeline import topics
 from pipeline.access import PROCESSES, rights, user_of
+from pipeline.applications.loading import runnable
 from pipeline.kafka_access import Pattern, Resource
 from pipeline.settings import Settings
-from pipeline.sources.grants import GRANTS
+from pipeline.sources.grants import grants
 
+GRANTS = grants(runnable(Settings()))
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "security.md").read_text("utf-8")
 SCRIPT = runpy.run_path(str(ROOT / "scripts" / "document-access"))

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from aiokafka.errors import KafkaConnectionError, ProducerFenced
 from click.testing import CliRunner
+from shops import DECLARED
 
 from pipeline.errors import SourceError, StackError
 from pipeline.settings import Settings
@@ -16,7 +17,7 @@ def asked(monkeypatch):
     """The ranges that were asked for; the answers are taken from the front of `answers`."""
     ranges, answers = [], []
 
-    async def read_again(settings, first, last):
+    async def read_again(settings, table, first, last):
         ranges.append((first, last))
         answer = answers.pop(0) if answers else 3
         if isinstance(answer, Exception):
@@ -59,13 +60,13 @@ def test_what_is_no_range_is_a_sentence(asked, given, sentence):
 
 def test_a_poller_that_starts_at_the_same_time_is_waited_for(asked):
     asked[1][:] = [ProducerFenced(), ProducerFenced(), 7]
-    assert asyncio.run(commands.look_again(Settings(), 1, 2)) == 7
+    assert asyncio.run(commands.look_again(Settings(), DECLARED["flash_sales"], 1, 2)) == 7
     asked[1][:] = [ProducerFenced()] * 9
     with pytest.raises(SourceError, match="taken over 5 times"):
-        asyncio.run(commands.look_again(Settings(), 1, 2))
+        asyncio.run(commands.look_again(Settings(), DECLARED["flash_sales"], 1, 2))
 
 
 def test_brokers_that_do_not_answer_are_a_sentence(asked):
     asked[1][:] = [KafkaConnectionError()]
     with pytest.raises(StackError, match="no Kafka broker of bootstrap_servers"):
-        asyncio.run(commands.look_again(Settings(), 1, 2))
+        asyncio.run(commands.look_again(Settings(), DECLARED["flash_sales"], 1, 2))

@@ -14,6 +14,8 @@ from pipeline.codecs import Encoder
 from pipeline.errors import SourceError
 from pipeline.settings import Settings
 from pipeline.sources import poller as module
+from pipeline.sources import readers
+from pipeline.sources.asking import Asking
 from pipeline.sources.poller import Poller
 from pipeline.sources.position import Position, Range, Stored
 from pipeline.sources.rows import Carrier
@@ -45,16 +47,16 @@ class Kafka:
     async def open(self, settings, owner):
         self.opened += 1
         feed = Feed(self, owner)
-        feed.position = self.stored.position if self.stored else Position()
-        self.stored = Stored(feed.position, owner, 0)
+        feed.positions = {"flash_sales": self.stored.position if self.stored else Position()}
+        self.stored = Stored(feed.positions["flash_sales"], owner, 0)
         return feed
 
 
 class Feed:
     def __init__(self, kafka, owner):
-        self.kafka, self.owner, self.position = kafka, owner, Position()
+        self.kafka, self.owner, self.positions = kafka, owner, {}
 
-    async def publish(self, records, position=None):
+    async def publish(self, records, positions=None):
         fate = self.kafka.fates.pop(0) if self.kafka.fates else "committed"
         if fate == "fenced":
             self.kafka.stored = Stored(self.kafka.stored.position, "somebody else", 0)
@@ -63,12 +65,11 @@ class Feed:
             self.kafka.keys += [r.key.decode() for r in records if r.topic == FLASH_SALES.name]
             self.kafka.letters += [r.key.decode() for r in records if r.topic == DEAD_LETTERS.name]
             self.kafka.bulk += sum(r.topic not in (FLASH_SALES.name, DEAD_LETTERS.name) for r in records)
-            if position is not None:
-                self.kafka.stored = Stored(position, self.owner, 0)
+            if positions is not None:
+                self.kafka.stored = Stored(positions["flash_sales"], self.owner, 0)
         if fate != "committed":
             raise KafkaConnectionError(fate)
-        if position is not None:
-            self.position = position
+        self.positions |= positions or {}
 
     async def close(self):
         pass
@@ -85,42 +86,47 @@ def run(monkeypatch):
         odd = odd or {}
 
         async def stored(settings):
-            return kafka.stored
+            return {"flash_sales": kafka.stored} if kafka.stored else {}
 
-        async def rows_of(self, database, queries):
+        async def rows_of(self, queries):
             text = str(queries[0])
             if "max(" in text:
                 return [[{"last": max(ids, default=None)}]]
             if "flash_sales" not in text:
                 return [references]
-            position = self.seen
+            position = seen[0]
             first = position.first_id is None
             above = sorted(i for i in ids if first or i > position.last_id)
             below = sorted(i for i in ids if not first and i <= position.last_id and position.is_new(i))
             return [[sale(i) | odd.get(i, {}) for i in found[:batch_rows]] for found in (above, below)][: 2 - first]
 
+        seen = [Position()]
+
+        async def unchanged(self):
+            pass
+
+        class ById(readers.ById):
+            batch_rows = 4
+
+            async def poll(self, feed):
+                seen[0] = feed.positions["flash_sales"]
+                return await super().poll(feed)
+
         class Seen(Poller):
-            async def _sales(self, database, feed):
-                self.seen = feed.position
-                return await super()._sales(database, feed)
-
-            _read_each = rows_of
-
-            async def _require_columns(self, database):
-                pass
-
             async def _register(self):
                 letter = Encoder(DEAD_LETTERS.schema, 2)
                 self._carriers = {
-                    topic.name: Carrier(model, topic, Encoder(topic.schema, 1), letter)
-                    for model, topic in module.TABLES
+                    table.name: Carrier(table, Encoder(table.topic.schema, 1), letter) for table in self._tables
                 }
 
         monkeypatch.setattr(module, "wait", no_wait)
         monkeypatch.setattr("pipeline.sources.runtime.wait", no_wait)
-        monkeypatch.setattr(module, "stored_position", stored)
+        monkeypatch.setattr(module, "stored_positions", stored)
+        monkeypatch.setattr(module, "ById", ById)
+        monkeypatch.setattr(Asking, "each", rows_of)
+        monkeypatch.setattr(Asking, "require_columns", unchanged)
+        ById.batch_rows = batch_rows
         monkeypatch.setattr(module.Feed, "open", kafka.open)
-        monkeypatch.setattr(module, "BATCH_ROWS", batch_rows)
         poller = Seen(Settings(**update), asyncio.Event(), once=True)
         asyncio.run(poller.run())
         return poller

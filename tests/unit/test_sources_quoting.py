@@ -1,15 +1,14 @@
 """No name and no value of the shop's database becomes SQL: names are declared and quoted, values are bound."""
 
 import pytest
+from shops import CARRIED
 from sqlalchemy import Column as Declared
 from sqlalchemy import Integer, MetaData, Table, column, select
 from sqlalchemy.dialects import mysql
 
 from pipeline.sources.columns import COLUMNS, differences, notices
 from pipeline.sources.models import Base
-from pipeline.sources.poller import BULK, TABLES
 from pipeline.sources.position import Position, Range
-from pipeline.sources.rows import new_sales
 
 NAMES = ("a`b", "x; DROP TABLE flash_sales; --", "a'b", 'a"b', "a``b`", "select", "a\\`b", "a\nb", "a/*b*/", "a b")
 
@@ -40,7 +39,7 @@ def test_any_name_is_quoted(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_names_that_the_database_tells_are_compared_and_not_used(name: str) -> None:
-    tables = [model.metadata.tables[model.__tablename__] for model, _ in TABLES]
+    tables = list(CARRIED.values())
     row = {
         "table_name": name,
         "column_name": name,
@@ -59,7 +58,8 @@ def test_the_poller_s_statements_have_declared_names_and_bound_values() -> None:
     position = Position(9, 1, (Range(2, 2, 0), Range(4, 7, 0)))
     names = {name for table in Base.metadata.tables.values() for name in (table.name, *table.columns.keys())}
     assert all(name.isidentifier() for name in names)
-    for statement in (*new_sales(position, 10), *(select(model.__table__) for model, _ in BULK)):
+    statements = [table.every() for table in CARRIED.values() if table.is_bulk]
+    for statement in (*CARRIED["flash_sales"].new_rows(position, 10), *statements):
         text = sql(statement)
         assert not [digit for digit in "0123456789" if f" {digit}" in text], "values are bound"
         assert ";" not in text

@@ -8,10 +8,11 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from shops import CARRIED
 
 from pipeline.codecs import Decoder, Encoder, schema
-from pipeline.sources.models import FlashSale, Product
-from pipeline.sources.rows import Carrier, moments, record_of
+from pipeline.sources.rows import Carrier
+from pipeline.sources.values import converters, record_of
 from pipeline.topics import DEAD_LETTERS, FLASH_SALES, PRODUCT
 
 AT = datetime(2024, 2, 29, 23, 59, 58)  # noqa: DTZ001 - MySQL's DATETIME is naive
@@ -35,7 +36,7 @@ def row(sale_id, **changes):
 
 @pytest.fixture
 def carrier():
-    return Carrier(FlashSale, FLASH_SALES, Encoder("flash_sale", 7), Encoder("dead_letter", 8))
+    return Carrier(CARRIED["flash_sales"], Encoder("flash_sale", 7), Encoder("dead_letter", 8))
 
 
 def decoded(record):
@@ -68,7 +69,7 @@ def test_nulls_survive_the_wire(carrier):
 
 @given(st.integers(-(10**10) + 1, 10**10 - 1), st.integers(-99_999, 99_999))
 def test_decimals_lose_nothing(price, discount):
-    carrier = Carrier(FlashSale, FLASH_SALES, Encoder("flash_sale", 7), Encoder("dead_letter", 8))
+    carrier = Carrier(CARRIED["flash_sales"], Encoder("flash_sale", 7), Encoder("dead_letter", 8))
     prices = {"original_price": Decimal(price).scaleb(-2), "discount": Decimal(discount).scaleb(-2)}
     value = decoded(carrier.record(row(1, **prices), 1))
     for name, expected in prices.items():
@@ -121,7 +122,7 @@ def test_an_id_that_does_not_fit_is_named(carrier):
 
 
 def test_a_row_without_id_is_a_letter_and_an_empty_id_is_a_key():
-    carrier = Carrier(Product, PRODUCT, Encoder("product", 7), Encoder("dead_letter", 8))
+    carrier = Carrier(CARRIED["product"], Encoder("product", 7), Encoder("dead_letter", 8))
     empty, none = carrier.records([{"product_id": i, "product_group": "g", "product_name": "n"} for i in ("", None)], 1)
     assert (empty.topic, empty.key) == (PRODUCT.name, b"")
     assert none.topic == DEAD_LETTERS.name
@@ -152,7 +153,7 @@ ODD = st.one_of(
 
 @given(st.lists(st.dictionaries(st.sampled_from(sorted(row(1))), ODD, max_size=4), min_size=1, max_size=6))
 def test_whatever_is_in_a_row_it_becomes_one_record_or_one_letter(changes):
-    carrier = Carrier(FlashSale, FLASH_SALES, Encoder("flash_sale", 7), Encoder("dead_letter", 8))
+    carrier = Carrier(CARRIED["flash_sales"], Encoder("flash_sale", 7), Encoder("dead_letter", 8))
     rows = [row(number) | change for number, change in enumerate(changes)]
     outgoing = carrier.records([row(100), *rows, row(101)], 5)
     assert [outgoing[0].key, outgoing[-1].key] == [b"100", b"101"]
@@ -178,7 +179,9 @@ def far_east(monkeypatch):
 
 @pytest.mark.usefixtures("far_east")
 def test_a_datetime_is_utc_whatever_the_local_time_zone():
-    assert record_of({"sale_datetime": AT, "other": "x", "none": None}, moments(FlashSale)) == {
+    assert record_of(
+        {"sale_datetime": AT, "other": "x", "none": None}, converters(CARRIED["flash_sales"].columns, {})
+    ) == {
         "sale_datetime": AT_MS,
         "other": "x",
         "none": None,

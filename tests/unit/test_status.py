@@ -9,12 +9,14 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from pipeline import topics
+from pipeline.applications.loading import runnable
 from pipeline.codecs import Decoder, Encoder, schema
 from pipeline.errors import PipelineError, StackError
 from pipeline.settings import Settings
 from pipeline.sources.position import Position, Range, Stored
 from pipeline.status import (
     Broker,
+    CarriedTable,
     GroupStatus,
     Letter,
     Letters,
@@ -28,7 +30,7 @@ from pipeline.status import (
     view,
 )
 from pipeline.status.collector import pinot_problem, poller_problem, schema_problem, topic_problem
-from pipeline.status.view import as_json, command, poller_line, show
+from pipeline.status.view import as_json, command, poller_lines, show
 
 GOOD_TOPIC = TopicStatus(5, 2, 2, 0, 0, 7)
 SUBJECT = SubjectStatus(1, 4, "BACKWARD")
@@ -44,6 +46,12 @@ def all_subjects():
     return {topic.subject: SUBJECT for topic in topics.ALL if topic.schema}
 
 
+TABLES = {
+    "flash_sales": CarriedTable("incrementing", "sale_id", 1_700_000_000_000, PollerStatus(99, 2, 1_700_000_000_000)),
+    "product": CarriedTable("bulk", "product_id"),
+}
+
+
 def everything():
     return Status(
         brokers=(Broker(1, "127.0.0.1", 9092, True), Broker(2, "127.0.0.1", 9093, False)),
@@ -54,6 +62,7 @@ def everything():
         dead_letters=Letters(1, (LETTER,)),
         late_records=Letters(2, (LATE,)),
         poller=PollerStatus(99, 2, 1_700_000_000_000),
+        tables=TABLES,
     )
 
 
@@ -129,7 +138,7 @@ def answers(monkeypatch):
         "groups": status.groups,
         "schemas": status.schemas,
         "pinot": status.pinot,
-        "poller": status.poller,
+        "tables": status.tables,
     }
 
     async def letters(settings, topic, of):
@@ -309,21 +318,31 @@ async def test_a_server_that_refuses_is_named(http):
 async def test_the_poller_position(monkeypatch):
     async def stored(settings):
         lost = (Range(1, 2, 40), Range(6, 7, 30))
-        return Stored(Position(9, 1, (Range(3, 4, 1),), lost, given_up_ids=4, early_s=40), "me", 5)
+        return {"flash_sales": Stored(Position(9, 1, (Range(3, 4, 1),), lost, given_up_ids=4, early_s=40), "me", 5)}
 
     async def nothing(settings):
-        return None
+        return {}
 
-    monkeypatch.setattr(parts, "stored_position", stored)
-    assert await parts.collect_poller(Settings()) == PollerStatus(9, 2, 5, 4, "1..2", 40_000)
-    monkeypatch.setattr(parts, "stored_position", nothing)
-    assert await parts.collect_poller(Settings()) is None
+    monkeypatch.setattr(parts, "stored_positions", stored)
+    application = runnable(Settings()).application
+    found = await parts.collect_tables(Settings(), application)
+    assert list(found) == ["flash_sales", "product", "region", "pages"]
+    assert found["flash_sales"].incrementing == PollerStatus(9, 2, 5, 4, "1..2", 40_000)
+    assert found["flash_sales"].written_ms == 5
+    assert {found[name].mode for name in ("product", "region", "pages")} == {"bulk"}
+    monkeypatch.setattr(parts, "stored_positions", nothing)
+    found = await parts.collect_tables(Settings(), application)
+    assert (found["flash_sales"].incrementing, found["flash_sales"].written_ms) == (None, None)
 
 
 def test_ids_that_were_given_up_are_told():
     early = PollerStatus(9, 2, 5, 4, "1..2", 40_000)
-    assert "; 4 not looked for any more (the latest: 1..2; `pipeline poll --again" in poller_line(Status(poller=early))
-    assert "not looked for" not in poller_line(Status(poller=PollerStatus(9, 2, 5)))
+    carried = CarriedTable("incrementing", "sale_id", 5, early)
+    (line,) = poller_lines(Status(tables={"flash_sales": carried}))
+    assert "; 4 not looked for any more (the latest: 1..2; `pipeline poll --again" in line
+    carried = CarriedTable("incrementing", "sale_id", 5, PollerStatus(9, 2, 5))
+    (line,) = poller_lines(Status(tables={"flash_sales": carried}))
+    assert "not looked for" not in line
 
 
 def test_ids_given_up_before_their_time_are_a_problem_for_as_long_as_they_would_have_been_looked_for():

@@ -90,7 +90,7 @@ def declared(application: Application, hooks: Hooks = NOTHING) -> Runnable:
         plan,
         sources=plan.followed,
         states=tuple(kept(plan)),
-        hooks=replace(hooks, pinot=bool(application.in_pinot)),
+        hooks=replace(hooks, pinot=bool(application.in_pinot), database=bool(application.database)),
     )
 
 

@@ -160,24 +160,26 @@ def _userid(record: Record) -> bytes:
 class DeclaredLoad(Load):
     """What an application declares as example data; its generators share the rate as their own rates are to each other.
 
-    Raises ChaosError when it declares no generator.
+    What goes into tables of a database is `tables.TablesWriter`'s. Raises ChaosError when it declares no generator.
     """
 
     def __init__(self, settings: Settings, found: Runnable, *, per_s: float, poison: bool, seed: int) -> None:
         super().__init__(settings, poison=poison, seed=seed)
-        data = found.application.data
+        into_tables = found.application.carried_into
+        data = [made for made in found.application.data if into_tables(made.topic) is None]
+        generators = [made for made in found.application.data if isinstance(made, Generator)]
         self._found = found
         self._made = [made for made in data if isinstance(made, Generator)]
         self._rows = [made for made in data if isinstance(made, Rows)]
-        if not self._made:
+        if not generators:
             raise ChaosError(
                 f"application {found.name} declares no generator, but `pipeline chaos` needs its load: "
                 "Application(..., data=[Generator(...)])"
             )
-        self._factor = per_s / sum(made.per_s for made in self._made)
+        self._factor = per_s / sum(made.per_s for made in generators)
         self.topics = frozenset(made.topic.name for made in data)
         followed = {topic.name for topic in found.sources}
-        self.steady = max(self._made, key=lambda made: (made.topic.name in followed, made.per_s)).topic.name
+        self.steady = max(generators, key=lambda made: (made.topic.name in followed, made.per_s)).topic.name
 
     async def feeds(self, registry: Registry) -> Sequence[Feed]:
         """One for each generator."""

@@ -96,13 +96,14 @@ async def bad_records_of(
     """Endless bad records for the topics that others write, every kind in turn; none where nothing is known to be bad.
 
     `makers` give good rows of a topic, which bad ones are made from. Topics that are compacted get none: what a key had
-    before may be gone when letters are counted. Raises RegistryError when the registry is out of reach.
+    before may be gone when letters are counted. Nor do those that the poller fills: a record there is a row of the
+    database. Raises RegistryError when the registry is out of reach.
     """
     tables = {table.topic.name for table in found.plan.as_of_tables}
     tables |= {name for name, root in found.plan.roots.items() if root.table is not None}
     random, kinds = Random(f"poison/{seed}"), list[Callable[[], Bad]]()
     for topic in found.sources:
-        if topic.retention_ms is not None:
+        if topic.retention_ms is not None and found.application.carried_into(topic) is None:
             encode, make = await registry.encoder(topic), makers.get(topic.name)
             kinds += _kinds(topic, random, encode, make, is_table=topic.name in tables)
     return (kind() for kind in cycle(kinds))

@@ -17,13 +17,14 @@ from rich.console import Console
 from pipeline.chaos.checks import Check, check_none
 from pipeline.chaos.faults import FAULTS, POISON, SECURED
 from pipeline.chaos.inspection import Inspection
-from pipeline.chaos.load import load_of
+from pipeline.chaos.load import Load, load_of
 from pipeline.chaos.progress import Monitor, Offsets
 from pipeline.chaos.report import ChaosReport, Struck
 from pipeline.chaos.sales import SalesWriter
 from pipeline.chaos.scene import Options, Scene, keep_file, scene
 from pipeline.chaos.schedule import Planned, schedule
 from pipeline.chaos.shop import Shop, poller_is_through
+from pipeline.chaos.tables import TablesWriter, are_through, check_tables
 from pipeline.errors import ChaosError, StackError
 from pipeline.processes import POLLER
 from pipeline.provision import access_of, provision
@@ -93,22 +94,35 @@ class Run:
         found = self._found = scene.application
         is_bad = POISON in plan.kinds
         self._load = load_of(scene.settings, found, per_s=plan.rate, poison=is_bad, seed=plan.seed)
-        per_s = plan.rate * SALES
-        self._sales = SalesWriter(scene.settings, per_s=per_s, seed=plan.seed) if found.hooks.database else None
+        self._sales = self._tables = None
+        if found.hooks.generators:
+            self._sales = SalesWriter(scene.settings, per_s=plan.rate * SALES, seed=plan.seed)
+        elif found.hooks.database:
+            self._tables = TablesWriter(scene.settings, found.application, per_s=plan.rate, seed=plan.seed)
         sources = [topic.name for topic in found.sources]
-        self._monitor = Monitor(scene.settings, sources, self._load.steady, lambda: self._load.acknowledged)
+        self._monitor = Monitor(scene.settings, sources, self._load.steady, self._acknowledged)
         self._pids: dict[str, int] = {}
         self._faults_began_s = 0.0
         self.report = ChaosReport(plan.seed, plan.guarantee, found.name)
+
+    @property
+    def _sources(self) -> list[Load | SalesWriter | TablesWriter]:
+        return [source for source in (self._load, self._sales, self._tables) if source is not None]
+
+    def _acknowledged(self) -> int:
+        """What the brokers have acknowledged, and what has been committed to declared tables."""
+        return self._load.acknowledged + (0 if self._tables is None else self._tables.committed)
 
     async def run(self) -> ChaosReport:
         """Do all of it; raises PipelineError when the run itself cannot be done."""
         began_s = time.monotonic()
         await provision(self._scene.settings, tell=self._tell, access=access_of(self._scene.stack.passwords))
         await self._load.begin()
+        if self._tables is not None:
+            await self._tables.begin()
         self._scene.start()
         watch = [asyncio.create_task(work) for work in (self._monitor.run(), self._sample())]
-        sources = [asyncio.create_task(source.run()) for source in (self._load, self._sales) if source is not None]
+        sources = [asyncio.create_task(source.run()) for source in self._sources]
         try:
             struck = asyncio.create_task(self._faults())
             await asyncio.wait([struck, *sources, *watch], return_when=asyncio.FIRST_COMPLETED)
@@ -197,9 +211,8 @@ class Run:
     async def _drain(self, sources: list["asyncio.Task[None]"]) -> None:
         """Stop the sources, and let the poller, if there is one, carry what is in MySQL."""
         self._tell("sources stop")
-        self._load.stop()
-        if self._sales is not None:
-            self._sales.stop()
+        for source in self._sources:
+            source.stop()
         done, pending = await asyncio.wait(sources, timeout=DRAIN_TIMEOUT_S)
         for task in done:
             task.result()
@@ -209,6 +222,10 @@ class Run:
             with suppress(ChaosError):  # the check of the sales tells
                 is_through = partial(poller_is_through, self._scene.settings)
                 await self._scene.until(is_through, "the poller has sent every sale", DRAIN_TIMEOUT_S)
+        if self._tables is not None:
+            with suppress(ChaosError):  # the check of the tables tells
+                is_through = partial(are_through, self._scene.settings, self._found.application)
+                await self._scene.until(is_through, "the poller has sent every row", DRAIN_TIMEOUT_S)
 
     async def _inspect(self) -> None:
         report, scene = self.report, self._scene
@@ -217,12 +234,17 @@ class Run:
         )
         report.checks["running"] = await self._running()
         shop = None
-        if self._sales is not None:
+        if self._found.hooks.database:
             await asyncio.to_thread(scene.stack.stop, POLLER)
+        if self._sales is not None:
             shop = Shop(scene.settings, self._sales.ledger)
         inspection = Inspection(scene.settings, self._found, self._load, shop, self._faults_began_s)
         await inspection.run(self._tell, self._plan.verify_timeout_s)
         report.checks |= inspection.checks
+        if self._tables is not None:
+            check = await check_tables(scene.settings, self._found.application)
+            told = {"committed": self._tables.committed, "rolled_back": self._tables.rolled_back}
+            report.checks["tables"] = Check(check.ok, {**told, **check.found})
         report.events, report.acknowledged = inspection.events, self._load.acknowledged
         report.poisoned = self._load.poisoned
 

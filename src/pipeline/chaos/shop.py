@@ -10,10 +10,11 @@ from pipeline import topics
 from pipeline.chaos.checks import Check, Marks, check_sales, compare_origins
 from pipeline.chaos.ledger import SalesLedger
 from pipeline.settings import Settings
+from pipeline.sources.carried import unsent
 from pipeline.sources.database import engine
-from pipeline.sources.feed import stored_position
+from pipeline.sources.feed import stored_positions
 from pipeline.sources.models import FlashSale
-from pipeline.sources.rows import unsent
+from pipeline.sources.position import Position
 from pipeline.topics import Topic
 
 ENRICHED = (
@@ -51,14 +52,14 @@ class Shop:
 
 async def poller_is_through(settings: Settings) -> bool:
     """Whether the poller has sent every sale that is in MySQL."""
-    stored = await stored_position(settings)
+    stored = (await stored_positions(settings)).get(FlashSale.__tablename__)
     database = engine(settings)
     try:
         async with database.connect() as connection:
             last = (await connection.execute(select(func.max(FlashSale.sale_id)))).scalar_one() or 0
-            if stored is None or stored.position.last_id < last:
+            if stored is None or not isinstance(stored.position, Position) or stored.position.last_id < last:
                 return last == 0
-            missing = unsent(stored.position)
+            missing = unsent(FlashSale.__table__.c.sale_id, stored.position)
             if missing is None:
                 return False
             return (await connection.execute(select(FlashSale.sale_id).where(missing).limit(1))).first() is None

@@ -127,6 +127,9 @@ def _workers(report: Report, settings: Settings) -> Light:
 def _poller(report: Report, settings: Settings) -> Light:
     status = report.status
     problem = status.problems.get("poller")
+    written = [table.written_ms for table in status.tables.values() if table.written_ms is not None]
+    if not problem and status.poller is None and written:
+        return Light("Poller", GREEN, f"wrote its position {max(0, report.at_ms - max(written)) / SECOND_MS:.0f} s ago")
     if problem or status.poller is None:
         return Light("Poller", RED if problem else AMBER, problem or "it has not stored a position yet")
     age_s = max(0, report.at_ms - status.poller.at_ms) / SECOND_MS

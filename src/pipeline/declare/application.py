@@ -1,8 +1,9 @@
 """An application: streams, tables and statements under one name, checked as a whole."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from typing import TypeVar
 
+from pipeline.declare.database import Bulk, DatabaseTable
 from pipeline.declare.generators import Generator, Rows
 from pipeline.declare.joins import AsOfJoin, Lookup, TwoSided
 from pipeline.declare.relations import Relation, Statement
@@ -11,7 +12,7 @@ from pipeline.declare.steps import Repartition
 from pipeline.declare.tables import BaseTable
 from pipeline.errors import SettingError
 from pipeline.names import TOPIC_NAME, check_names
-from pipeline.topics import DEAD_LETTERS, LATE_RECORDS, Topic
+from pipeline.topics import DEAD_LETTERS, LATE_RECORDS, Kind, Topic
 
 T = TypeVar("T")
 
@@ -23,6 +24,7 @@ class Application:
     `prefix` begins its own topics in place of the name. `data` are generators of example data for its sources, which
     `pipeline generate` runs. `topics` are further ones that are provisioned with its own, such as a source's. `pinot`
     says which topics that it writes have a table in Pinot: all of them, or those of the relations that are given.
+    `sources` are tables of a database, which `pipeline poll` carries into topics that statements read.
     Raises SettingError when two statements get into each other's way.
     """
 
@@ -34,6 +36,7 @@ class Application:
         prefix: str | None = None,
         topics: Sequence[Topic] = (),
         pinot: bool | Sequence[Relation] = False,
+        sources: Sequence[DatabaseTable] = (),
     ) -> None:
         where = f"application {name}"
         if TOPIC_NAME.fullmatch(name) is None or len(name) > 100:
@@ -41,6 +44,7 @@ class Application:
         self.name = name
         self.data = tuple(data)
         self.further_topics = tuple(topics)
+        self.database = tuple(sources)
         self._prefix = name if prefix is None else prefix
         for result in results:
             if result.steps or not result.statements:
@@ -50,10 +54,24 @@ class Application:
             raise SettingError(f"{where}: there is no statement, but must be at least one")
         self._check(where)
         self.in_pinot: tuple[Statement, ...] = self._in_pinot(where, pinot)
-        sources = {topic.name for topic in self.sources} | {table.topic.name for table in self.tables}
+        read = {topic.name for topic in self.sources} | {table.topic.name for table in self.tables}
+        self._check_database(where, read)
         for made in self.data:
-            if made.topic.name not in sources:
+            if made.topic.name not in read:
                 raise SettingError(f"{where}: data are generated for {made.topic.name}, which no statement reads")
+
+    def _check_database(self, where: str, read: Set[str]) -> None:
+        for table in self.database:
+            if not isinstance(table, DatabaseTable):
+                raise SettingError(f"{where}, sources: {table!r} is none, but must be a DatabaseTable")
+            if table.topic.name not in read:
+                raise SettingError(f"{where}: {table} is carried into {table.topic.name}, which no statement reads")
+        names = [table.name for table in self.database], [table.topic.name for table in self.database]
+        for table in self.database:
+            if names[0].count(table.name) > 1:
+                raise SettingError(f"{where}: {table} is carried twice, but must be into one topic")
+            if names[1].count(table.topic.name) > 1:
+                raise SettingError(f"{where}: topic {table.topic.name} is filled from two tables, but must be from one")
 
     def _in_pinot(self, where: str, wanted: bool | Sequence[Relation]) -> tuple[Statement, ...]:
         """The statements whose topics have a table in Pinot, one for each topic."""
@@ -128,6 +146,22 @@ class Application:
     def outputs(self) -> tuple[Topic, ...]:
         """The topics that it writes for others."""
         return _once(statement.output for statement in self.statements)
+
+    @property
+    def position(self) -> Topic | None:
+        """The topic in which the poller keeps how far it is with each table; None where it has no table."""
+        if not self.database:
+            return None
+        return Topic(self.internal("poller-position"), Kind.INTERNAL, key="table", retention_ms=None)
+
+    @property
+    def positioned(self) -> tuple[DatabaseTable, ...]:
+        """The tables that are read from where the poller was before."""
+        return tuple(table for table in self.database if not isinstance(table.mode, Bulk))
+
+    def carried_into(self, topic: Topic) -> DatabaseTable | None:
+        """The table of the database that fills a topic, if one does."""
+        return next((table for table in self.database if table.topic.name == topic.name), None)
 
     def internal(self, name: str) -> str:
         """The name of a topic of its own."""

@@ -111,7 +111,7 @@ class Generator:
     """Rows of a stream or table, so many a second; `draws` are the values of its columns, or constants.
 
     A share `late` of them, in [0, 1], are of `late_ms` ago: of a time between both, each possible, small ones more
-    often. Raises SettingError when a column cannot be drawn so.
+    often. `given` are the columns whose values were asked for. Raises SettingError when a column cannot be drawn so.
     """
 
     def __init__(
@@ -142,6 +142,7 @@ class Generator:
         self.of = of
         self.per_s = per_s
         self.columns = of.columns
+        self.given = frozenset(draws)
         self._late, self._late_ms = late, late_ms
         chosen = {name: draws[name] if name in draws else self._default(where, name, of.columns) for name in of.columns}
         self._row = Drawn(where, self.topic.name, of.columns, set(), chosen)

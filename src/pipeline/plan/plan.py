@@ -225,7 +225,9 @@ class Plan:
     def topics(self) -> tuple[Topic, ...]:
         """Every topic that the application needs: sources, tables, outputs, its own, dead and late letters."""
         known = _by_name((*self._others, *self._own))
-        return (*known, *self.application.further_topics, DEAD_LETTERS, LATE_RECORDS)
+        position = self.application.position
+        own = () if position is None else (position,)
+        return (*known, *self.application.further_topics, *own, DEAD_LETTERS, LATE_RECORDS)
 
     @property
     def _others(self) -> tuple[Topic, ...]:

@@ -1,7 +1,7 @@
 """`pipeline generate` and `pipeline poll`; what they run is imported only then, so that the command line is quick."""
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,10 @@ from pipeline.options import app_option
 from pipeline.settings import Settings
 from pipeline.sources.imperfect import PERFECT, Imperfection
 from pipeline.timebase import now_ms
+
+if TYPE_CHECKING:
+    from pipeline.declare.application import Application
+    from pipeline.declare.database import DatabaseTable
 
 
 @click.command("generate")
@@ -153,32 +157,53 @@ class IdRange(click.ParamType):
 
 @click.command("poll")
 @app_option
-@click.option("--once", is_flag=True, help="Read the reference tables and the new flash sales once, then end.")
+@click.option("--once", is_flag=True, help="Read every table once, until nothing is new, then end.")
 @click.option(
     "--again",
     type=IdRange(),
-    help="Look once more for these sale_ids, as far as they were not sent (given up, or dead letters), then end; "
-    "a poller that runs takes them up within PIPELINE_BULK_INTERVAL_S. With --once they are read here.",
+    help="Look once more for these ids of an incrementing table, as far as they were not sent (given up, or dead "
+    "letters), then end; a poller that runs takes them up within PIPELINE_BULK_INTERVAL_S. With --once they are read "
+    "here.",
 )
-def poll(once: bool, again: tuple[int, int] | None) -> None:
-    """Carry MySQL's tables to Kafka, as Kafka Connect's JDBC source would."""
+@click.option("--table", help="With --again: the table, where several are incrementing.")
+def poll(once: bool, again: tuple[int, int] | None, table: str | None) -> None:
+    """Carry the database's tables to Kafka, as Kafka Connect's JDBC source would."""
     from pipeline.applications.loading import runnable
 
     settings = configuration.settings()
     if not runnable(settings).hooks.database:
         raise SettingError(
             f"application {settings.app} has no database, but `pipeline poll` carries the tables of one that has: "
-            "flash_sales"
+            "Application(..., sources=[DatabaseTable(...)])"
         )
+    application = runnable(settings).application
     if again is not None:
-        click.echo(f"flash sales: {asyncio.run(look_again(settings, *again)):,} ids are looked for again")
+        chosen = incrementing(application, table)
+        count = asyncio.run(look_again(settings, chosen, *again))
+        click.echo(f"{chosen.name.replace('_', ' ')}: {count:,} ids are looked for again")
         if not once:
             return
-    click.echo(f"flash sales: {asyncio.run(run_poller(settings, once))} rows sent")
+    told = ", ".join(one.name.replace("_", " ") for one in application.positioned or application.database)
+    click.echo(f"{told}: {asyncio.run(run_poller(settings, once))} rows sent")
 
 
-async def look_again(settings: Settings, first: int, last: int) -> int:
-    """Have ids in [first, last] looked for again; raises StackError when the brokers do not answer."""
+def incrementing(application: "Application", name: str | None) -> "DatabaseTable":
+    """The table that `--again` is about; raises SettingError where there is none, or it has to be named."""
+    from pipeline.declare.database import Incrementing
+
+    known = {table.name: table for table in application.database if isinstance(table.mode, Incrementing)}
+    if not known:
+        raise SettingError(f"{application} has no incrementing table, but --again is for ids of one")
+    if name is None and len(known) > 1:
+        raise SettingError(f"{application} has several incrementing tables: --table must be {' or '.join(known)}")
+    chosen = next(iter(known)) if name is None else name
+    if chosen not in known:
+        raise SettingError(f"--table is {chosen!r}, but must be {' or '.join(known)}")
+    return known[chosen]
+
+
+async def look_again(settings: Settings, table: "DatabaseTable", first: int, last: int) -> int:
+    """Have ids in [first, last] of a table looked for again; raises StackError when the brokers do not answer."""
     from aiokafka.errors import KafkaError, ProducerFenced
 
     from pipeline.kafka_refusals import unreachable
@@ -188,7 +213,7 @@ async def look_again(settings: Settings, first: int, last: int) -> int:
     say_sentences()
     for attempt in range(1, AGAIN_ATTEMPTS + 1):
         try:
-            return await read_again(settings, first, last)
+            return await read_again(settings, table, first, last)
         except ProducerFenced:  # a poller was starting at the same time: whoever came last goes on
             if attempt < AGAIN_ATTEMPTS:
                 await asyncio.sleep(attempt)
@@ -198,7 +223,7 @@ async def look_again(settings: Settings, first: int, last: int) -> int:
 
 
 async def run_poller(settings: Settings, once: bool) -> int:
-    """Poll until SIGINT or SIGTERM, or once; returns the number of flash sales sent."""
+    """Poll until SIGINT or SIGTERM, or once; returns the number of rows sent."""
     from pipeline.sources import poller
     from pipeline.sources.runtime import say_sentences, stop_on_signals
 

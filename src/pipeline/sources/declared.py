@@ -4,15 +4,18 @@ import asyncio
 import heapq
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Any
 
 from pipeline.declare.application import Application
+from pipeline.declare.database import DatabaseTable, Incrementing
 from pipeline.declare.fluent import Stream
 from pipeline.declare.generators import Generator, Rows
 from pipeline.errors import SourceError
 from pipeline.formats import ValueEncoder
 from pipeline.reading import end_offsets
 from pipeline.settings import Settings
-from pipeline.sources import datagen
+from pipeline.sources import datagen, upserts
 from pipeline.sources.history import BATCH, past
 from pipeline.sources.imperfect import Imperfection
 from pipeline.sources.runtime import say_sentences, stop_on_signals, until_stopped
@@ -43,14 +46,24 @@ async def generate(
         raise SourceError(f"{application} declares no data to generate: Application(..., data=[Generator(...)])")
     say_sentences()
     with stop_on_signals() as stop:
-        lines = [await _write_rows(settings, rows, stop, seed) for rows in application.data if isinstance(rows, Rows)]
+        written = [made for made in application.data if isinstance(made, Rows)]
+        lines = [await _write_rows(settings, application, rows, stop, seed) for rows in written]
         running = [made for made in application.data if isinstance(made, Generator)]
         if history:
-            lines.append(await _write_past(settings, running, stop, hours=history, factor=factor, seed=seed))
+            how: dict[str, Any] = {"hours": history, "factor": factor, "seed": seed}
+            for made in running:
+                if (table := application.carried_into(made.topic)) is not None:
+                    lines.append(await _past_of_table(settings, made, table, stop, **how))
+            sent = [made for made in running if application.carried_into(made.topic) is None]
+            lines.append(await _write_past(settings, sent, stop, **how))
 
         async def one(made: Generator) -> str:
+            table, rate = application.carried_into(made.topic), made.per_s * factor
             try:
-                rate = made.per_s * factor
+                if table is not None:
+                    rows = islice(upserts.rows_of(made, table, seed), count)
+                    put = await upserts.write(settings, table, rows, stop, rate=rate, given=made.given)
+                    return f"table {table.name}: {put} rows written"
                 done = await datagen.run(
                     settings,
                     source_of(made),
@@ -76,6 +89,29 @@ def source_of(made: Generator) -> datagen.Generator:
     return datagen.Generator(
         made.topic.name, made.topic, made.maker, key=key_of(made), times=made.times, spoilable=spoilable
     )
+
+
+async def _past_of_table(
+    settings: Settings,
+    made: Generator,
+    table: DatabaseTable,
+    stop: asyncio.Event,
+    *,
+    hours: float,
+    factor: float,
+    seed: int,
+) -> str:
+    """Write the past of a table of the database, where nothing of it is in its topic; returns the line for the user.
+
+    Only rows that are added have a past: of those that change a table holds the present, with present timestamps.
+    """
+    if not isinstance(table.mode, Incrementing):
+        return f"table {table.name}: holds the present, and has no past to be written"
+    if any((await end_offsets(settings, [made.topic.name])).values()):
+        return f"table {table.name}: has a past already"
+    times = past(now_ms(), hours, made.per_s * factor, f"{made.topic.name}/{seed}")
+    done = await upserts.write(settings, table, map(made.maker(seed), times), stop, rate=0, given=made.given)
+    return f"table {table.name}: {done} rows of the past {hours:g} hours written"
 
 
 async def _write_past(
@@ -126,9 +162,13 @@ def key_of(made: Generator | Rows) -> ColumnType:
     return made.columns[made.topic.key]
 
 
-async def _write_rows(settings: Settings, rows: Rows, stop: asyncio.Event, seed: int) -> str:
-    """Write the rows of a table; returns the line for the user."""
+async def _write_rows(settings: Settings, application: Application, rows: Rows, stop: asyncio.Event, seed: int) -> str:
+    """Write the rows of a table, into the database where that fills the topic; returns the line for the user."""
     topic, records = rows.topic, rows.records(seed, now_ms())
+    table = application.carried_into(topic)
+    if table is not None:
+        done = await upserts.write(settings, table, iter(records), stop, rate=0, given=rows.columns)
+        return f"table {table.name}: {done} rows written"
     kind = key_of(rows)
 
     async def work() -> None:

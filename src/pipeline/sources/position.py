@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Self
 
 from pipeline.errors import SourceError
+from pipeline.sources.recent import Recent
 
 LOWEST_ID = -(1 << 63)
 MOST_RANGES = 200
@@ -176,29 +177,23 @@ def _latest(ranges: Sequence[Range]) -> Ranges:
     return tuple(sorted(sorted(ranges, key=lambda found: found.at_s)[-MOST_RANGES:]))
 
 
+RECENT = "timestamp+incrementing"
+"""What the position of a table that is read by timestamp says of its mode."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """A position as the position's topic holds it: `owner` is the process that wrote it, `at_ms` when (epoch ms)."""
 
-    position: Position
+    position: Position | Recent
     owner: str
     at_ms: int
 
     def to_json(self, table: str) -> bytes:
         """The record's value."""
         position = self.position
-        fields = {
-            "table": table,
-            "first_id": position.first_id,
-            "last_id": position.last_id,
-            "gaps": position.gaps,
-            "given_up": position.given_up,
-            "letters": position.letters,
-            "given_up_ids": position.given_up_ids,
-            "early_s": position.early_s,
-            "owner": self.owner,
-            "at_ms": self.at_ms,
-        }
+        own = _fields(position) if isinstance(position, Position) else {"mode": RECENT, **position.fields()}
+        fields = {"table": table, **own, "owner": self.owner, "at_ms": self.at_ms}
         return json.dumps(fields, separators=(",", ":")).encode()
 
     @classmethod
@@ -207,10 +202,26 @@ class Stored:
         try:
             fields = json.loads(value)
             at_ms = int(fields["at_ms"])
-            position = _older(fields, at_ms) if "missing" in fields else _position(fields)
+            position: Position | Recent
+            if fields.get("mode") == RECENT:
+                position = Recent.of(fields)
+            else:
+                position = _older(fields, at_ms) if "missing" in fields else _position(fields)
             return cls(position, str(fields["owner"]), at_ms)
         except (ValueError, KeyError, TypeError) as error:
             raise SourceError(f"the poller's stored position cannot be read: {value[:200]!r}: {error}") from None
+
+
+def _fields(position: Position) -> dict[str, Any]:
+    return {
+        "first_id": position.first_id,
+        "last_id": position.last_id,
+        "gaps": position.gaps,
+        "given_up": position.given_up,
+        "letters": position.letters,
+        "given_up_ids": position.given_up_ids,
+        "early_s": position.early_s,
+    }
 
 
 def _position(fields: dict[str, Any]) -> Position:

@@ -1,4 +1,4 @@
-"""What a row of the database becomes: an Avro record, or a dead letter where the schema cannot hold it.
+"""What a row of the database becomes: a record of its topic, or a dead letter where the schema cannot hold it.
 
 One bad row never stops the others. What comes of what is odd:
 
@@ -7,7 +7,7 @@ One bad row never stops the others. What comes of what is odd:
 | a zero date, also a partly zero one (`2026-00-10`), or a day that the calendar lacks (`2026-02-30`) | null |
 | a number beyond the Avro type (of an unsigned column), a decimal out of its precision or scale | a dead letter |
 | text that is no UTF-8, or a row that is too large for a message | a dead letter |
-| NULL in the key | a dead letter |
+| NULL in the key, or in a column whose Avro type has no null | a dead letter |
 | an empty key, text with NUL, a date before 1970 or in the year 9999 | as it is |
 
 The letter's topic is the one that the row was meant for; partition and offset are -1, since it lies at none; the
@@ -16,76 +16,47 @@ reason names table, id, column and value, and the letter's value is the row as J
 
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, DateTime, Select, or_, select
-
-from pipeline.codecs import Record
+from pipeline.codecs import Encoder, schema
 from pipeline.errors import BadRecord
 from pipeline.formats import ValueEncoder
+from pipeline.sources.carried import Carried
 from pipeline.sources.feed import Outgoing
-from pipeline.sources.models import Base, FlashSale
-from pipeline.sources.position import Position
-from pipeline.timebase import to_ms
-from pipeline.topics import DEAD_LETTERS, Topic
+from pipeline.sources.values import Row, converters, record_of
+from pipeline.topics import DEAD_LETTERS
 
 log = logging.getLogger(__name__)
-
-Row = Mapping[str, Any]
 
 MOST_BYTES = 1_000_000
 """Of a record's key and value: a message of Kafka holds 1 MiB by default, with what goes around them."""
 KEPT_BYTES = 64 * 1024
 SHOWN = 100
-
-
-def moments(model: type[Base]) -> frozenset[str]:
-    """The names of a table's columns that hold dates with times."""
-    table = model.metadata.tables[model.__tablename__]
-    return frozenset(column.name for column in table.columns if isinstance(column.type, DateTime))
-
-
-def record_of(row: Row, dates: frozenset[str]) -> Record:
-    """A row as its Avro record: DATETIME (naive, UTC) becomes epoch milliseconds, DECIMAL stays exact.
-
-    What the driver could not read as a date, it gives as text: zero dates, and days that there are not. They are null.
-    """
-    record = dict(row)
-    for name in dates:
-        value = record.get(name)
-        record[name] = to_ms(value) if isinstance(value, datetime) else None
-    return record
-
-
-def unsent(position: Position) -> ColumnElement[bool] | None:
-    """The condition for ids below the largest one sent that have not been sent; None where there can be none."""
-    if position.first_id is None:
-        return None
-    column = FlashSale.sale_id
-    single = [gap.first for gap in position.gaps if gap.size == 1]
-    ranges = [column.between(gap.first, gap.last) for gap in position.gaps if gap.size > 1]
-    return or_(column < position.first_id, *ranges, *([column.in_(single)] if single else []))
-
-
-def new_sales(position: Position, limit: int) -> list[Select[Any]]:
-    """The queries for what is new: above the largest id sent, and what is missing below; `limit` rows each, by id."""
-    table = FlashSale.__table__
-    every = select(table).order_by(table.c.sale_id).limit(limit)
-    below = unsent(position)
-    return [every] if below is None else [every.where(table.c.sale_id > position.last_id), every.where(below)]
+KeyWriter = Callable[[Any], bytes]
+"""The key's value -> the record's key."""
 
 
 class Carrier:
     """Makes the records of one table."""
 
-    def __init__(self, model: type[Base], topic: Topic, encode: ValueEncoder, letter: ValueEncoder) -> None:
-        self.topic = topic
-        self._table = model.__tablename__
-        self._dates = moments(model)
+    def __init__(
+        self, table: Carried, encode: ValueEncoder, letter: ValueEncoder, write_key: KeyWriter | None = None
+    ) -> None:
+        """`write_key`: None for a topic whose keys are texts."""
+        self.topic = table.topic
+        self._table = table
         self._encode = encode
         self._letter = letter
+        self._write_key = write_key or self._text_key
+        self._convert = converters(table.columns, table.kinds)
+
+    def learned(self) -> None:
+        """The table has learned the kinds of its columns."""
+        self._convert = converters(self._table.columns, self._table.kinds)
+
+    def _text_key(self, value: Any) -> bytes:
+        return self._table.columns[self.topic.key].text(value).encode()
 
     def records(self, rows: Iterable[Row], at_ms: int) -> list[Outgoing]:
         """A record or a dead letter for each row, in their order; `at_ms` is the time of the poll, epoch ms."""
@@ -94,13 +65,14 @@ class Carrier:
     def record(self, row: Row, at_ms: int) -> Outgoing:
         """The record of a row, or its dead letter."""
         try:
-            number = row[self.topic.key]
-            if number is None:
-                raise BadRecord(f"table {self._table}: a row has NULL in its key column {self.topic.key}")
+            if row[self.topic.key] is None:
+                raise BadRecord(f"table {self._table.name}: a row has NULL in its key column {self.topic.key}")
             try:
-                key, value = str(number).encode(), self._encode(record_of(row, self._dates))
+                record = record_of(row, self._convert)
+                key, value = self._write_key(record[self.topic.key]), self._encode(record)
             except Exception as error:  # fastavro raises many kinds where a value does not fit
                 raise BadRecord(self._misfit(row, error)) from None
+            assert value is not None, "a row is never a deletion"
             if len(key) + len(value) > MOST_BYTES:
                 raise BadRecord(f"{self._place(row)}: {len(key) + len(value)} bytes are more than {MOST_BYTES}")
         except BadRecord as error:
@@ -123,22 +95,24 @@ class Carrier:
         return Outgoing(DEAD_LETTERS.name, f"{self.topic.name}/-1/-1/{shown}".encode(), value, at_ms)
 
     def _place(self, row: Row) -> str:
-        return f"table {self._table}, {self.topic.key} {_text(row[self.topic.key])}"
+        return f"table {self._table.name}, {self.topic.key} {_text(row[self.topic.key])}"
 
     def _misfit(self, row: Row, error: Exception) -> str:
-        """Which column it is: the one that does not fit where all others are null, or the key."""
-        record = record_of(row, self._dates)
-        key = self.topic.key
-        nulls = dict.fromkeys(record)
-        blank = next(one for one in ({**nulls, key: 0}, {**nulls, key: ""}) if self._fits(one))
-        for name, value in record.items():
-            if not self._fits({**blank, name: value}):
-                return f"{self._place(row)}: column {name} is {_shown(row[name])}, which its Avro type cannot hold"
+        """Which column it is: the first one that does not fit by itself."""
+        for field in schema(self.topic.schema or {})["fields"]:
+            name = field["name"]
+            if not self._fits(field, row.get(name)):
+                return f"{self._place(row)}: column {name} is {_shown(row.get(name))}, which its Avro type cannot hold"
         return f"{self._place(row)}: it cannot be written: {type(error).__name__}: {str(error)[:SHOWN]}"
 
-    def _fits(self, record: Record) -> bool:
+    def _fits(self, field: dict[str, Any], value: Any) -> bool:
+        name = field["name"]
         try:
-            self._encode(record)
+            encode = Encoder({"type": "record", "name": "column", "fields": [field]}, 1)
+        except Exception:  # a type that another field defines: what is said is the encoder's own sentence then
+            return True
+        try:
+            encode(record_of({name: value}, {n: change for n, change in self._convert.items() if n == name}))
         except Exception:
             return False
         return True

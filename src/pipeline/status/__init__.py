@@ -3,6 +3,7 @@
 from pipeline.status.collector import collect
 from pipeline.status.model import (
     Broker,
+    CarriedTable,
     GroupStatus,
     Letter,
     Letters,
@@ -15,6 +16,7 @@ from pipeline.status.model import (
 
 __all__ = [
     "Broker",
+    "CarriedTable",
     "GroupStatus",
     "Letter",
     "Letters",

@@ -47,12 +47,16 @@ async def collect(settings: Settings) -> Status:
         pinot = ask("pinot", parts.collect_pinot(settings, tables) if hooks.pinot else nothing(), None)
         letters = ask("dead_letters", parts.collect_letters(settings, topics.DEAD_LETTERS, own), Letters())
         late = ask("late_records", parts.collect_letters(settings, topics.LATE_RECORDS, own), Letters())
-        poller = ask("poller", parts.collect_poller(settings) if hooks.database else nothing(), None)
+        carried = ask(
+            "poller", parts.collect_tables(settings, application.application) if hooks.database else nothing(), None
+        )
+    carried_tables = carried.result() or {}
+    poller = next((one.incrementing for one in carried_tables.values() if one.incrementing is not None), None)
     for part, sentence in (
         ("topics", topic_problem(found.result(), application.topics)),
         ("schemas", schema_problem(schemas.result(), application.topics)),
         ("pinot", pinot_problem(pinot.result() or {})),
-        ("poller", poller_problem(poller.result(), settings, now_ms())),
+        ("poller", poller_problem(poller, settings, now_ms())),
     ):
         if part not in problems and sentence is not None:
             problems[part] = sentence
@@ -64,10 +68,11 @@ async def collect(settings: Settings) -> Status:
         pinot.result() or {},
         letters.result(),
         late.result(),
-        poller.result(),
+        poller,
         dict(sorted(problems.items())),
         application=application.name,
         has_poller=hooks.database,
+        tables=carried_tables,
     )
 
 

@@ -95,6 +95,21 @@ class PollerStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class CarriedTable:
+    """A table of the database: how its rows are found, by which column, and where the poller is with it.
+
+    `written_ms` is when its position was last written (epoch ms), None for never, and for tables that are read whole,
+    which have none. `incrementing` is the position by ids, `last_ms` the largest timestamp sent (epoch ms).
+    """
+
+    mode: str
+    column: str
+    written_ms: int | None = None
+    incrementing: PollerStatus | None = None
+    last_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """Everything; a part that could not be asked is empty and has a sentence in `problems`, {part: sentence}.
 
@@ -112,6 +127,7 @@ class Status:
     problems: dict[str, str] = field(default_factory=dict)
     application: str = FLASH_SALES
     has_poller: bool = True
+    tables: dict[str, CarriedTable] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:

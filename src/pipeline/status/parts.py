@@ -7,6 +7,8 @@ from typing import Any
 import httpx
 
 from pipeline.codecs import Decoder, Record, fields, key_text
+from pipeline.declare.application import Application
+from pipeline.declare.database import Bulk, DatabaseTable, Incrementing
 from pipeline.errors import BadRecord, PipelineError
 from pipeline.http_security import REFUSED, Peer
 from pipeline.kafka import READ_UNCOMMITTED, TopicState, admin_client, topic_states
@@ -14,9 +16,12 @@ from pipeline.quorum import active_controller
 from pipeline.reading import group_lag, offsets, read_batches
 from pipeline.registry import Registry
 from pipeline.settings import Settings
-from pipeline.sources.feed import stored_position
+from pipeline.sources.feed import stored_positions
+from pipeline.sources.position import Position, Stored
+from pipeline.sources.recent import Recent
 from pipeline.status.model import (
     Broker,
+    CarriedTable,
     GroupStatus,
     Letter,
     Letters,
@@ -185,17 +190,33 @@ def letter(decode: Decoder, value: bytes) -> Letter:
     return Letter(fields["topic"], fields["partition"], fields["offset"], at_ms, reason)
 
 
-async def collect_poller(settings: Settings) -> PollerStatus | None:
-    """The poller's committed position, None before its first."""
-    stored = await stored_position(settings)
-    if stored is None:
-        return None
-    position = stored.position
+async def collect_tables(settings: Settings, application: Application) -> dict[str, CarriedTable]:
+    """The tables of the database with the poller's committed positions."""
+    stored = await stored_positions(settings)
+    return {table.name: carried_table(table, stored.get(table.name)) for table in application.database}
+
+
+def carried_table(table: DatabaseTable, stored: Stored | None) -> CarriedTable:
+    """A table with its position, None before its first."""
+    position, written_ms = (None, None) if stored is None else (stored.position, stored.at_ms)
+    match table.mode:
+        case Bulk():
+            return CarriedTable("bulk", table.identity)
+        case Incrementing():
+            found = poller_status(position, written_ms or 0) if isinstance(position, Position) else None
+            return CarriedTable("incrementing", table.identity, written_ms, found)
+    last_us = position.last_us if isinstance(position, Recent) else None
+    mode = "timestamp+incrementing"
+    return CarriedTable(mode, table.mode.timestamp, written_ms, last_ms=None if last_us is None else last_us // 1_000)
+
+
+def poller_status(position: Position, written_ms: int) -> PollerStatus:
+    """A position by ids."""
     latest = max(position.given_up, key=lambda found: (found.at_s, found.first), default=None)
     return PollerStatus(
         position.last_id,
         position.missing,
-        stored.at_ms,
+        written_ms,
         position.given_up_ids,
         "" if latest is None else f"{latest.first}..{latest.last}",
         position.early_s * SECOND_MS,

@@ -15,8 +15,10 @@ from rich.text import Text
 from pipeline import settings as configuration
 from pipeline.options import app_option
 from pipeline.shown import quiet, sentence, without_secrets
-from pipeline.status import Letters, Status, collect
+from pipeline.status import CarriedTable, Letters, PollerStatus, Status, collect
 from pipeline.timebase import format_ms, now_ms
+
+BULK = "bulk"
 
 PLAIN_WIDTH = 120
 """Columns of the output where it goes to a file or a pipe."""
@@ -37,6 +39,7 @@ def as_json(status: Status) -> dict[str, Any]:
         "dead_letters": asdict(status.dead_letters),
         "late_records": asdict(status.late_records),
         "poller": None if status.poller is None else asdict(status.poller),
+        "tables": {name: asdict(table) for name, table in status.tables.items()},
     }
 
 
@@ -133,7 +136,8 @@ def show(status: Status, console: Console) -> None:
         if part not in status.problems:
             console.print(letters_table(title, letters) if letters.count else f"{title}: none")
     if status.has_poller and "poller" not in status.problems:
-        console.print(Text(sentence(poller_line(status))))
+        for line in poller_lines(status):
+            console.print(Text(sentence(line)))
     parts_of: dict[str, list[str]] = {}
     for part, problem in status.problems.items():
         parts_of.setdefault(problem, []).append(part)
@@ -143,11 +147,24 @@ def show(status: Status, console: Console) -> None:
         console.print(Text("everything is up", style="green"))
 
 
-def poller_line(status: Status) -> str:
-    """Where the poller is."""
-    if status.poller is None:
-        return "Poller: no position yet"
-    poller = status.poller
+def poller_lines(status: Status) -> list[str]:
+    """Where the poller is with each table; those that are read whole are one line."""
+    lines = [f"Poller: {_position(name, table)}" for name, table in status.tables.items() if table.mode != BULK]
+    whole = [name.replace("_", " ") for name, table in status.tables.items() if table.mode == BULK]
+    return [*lines, *([f"Poller: {', '.join(whole)}: read whole, again and again"] if whole else [])]
+
+
+def _position(name: str, table: CarriedTable) -> str:
+    called = name.replace("_", " ")
+    if table.written_ms is None:
+        return f"{called}: no position yet"
+    if table.incrementing is not None:
+        return _incrementing(called, table.column, table.incrementing)
+    to = "nothing sent yet" if table.last_ms is None else f"sent up to {table.column} {format_ms(table.last_ms)} UTC"
+    return f"{called} {to}, written {format_ms(table.written_ms)} UTC"
+
+
+def _incrementing(called: str, column: str, poller: PollerStatus) -> str:
     lost = (
         f"; {poller.given_up} not looked for any more (the latest: {poller.given_up_latest}; `pipeline poll --again "
         "FROM..TO` looks once more)"
@@ -155,7 +172,7 @@ def poller_line(status: Status) -> str:
         else ""
     )
     return (
-        f"Poller: flash sales sent up to sale_id {poller.last_id}, {poller.missing} ids below it not seen yet{lost}, "
+        f"{called} sent up to {column} {poller.last_id}, {poller.missing} ids below it not seen yet{lost}, "
         f"written {format_ms(poller.at_ms)} UTC"
     )
 

@@ -3,10 +3,24 @@
 Names of topics and states, and what `name=` says, stand in running applications' topics: they never change.
 """
 
-from pipeline import Application, Count, Hopping, Session, Stream, SumDecimal, Table, Tumbling, c, cast, f
+from pipeline import (
+    Application,
+    Bulk,
+    Count,
+    DatabaseTable,
+    Hopping,
+    Incrementing,
+    Session,
+    Stream,
+    SumDecimal,
+    Table,
+    Tumbling,
+    c,
+    cast,
+    f,
+)
 from pipeline.settings import Settings
 from pipeline.timebase import DAY_MS
-from pipeline.topics import POLLER_POSITION
 
 MAX_MS = 253_402_300_799_999
 """9999-12-31 23:59:59.999, the last time that its text can show."""
@@ -136,6 +150,11 @@ def application(settings: Settings) -> Application:
             "TOTAL_SALES_BY_PRODUCTGROUP_SESSION_WINDOW", name="sales_session", schema=f"{by_productgroup}_session"
         ),
         prefix="pipeline",
-        topics=[POLLER_POSITION],
+        sources=[
+            DatabaseTable(sales, "flash_sales", Incrementing("sale_id")),
+            DatabaseTable(products, "product", Bulk()),
+            DatabaseTable(regions, "region", Bulk()),
+            DatabaseTable(pages, "pages", Bulk()),
+        ],
         pinot=True,
     )
