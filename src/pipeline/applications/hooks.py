@@ -8,7 +8,8 @@ class Hooks:
     """Which processes and servers an application has beyond workers, brokers and a registry.
 
     `database`: tables in MySQL, which a poller carries. `pinot`: tables in Pinot. `page`: a page of the dashboard.
-    `generators`: example data that are made by code, and not by declarations.
+    `generators`: example data that are made by code, and not by declarations. `pinot` and `page` follow from what is
+    declared.
     """
 
     database: bool = False

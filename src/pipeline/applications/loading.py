@@ -90,7 +90,7 @@ def declared(application: Application, hooks: Hooks = NOTHING) -> Runnable:
         plan,
         sources=plan.followed,
         states=tuple(kept(plan)),
-        hooks=replace(hooks, pinot=bool(application.in_pinot)),
+        hooks=replace(hooks, pinot=bool(application.in_pinot), page=application.page is not None),
     )
 
 
@@ -126,6 +126,13 @@ def load(name: str, folder: Path, settings: Settings | None = None) -> Applicati
             f"application {name}: module {module} has no APPLICATION, but must have one: Application(...)"
         )
     return found
+
+
+def described(name: str, folder: Path) -> str:
+    """What an application is, in a line: the first of its module's text, "" where it has none."""
+    with _importable(name, folder):
+        text = import_module(_module(name, folder)).__doc__
+    return (text or "").strip().partition("\n")[0]
 
 
 def source_file(name: str, folder: Path) -> Path:

@@ -3,7 +3,7 @@
 Names of topics and states, and what `name=` says, stand in running applications' topics: they never change.
 """
 
-from pipeline import Application, Count, Hopping, Session, Stream, SumDecimal, Table, Tumbling, c, cast, f
+from pipeline import Application, CodePage, Count, Hopping, Session, Stream, SumDecimal, Table, Tumbling, c, cast, f
 from pipeline.settings import Settings
 from pipeline.timebase import DAY_MS
 from pipeline.topics import POLLER_POSITION
@@ -138,4 +138,5 @@ def application(settings: Settings) -> Application:
         prefix="pipeline",
         topics=[POLLER_POSITION],
         pinot=True,
+        page=CodePage("pipeline.dashboard.app:create_app"),
     )
