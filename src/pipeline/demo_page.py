@@ -12,7 +12,8 @@ from pipeline.settings import Settings
 def dashboard_url(settings: Settings) -> str:
     """Where a browser finds the page."""
     scheme = "http" if settings.dashboard_ssl_certfile is None else "https"
-    return f"{scheme}://{settings.dashboard_host}:{settings.dashboard_port}"
+    path = settings.dashboard_base_path.rstrip("/")
+    return f"{scheme}://{settings.dashboard_host}:{settings.dashboard_port}{path}"
 
 
 def how_to_enter(settings: Settings) -> str:

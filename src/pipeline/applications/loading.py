@@ -68,6 +68,35 @@ def runnable(settings: Settings) -> Runnable:
     return declared(load(settings.app, settings.app_dir, settings), HOOKS.get(settings.app, NOTHING))
 
 
+def require_page(settings: Settings) -> Application:
+    """The application that is set; raises SettingError where it has no page."""
+    found = runnable(settings).application
+    if found.page is None:
+        raise SettingError(
+            f"application {settings.app} has no page, but `pipeline dashboard` serves the page of one that has: "
+            f"Application(page=Page(...)); `pipeline demo --app {settings.app}` shows rows as they come"
+        )
+    return found
+
+
+def several(settings: Settings, names: str | None) -> list[Settings]:
+    """The settings of each application of `--app NAME[,NAME...]`, or of the one that is set.
+
+    One is set for this process and those that it starts; of several each has its own group's id. Raises SettingError
+    when one comes twice, or two of them have one id.
+    """
+    wanted = [settings.app] if names is None else [name.strip() for name in names.split(",")]
+    if "" in wanted or len(set(wanted)) < len(wanted):
+        raise SettingError(f"--app is {names!r}, but must be names of different applications, comma separated")
+    if len(wanted) == 1:
+        configuration.choose(wanted[0])
+        return [configuration.settings()]
+    made = [settings.replaced(app=name, app_id=configuration.app_id_of(name)) for name in wanted]
+    if len({one.app_id for one in made}) < len(made):
+        raise SettingError(f"--app is {names!r}, but two of these have one id: run them one after the other")
+    return made
+
+
 def declared(application: Application, hooks: Hooks = NOTHING) -> Runnable:
     """What runs of an application that is declared."""
     plan = Plan(application)

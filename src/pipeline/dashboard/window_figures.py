@@ -25,13 +25,17 @@ def windows(
     label: Callable[[int], str],
     scale: int = 1,
     prefix: str = "",
+    shown: int = WINDOWS_SHOWN,
+    stacked: bool = True,
+    colour: Callable[[str], str] | None = None,
 ) -> Figure:
-    """Values per window, stacked by group, of the latest windows; those that have not ended are hatched.
+    """Values per window, stacked by group or side by side, of the latest windows; one that has not ended is hatched.
 
-    Values are divided by `scale` for the bars' heights, told by `label`, and have a `prefix` on the axis.
+    Values are divided by `scale` for the bars' heights, told by `label`, and have a `prefix` on the axis. `colour` is
+    of a group, the theme's unless given.
     """
-    layout = layout_of(theme)
-    starts = sorted({cell.start_ms for cell in cells})[-WINDOWS_SHOWN:]
+    layout, colour = layout_of(theme), colour or theme.colour
+    starts = sorted({cell.start_ms for cell in cells})[-shown:]
     if not starts:
         return empty_figure(layout, empty, theme)
     values = {(cell.group, cell.start_ms): cell.value for cell in cells}
@@ -51,7 +55,7 @@ def windows(
                     for start, n in zip(starts, found, strict=True)
                 ],
                 "marker": {
-                    "color": theme.colour(group),
+                    "color": colour(group),
                     "line": {"color": theme.css["card"], "width": 1},
                     "pattern": _pattern([start + size_ms > now_ms for start in starts], theme),
                 },
@@ -60,7 +64,7 @@ def windows(
         )
     layout |= {
         "margin": {"l": 44, "r": 8, "t": 8, "b": 88},
-        "barmode": "stack",
+        "barmode": "stack" if stacked else "group",
         "showlegend": True,
         "legend": {
             "orientation": "h",
@@ -103,12 +107,13 @@ def sessions(
     *,
     label: Callable[[int], str],
     inside: Callable[[int], str],
+    colour: Callable[[str], str] | None = None,
 ) -> Figure:
     """Sessions as bars from their first to their last event, a row per group; one that may go on is hatched.
 
-    Values are told by `label`, and by `inside`, which is shorter, within the bars.
+    Values are told by `label`, and by `inside`, which is shorter, within the bars; `colour` as of `windows`.
     """
-    layout = layout_of(theme)
+    layout, colour = layout_of(theme), colour or theme.colour
     shown = sorted(found, key=lambda s: s.end_ms)[-SESSIONS_SHOWN:]
     if not shown:
         return empty_figure(layout, empty, theme)
@@ -131,7 +136,7 @@ def sessions(
             for s, o in zip(shown, still_open, strict=True)
         ],
         "marker": {
-            "color": [theme.colour(s.group) for s in shown],
+            "color": [colour(s.group) for s in shown],
             "opacity": 0.55,
             "pattern": _pattern(still_open, theme),
         },
