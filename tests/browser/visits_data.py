@@ -19,7 +19,22 @@ from pipeline.errors import QueryError
 from pipeline.settings import load
 from pipeline.timebase import MINUTE_MS, SECOND_MS, now_ms
 
-COUNTRIES = ("DE", "US", "France", "BRA", "India", "SG", "Japan", "AU", "KE", "Canada", "Mexico", "ES", "Atlantis", "GB")
+COUNTRIES = (
+    "DE",
+    "US",
+    "France",
+    "BRA",
+    "India",
+    "SG",
+    "Japan",
+    "AU",
+    "KE",
+    "Canada",
+    "Mexico",
+    "ES",
+    "Atlantis",
+    "GB",
+)
 SOURCES = ("Homepage", "Inbox", "External")
 Rows = list[dict[str, Any]]
 
@@ -38,7 +53,9 @@ class FakePinot:
         if self.error:
             raise QueryError(self.error)
         if "NO_SUCH_TABLE" in sql:
-            raise QueryError("Pinot at http://127.0.0.1:8099 refused a query: TableDoesNotExistError <b>NO_SUCH_TABLE</b>")
+            raise QueryError(
+                "Pinot at http://127.0.0.1:8099 refused a query: TableDoesNotExistError <b>NO_SUCH_TABLE</b>"
+            )
         if self.empty:
             return [{"n": 0, "newest": -math.inf}] if "COUNT(*)" in sql else []
         return self.dressed(self._rows(sql))

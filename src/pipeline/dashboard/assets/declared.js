@@ -65,6 +65,7 @@
   function declared(change) {
     for (const [name, kpi] of Object.entries((change && change.kpis) || {})) {
       put(find("kpi-" + name), kpi.value);
+      put(find("unit-" + name), kpi.unit);
       put(find("change-" + name), kpi.change);
       if (find("change-" + name)) find("change-" + name).className = "change " + kpi.direction;
       put(find("hint-" + name), kpi.hint);

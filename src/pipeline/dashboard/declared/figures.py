@@ -123,7 +123,7 @@ def lines(
         _line(group, points, theme, axis, colour(group), alone=len(groups) == 1) for group, points in groups.items()
     ]
     layout |= {
-        "margin": {"l": 48, "r": 12, "t": 8, "b": 72 if named else 36},
+        "margin": {"l": 48, "r": 12, "t": 8, "b": 88 if named else 40},
         "dragmode": "zoom",
         "hovermode": "closest",
         "showlegend": named,

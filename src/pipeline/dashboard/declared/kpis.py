@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.dashboard.declared.board import Answer, Row
-from pipeline.dashboard.declared.labels import NOTHING, exact, is_number, label, span
+from pipeline.dashboard.declared.labels import exact, is_number, label, span, split
 from pipeline.dashboard.declared.queries import TRENDS
 from pipeline.dashboard.formats import NEGLIGIBLE, Formats
 from pipeline.declare.panels import KPI, written
@@ -30,9 +30,10 @@ def value_column(rows: Sequence[Row]) -> str:
 def shown(
     panel: KPI, rows: Sequence[Row], trend: Sequence[Row], history: Sequence[tuple[int, float]], now: int, f: Formats
 ) -> dict[str, Any]:
-    """What the browser paints: {"value", "change", "direction", "hint", "spark"}."""
+    """What the browser paints: {"value", "unit", "change", "direction", "hint", "spark"}."""
     value = total(rows)
-    made: dict[str, Any] = {"value": label(value, panel.unit, f), "change": "", "direction": "none", "hint": ""}
+    text, unit = split(value, panel.unit, f)
+    made: dict[str, Any] = {"value": text, "unit": unit, "change": "", "direction": "none", "hint": ""}
     if panel.trend is not None:
         return {**made, **_of_trend(panel, trend, now, f)}
     if rows and BEFORE in rows[0]:
@@ -80,11 +81,6 @@ def change(now: float | None, before: float | None, formats: Formats) -> dict[st
         return {"change": formats.percent(share, signed=True), "direction": "flat"}
     arrow, direction = (UP, "up") if share > 0 else (DOWN, "down")
     return {"change": arrow + formats.percent(share, signed=True), "direction": direction}
-
-
-def nothing() -> dict[str, Any]:
-    """A KPI before anything is known."""
-    return {"value": NOTHING, "change": "", "direction": "none", "hint": "", "spark": []}
 
 
 def answer_of(answers: Mapping[str, Answer], name: str) -> Answer:

@@ -8,7 +8,7 @@ from pipeline.shown import visible
 from pipeline.timebase import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 
 NOTHING = "–"  # noqa: RUF001 - the typographer's dash stands for what is not there
-MONEY = "$€£¥₹"
+MONEY = tuple("$€£¥₹")
 CELL_SHOWN = 200
 LATEST_MS = 253_402_300_799_999
 
@@ -23,22 +23,24 @@ def exact(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def number(value: Any, formats: Formats) -> str:
-    """1234567 -> "1,234,567", 41.2345 -> "41.23", 0.012345 -> "0.0123"; None -> a dash."""
+def number(value: Any, formats: Formats, *, cents: bool = False) -> str:
+    """1234567 -> "1,234,567", 41.2345 -> "41.23", 0.012345 -> "0.0123"; None -> a dash. `cents`: always two places."""
     if not is_number(value):
         return NOTHING
     value = exact(value)
     if isinstance(value, int):
         return formats.count(value)
     size = abs(value)
-    text = f"{value:,.1f}" if size >= 100 else f"{value:,.2f}" if size >= 1 else f"{value:.3g}"
+    text = (
+        f"{value:.3g}" if size < 1 and not cents else f"{value:,.1f}" if size >= 100 and not cents else f"{value:,.2f}"
+    )
     style = STYLES[formats.style]
     return text.replace(",", "\0").replace(".", style.decimal).replace("\0", style.thousands)
 
 
 def label(value: Any, unit: str, formats: Formats) -> str:
     """A number with its unit: "1,234 views", "12.5%", "$9.99"."""
-    text = number(value, formats)
+    text = number(value, formats, cents=unit in MONEY)
     if not unit or text == NOTHING:
         return text
     if unit in MONEY:
@@ -46,9 +48,16 @@ def label(value: Any, unit: str, formats: Formats) -> str:
     return f"{text}{unit}" if unit == "%" else f"{text} {unit}"
 
 
+def split(value: Any, unit: str, formats: Formats) -> tuple[str, str]:
+    """A number and the word behind it, which may be smaller: ("1,234", "views"), ("$9.99", "")."""
+    words = bool(unit) and unit not in MONEY and unit != "%"
+    text = label(value, "" if words else unit, formats)
+    return text, unit if words and text != NOTHING else ""
+
+
 def prefix(unit: str) -> str:
     """What stands before the numbers of an axis."""
-    return unit if unit and unit in MONEY else ""
+    return unit if unit in MONEY else ""
 
 
 def name(value: Any) -> str:

@@ -98,7 +98,7 @@ def _filters(filters: Sequence[Filter]) -> Any:
                 html.Span(one.title, className="label"),
                 html.Div(
                     className="control multi",
-                    **_marks({"data-filter": one.column, "data-label": f"All: {one.title.lower()}"}),
+                    **_marks({"data-filter": one.column, "data-label": "All"}),
                 ),
             ],
             className="field",
@@ -120,7 +120,13 @@ def _kpi(name: str, panel: KPI) -> Any:
         children=[
             html.H2(panel.title),
             html.Div(
-                [html.P(DASH, id=f"kpi-{name}", className="value"), html.Div(id=f"spark-{name}", className="spark")],
+                [
+                    html.P(
+                        [html.Span(DASH, id=f"kpi-{name}"), html.Span(id=f"unit-{name}", className="unit")],
+                        className="value",
+                    ),
+                    html.Div(id=f"spark-{name}", className="spark"),
+                ],
                 className="figure",
             ),
             html.P(

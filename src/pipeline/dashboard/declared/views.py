@@ -23,7 +23,7 @@ from pipeline.timebase import SECOND_MS
 
 WAITING = "Waiting for the first events"
 NO_MATCH = "Nothing matches these filters"
-NO_ANSWER = "No answer yet"
+NO_ANSWER = "No answer"
 OPTIONS_SHOWN = 200
 ROWS_SHOWN = 200
 CACHED_VIEWS = 128

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 
-WEST, EAST, SOUTH, NORTH = -1_090, 1_090, -440, 520
+WEST, EAST, SOUTH, NORTH = -1070, 1080, -419, 530
 """What a map shows, in the units of the outlines."""
 
 
