@@ -16,6 +16,11 @@ def dashboard_url(settings: Settings) -> str:
     return f"{scheme}://{settings.dashboard_host}:{settings.dashboard_port}{path}"
 
 
+def index_url(page: Settings, of_all: Settings) -> str:
+    """Where a browser finds the index of several pages, one of which is `page`; `of_all` has its base path."""
+    return dashboard_url(page.replaced(dashboard_base_path=of_all.dashboard_base_path)) + "/"
+
+
 def how_to_enter(settings: Settings) -> str:
     """What a viewer of a secured page needs to know; empty for one that is open."""
     if settings.dashboard_auth_file is None:

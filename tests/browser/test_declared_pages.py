@@ -115,7 +115,7 @@ def test_filters_leave_what_they_name_and_stand_in_the_address(driver: Chrome, s
 def test_the_page_moves_and_says_when_pinot_is_away(driver: Chrome, served: ServedVisits) -> None:
     page = Page(driver, served.url)
     until(lambda: page.text("chip-state") == "Live")
-    rows = list(served.pinot._rows('SELECT SUM(views) AS value FROM VISITS_BY_COUNTRY'))
+    rows = list(served.pinot._rows("SELECT SUM(views) AS value FROM VISITS_BY_COUNTRY"))
     served.pinot.dressed = lambda found: [{"value": 7.0}] if found == rows else found
     until(lambda: page.text("kpi-p0") == "7")
     served.pinot.error = "Pinot at http://127.0.0.1:8099 cannot be reached: Connection refused"

@@ -28,18 +28,20 @@ def windows(
     shown: int = WINDOWS_SHOWN,
     stacked: bool = True,
     colour: Callable[[str], str] | None = None,
+    span: Callable[[int, int], str] | None = None,
 ) -> Figure:
     """Values per window, stacked by group or side by side, of the latest windows; one that has not ended is hatched.
 
     Values are divided by `scale` for the bars' heights, told by `label`, and have a `prefix` on the axis. `colour` is
-    of a group, the theme's unless given.
+    of a group, the theme's unless given; `span` tells a window in words, by default to the minute.
     """
-    layout, colour = layout_of(theme), colour or theme.colour
+    layout, colour, span = layout_of(theme), colour or theme.colour, span or formats.span
     starts = sorted({cell.start_ms for cell in cells})[-shown:]
     if not starts:
         return empty_figure(layout, empty, theme)
     values = {(cell.group, cell.start_ms): cell.value for cell in cells}
-    spans = {start: formats.span(start, start + size_ms) for start in starts}
+    spans = {start: span(start, start + size_ms) for start in starts}
+    tick = formats.clock if any(start % MINUTE_MS for start in starts) else formats.hour
     labelled = starts[:: -(-len(starts) // LABELS)]
     traces = []
     for group in sorted({cell.group for cell in cells}):
@@ -80,7 +82,7 @@ def windows(
         "xaxis": {
             "type": "category",
             "tickvals": [formats.category(start) for start in labelled],
-            "ticktext": [formats.hour(start).replace(" ", "<br>") for start in labelled],
+            "ticktext": [tick(start).replace(" ", "<br>") for start in labelled],
             "tickangle": 0,
             "fixedrange": True,
         },
@@ -108,12 +110,13 @@ def sessions(
     label: Callable[[int], str],
     inside: Callable[[int], str],
     colour: Callable[[str], str] | None = None,
+    span: Callable[[int, int], str] | None = None,
 ) -> Figure:
     """Sessions as bars from their first to their last event, a row per group; one that may go on is hatched.
 
-    Values are told by `label`, and by `inside`, which is shorter, within the bars; `colour` as of `windows`.
+    Values are told by `label`, and by `inside`, which is shorter, within the bars; `colour` and `span` as of `windows`.
     """
-    layout, colour = layout_of(theme), colour or theme.colour
+    layout, colour, span = layout_of(theme), colour or theme.colour, span or formats.span
     shown = sorted(found, key=lambda s: s.end_ms)[-SESSIONS_SHOWN:]
     if not shown:
         return empty_figure(layout, empty, theme)
@@ -132,7 +135,7 @@ def sessions(
         "insidetextanchor": "middle",
         "textfont": {"color": theme.css["text"]},
         "customdata": [
-            f"{plain(s.group)}, {formats.span(s.start_ms, s.end_ms)}<br><b>{label(s.value)}</b>{_so_far(o)}"
+            f"{plain(s.group)}, {span(s.start_ms, s.end_ms)}<br><b>{label(s.value)}</b>{_so_far(o)}"
             for s, o in zip(shown, still_open, strict=True)
         ],
         "marker": {

@@ -1,5 +1,6 @@
 """What a declared page knows: for each of its queries the last good rows, and what is wrong with it now."""
 
+import re
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,8 @@ Row = Mapping[str, Any]
 QUERIES_AT_ONCE = 4
 SLACK_S = 0.5
 HISTORY = 60
+JAVA = re.compile(r"\b(?:[a-z]\w*\.){2,}\w+(?:Exception|Error): ")
+"""Names of Java's classes, which tell a viewer nothing that the words behind them do not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,7 @@ class PageSource:
         try:
             return Answer(tuple(self._client.query(query.sql(now))))
         except QueryError as error:
-            return Answer(error=str(error))
+            return Answer(error=JAVA.sub("", str(error)))
 
     def _newest(self, now: int) -> int | None:
         """The newest event in the tables, at most now: an event may be dated ahead."""

@@ -146,7 +146,9 @@ def _windows(
         for cell in cells:
             end_ms = cell.start_ms + window.size_ms
             so_far = " so far" if end_ms > now_ms else ""
-            at = f"{plain(cell.group)}, {formats.span(cell.start_ms, end_ms)}<br><b>{told(cell.value)}</b>{so_far}"
+            at = (
+                f"{plain(cell.group)}, {formats.exact_span(cell.start_ms, end_ms)}<br><b>{told(cell.value)}</b>{so_far}"
+            )
             points[cell.group].append(Point(cell.start_ms, cell.value, at, end_ms > now_ms))
         named = panel.by is not None
         return Drawn(lines(points, theme, formats, empty, colour, prefix=prefix(panel.unit), named=named), notes)
@@ -162,6 +164,7 @@ def _windows(
         shown=panel.last,
         stacked=panel.kind == "stacked" or panel.by is None,
         colour=colour,
+        span=formats.exact_span,
     )
     if panel.by is None:
         figure["layout"]["showlegend"] = False
@@ -190,6 +193,7 @@ def _sessions(
         label=lambda value: label(value, panel.unit, formats),
         inside=lambda value: number(value, formats),
         colour=_colour_of(groups, panel.by, theme, known),
+        span=formats.exact_span,
     )
     return Drawn(figure, (f"gap {span(window.gap_ms)}", *notes))
 
