@@ -52,6 +52,8 @@ if TYPE_CHECKING:
     from pipeline.declare.fluent import Stream, Table
     from pipeline.declare.generators import Generator, Rows
     from pipeline.declare.joins import INNER, LEFT, OUTER, RIGHT
+    from pipeline.declare.pages import CodePage, Filter, Page
+    from pipeline.declare.panels import KPI, Bars, Grid, Map, Sessions, TimeSeries, Windows
     from pipeline.declare.times import days, hours, minutes, seconds
     from pipeline.tables.windows import Hopping, Session, Tumbling
 
@@ -95,6 +97,8 @@ _PLACES = {
     ),
     "declare.generators": ("Generator", "Rows"),
     "declare.joins": ("INNER", "LEFT", "OUTER", "RIGHT"),
+    "declare.pages": ("CodePage", "Filter", "Page"),
+    "declare.panels": ("KPI", "Bars", "Grid", "Map", "Sessions", "TimeSeries", "Windows"),
     "declare.times": ("days", "hours", "minutes", "seconds"),
     "tables.windows": ("Hopping", "Session", "Tumbling"),
 }
@@ -102,12 +106,15 @@ _PLACE = {name: place for place, names in _PLACES.items() for name in names}
 
 __all__ = [
     "INNER",
+    "KPI",
     "LEFT",
     "OUTER",
     "RIGHT",
     "Application",
     "Average",
+    "Bars",
     "Bulk",
+    "CodePage",
     "CollectList",
     "CollectSet",
     "Correlation",
@@ -115,26 +122,33 @@ __all__ = [
     "CountDistinct",
     "DatabaseTable",
     "EarliestByOffset",
+    "Filter",
     "Generator",
+    "Grid",
     "Histogram",
     "Hopping",
     "Incrementing",
     "LatestByOffset",
+    "Map",
     "Max",
     "Min",
+    "Page",
     "Rows",
     "SampleVariance",
     "Session",
+    "Sessions",
     "StandardDeviation",
     "Stream",
     "Sum",
     "SumDecimal",
     "Table",
+    "TimeSeries",
     "TimestampIncrementing",
     "TopK",
     "TopKDistinct",
     "Tumbling",
     "Visits",
+    "Windows",
     "by",
     "c",
     "case",

@@ -13,7 +13,7 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from pipeline import settings as configuration
-from pipeline.demo_page import answers, dashboard_url, how_to_enter, require_free
+from pipeline.demo_page import answers, dashboard_url, how_to_enter, index_url, require_free
 from pipeline.demo_rows import LOOK_S, Outputs
 from pipeline.demo_runs import Runs, chosen
 from pipeline.errors import StackError
@@ -127,6 +127,12 @@ class Demo:
                     highlight=False,
                     soft_wrap=True,
                 )
+        if self._runs[1:] and (page := next((run.page for run in self._runs if run.page is not None), None)):
+            self._console.print(
+                f"\n[bold green]all of them at {index_url(page, self._stack.settings)}[/]",
+                highlight=False,
+                soft_wrap=True,
+            )
         self._console.print(
             f"logs in {self._stack.folder.logs}\nCtrl-C stops everything", highlight=False, soft_wrap=True
         )

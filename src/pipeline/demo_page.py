@@ -12,7 +12,13 @@ from pipeline.settings import Settings
 def dashboard_url(settings: Settings) -> str:
     """Where a browser finds the page."""
     scheme = "http" if settings.dashboard_ssl_certfile is None else "https"
-    return f"{scheme}://{settings.dashboard_host}:{settings.dashboard_port}"
+    path = settings.dashboard_base_path.rstrip("/")
+    return f"{scheme}://{settings.dashboard_host}:{settings.dashboard_port}{path}"
+
+
+def index_url(page: Settings, of_all: Settings) -> str:
+    """Where a browser finds the index of several pages, one of which is `page`; `of_all` has its base path."""
+    return dashboard_url(page.replaced(dashboard_base_path=of_all.dashboard_base_path)) + "/"
 
 
 def how_to_enter(settings: Settings) -> str:

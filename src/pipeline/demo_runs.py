@@ -1,12 +1,10 @@
 """Which applications a demo runs, and the processes of each: names, ids and ports of their own."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from pipeline import settings as configuration
-from pipeline.applications.loading import Runnable, runnable
-from pipeline.errors import SettingError
-from pipeline.processes import DASHBOARD, GENERATOR, POLLER, programs
+from pipeline.applications.loading import Runnable, runnable, several
+from pipeline.processes import DASHBOARD, GENERATOR, POLLER, dashboard, programs
 from pipeline.settings import Settings
 from pipeline.stack.cluster import Program, Stack
 from pipeline.topics import Topic
@@ -29,23 +27,18 @@ def chosen(settings: Settings, names: str | None) -> list[App]:
 
     Raises SettingError when one does not exist, comes twice, or two of them have one id.
     """
-    wanted = [settings.app] if names is None else [name.strip() for name in names.split(",")]
-    if "" in wanted or len(set(wanted)) < len(wanted):
-        raise SettingError(f"--app is {names!r}, but must be names of different applications, comma separated")
-    if len(wanted) == 1:
-        configuration.choose(wanted[0])
-        only = configuration.settings()
-        return [App(only, runnable(only))]
-    made = [settings.replaced(app=name, app_id=configuration.app_id_of(name)) for name in wanted]
-    ids = {one.app_id: one.app for one in made}
-    if len(ids) < len(made):
-        raise SettingError(f"--app is {names!r}, but two of these have one id: run them one after the other")
+    made = several(settings, names)
+    if len(made) == 1:
+        return [App(made[0], runnable(made[0]))]
     return [App(one, runnable(one), f"{one.app_id}-") for one in made]
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The processes of an application on a stack; `page` are the settings of who looks at its page, if it has one."""
+    """The processes of an application on a stack; `page` are the settings of who looks at its page, if it has one.
+
+    One process serves the pages of several applications; it is among the programs of the first that has one.
+    """
 
     settings: Settings
     found: Runnable
@@ -71,7 +64,13 @@ class Runs:
 
     def on(self, stack: Stack) -> list[Run]:
         """Their processes on a stack that runs."""
-        return [self._run(stack, app, place) for place, app in enumerate(self.apps)]
+        runs = [self._run(stack, app, place) for place, app in enumerate(self.apps)]
+        first = next((place for place, run in enumerate(runs) if run.page is not None), None)
+        if len(runs) > 1 and first is not None:
+            names = [app.settings.app for app in self.apps]
+            server = dashboard(stack.settings, names, stack.identity)
+            runs[first] = replace(runs[first], programs=[*runs[first].programs, server])
+        return runs
 
     def _run(self, stack: Stack, app: App, place: int) -> Run:
         settings = stack.settings.replaced(app=app.settings.app, app_id=app.settings.app_id)
@@ -88,13 +87,17 @@ class Runs:
             identity=stack.identity,
             factor=self.rate,
             prefix=app.prefix,
+            page=len(self.apps) == 1,
         )
+        looked_at = settings.replaced(**stack.identity(DASHBOARD)) if app.found.hooks.page else None
+        if looked_at is not None and len(self.apps) > 1:
+            looked_at = looked_at.replaced(dashboard_base_path=f"{settings.dashboard_base_path}{settings.app}/")
         names = {program.name for program in made}
         return Run(
             settings,
             app.found,
             made,
-            settings.replaced(**stack.identity(DASHBOARD)) if app.found.hooks.page else None,
+            looked_at,
             [name for name in (f"{app.prefix}{GENERATOR}",) if name in names],
             [name for name in (f"{app.prefix}{POLLER}",) if name in names],
         )

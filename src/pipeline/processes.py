@@ -1,7 +1,7 @@
 """The processes of an application, as a supervisor runs them: what it has not got is not among them."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from pipeline.applications.loading import runnable
 from pipeline.settings import Settings
@@ -26,12 +26,13 @@ def programs(
     identity: Callable[[str], Mapping[str, str]] = nobody,
     factor: float | None = None,
     prefix: str = "",
+    page: bool = True,
 ) -> list[Program]:
     """Workers, and where the application has them a poller, generators and a dashboard.
 
     `identity` gives a kind of process its own settings, those of its user. `prefix` begins the names of all, where
-    several applications have one supervisor. Each worker has a web port of its own, from `worker_web_port` on, if that
-    is set.
+    several applications have one supervisor; `page` False: their pages have one process, `dashboard`. Each worker has a
+    web port of its own, from `worker_web_port` on, if that is set.
 
     Generators begin with `history` hours of the past where there are no events yet; `lively` ones that are code show
     every feature: users who pause, sales that come late, a few bad records. `factor` multiplies the rates of generators
@@ -58,5 +59,14 @@ def programs(
         *([program(POLLER, "poll")] if found.hooks.database else []),
         *(program(WORKER, "worker", number=number) for number in range(1, workers + 1)),
         *([program(GENERATOR, "generate", *generate)] if found.has_data else []),
-        *([program(DASHBOARD, "dashboard", stop_wait_s=5)] if found.hooks.page else []),
+        *([program(DASHBOARD, "dashboard", stop_wait_s=5)] if page and found.hooks.page else []),
     ]
+
+
+def dashboard(
+    settings: Settings, names: Sequence[str], identity: Callable[[str], Mapping[str, str]] = nobody
+) -> Program:
+    """The process that serves the pages of several applications, and their index."""
+    command = (sys.executable, "-m", "pipeline", "dashboard", "--app", ",".join(names))
+    env = settings.replaced(**identity(DASHBOARD)).as_environment()
+    return Program(DASHBOARD, command, env | {"PIPELINE_WORKER_ID": DASHBOARD}, stage=Stage.APP, stop_wait_s=5)

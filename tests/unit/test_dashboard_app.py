@@ -222,6 +222,8 @@ def test_assets_come_with_the_package() -> None:
         "boot.js",
         "clock.js",
         "controls.js",
+        "declared.css",
+        "declared.js",
         "favicon.svg",
         "pages.js",
         "panels.js",

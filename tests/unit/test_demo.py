@@ -104,16 +104,20 @@ def test_several_applications_have_names_ids_and_ports_of_their_own(clicks):
     runs = Runs(apps, 2, rate=5.0).on(stack_of(base))
     found = {program.name: program.env for run in runs for program in run.programs}
     workers = ["clicks-worker-1", "clicks-worker-2", "pipeline-worker-1", "pipeline-worker-2"]
-    others = ["clicks-generator", "pipeline-dashboard", "pipeline-generator", "pipeline-poller"]
+    others = ["clicks-generator", "dashboard", "pipeline-generator", "pipeline-poller"]
     assert sorted(found) == sorted([*workers, *others])
     assert [found[name]["PIPELINE_WORKER_WEB_PORT"] for name in workers] == ["6000", "6001", "6002", "6003"]
     assert {found[name]["PIPELINE_WORKER_ID"] for name in workers} == set(workers)
+    shared = found.pop("dashboard")
+    assert shared["PIPELINE_DASHBOARD_BASE_PATH"] == "/"
+    (server,) = (program for run in runs for program in run.programs if program.name == "dashboard")
+    assert list(server.command[3:]) == ["dashboard", "--app", "clicks,flash_sales"]
     for name, env in found.items():
         app = ("clicks", "clicks") if name.startswith("clicks") else ("flash_sales", "pipeline")
         assert (env["PIPELINE_APP"], env["PIPELINE_APP_ID"]) == app
     assert found["pipeline-generator"]["PIPELINE_PAGEVIEW_RATE"] == "5.0"
     assert [[topic.name for topic in run.shown] for run in runs] == [["CLICKS_PER_MINUTE"], []]
-    assert [run.page is None for run in runs] == [True, False]
+    assert [run.page and run.page.dashboard_base_path for run in runs] == [None, "/flash_sales/"]
     assert [run.pollers for run in runs] == [[], ["pipeline-poller"]]
 
 

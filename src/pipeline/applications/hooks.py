@@ -7,8 +7,8 @@ from dataclasses import dataclass
 class Hooks:
     """Which processes and servers an application has beyond workers, brokers and a registry.
 
-    `database`: tables in MySQL, which a poller carries; `pinot`: tables in Pinot; both follow from the declarations.
-    `page`: a page of the dashboard. `generators`: example data that are made by code, and not by declarations.
+    `database`: tables in MySQL, which a poller carries; `pinot`: tables in Pinot; `page`: a page of the dashboard; all
+    three follow from the declarations. `generators`: example data that are made by code, and not by declarations.
     """
 
     database: bool = False

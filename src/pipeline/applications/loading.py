@@ -68,6 +68,35 @@ def runnable(settings: Settings) -> Runnable:
     return declared(load(settings.app, settings.app_dir, settings), HOOKS.get(settings.app, NOTHING))
 
 
+def require_page(settings: Settings) -> Application:
+    """The application that is set; raises SettingError where it has no page."""
+    found = runnable(settings).application
+    if found.page is None:
+        raise SettingError(
+            f"application {settings.app} has no page, but `pipeline dashboard` serves the page of one that has: "
+            f"Application(page=Page(...)); `pipeline demo --app {settings.app}` shows rows as they come"
+        )
+    return found
+
+
+def several(settings: Settings, names: str | None) -> list[Settings]:
+    """The settings of each application of `--app NAME[,NAME...]`, or of the one that is set.
+
+    One is set for this process and those that it starts; of several each has its own group's id. Raises SettingError
+    when one comes twice, or two of them have one id.
+    """
+    wanted = [settings.app] if names is None else [name.strip() for name in names.split(",")]
+    if "" in wanted or len(set(wanted)) < len(wanted):
+        raise SettingError(f"--app is {names!r}, but must be names of different applications, comma separated")
+    if len(wanted) == 1:
+        configuration.choose(wanted[0])
+        return [configuration.settings()]
+    made = [settings.replaced(app=name, app_id=configuration.app_id_of(name)) for name in wanted]
+    if len({one.app_id for one in made}) < len(made):
+        raise SettingError(f"--app is {names!r}, but two of these have one id: run them one after the other")
+    return made
+
+
 def declared(application: Application, hooks: Hooks = NOTHING) -> Runnable:
     """What runs of an application that is declared."""
     plan = Plan(application)
@@ -90,7 +119,12 @@ def declared(application: Application, hooks: Hooks = NOTHING) -> Runnable:
         plan,
         sources=plan.followed,
         states=tuple(kept(plan)),
-        hooks=replace(hooks, pinot=bool(application.in_pinot), database=bool(application.database)),
+        hooks=replace(
+            hooks,
+            database=bool(application.database),
+            pinot=bool(application.in_pinot),
+            page=application.page is not None,
+        ),
     )
 
 
@@ -126,6 +160,13 @@ def load(name: str, folder: Path, settings: Settings | None = None) -> Applicati
             f"application {name}: module {module} has no APPLICATION, but must have one: Application(...)"
         )
     return found
+
+
+def described(name: str, folder: Path) -> str:
+    """What an application is, in a line: the first of its module's text, "" where it has none."""
+    with _importable(name, folder):
+        text = import_module(_module(name, folder)).__doc__
+    return (text or "").strip().partition("\n")[0]
 
 
 def source_file(name: str, folder: Path) -> Path:

@@ -55,7 +55,7 @@ class Ticks:
         """Values for `outputs()`. `seen` is the key that the browser got with the last answer, None at first."""
         snapshot, now = self._poller.current, self._clock_ms()
         key, new = self._views.get(snapshot, choices, scheme, now)
-        old_key = _key(seen)
+        old_key = key_of(seen)
         old = self._views.find(old_key) if old_key is not None else None
         change = update(old, new, whole_figures=old_key is None or not key.follows(old_key))
         fresh = freshness(snapshot, now, refresh_limit_s(self._settings), self._settings.stale_after_s)
@@ -84,7 +84,7 @@ def banner_text(state: str, error: str | None, has_data: bool) -> str:
     return f"No new data from Pinot. {shown} {sentence(error or '')}".strip()
 
 
-def _key(seen: Sequence[Any] | None) -> Key | None:
+def key_of(seen: Sequence[Any] | None) -> Key | None:
     """The key that came back from the browser; anything else counts as none."""
     if not isinstance(seen, list) or [type(part) for part in seen] != list(Key.__annotations__.values()):
         return None

@@ -7,7 +7,7 @@ from functools import cached_property, lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, available_timezones
 
-from pipeline.timebase import to_datetime
+from pipeline.timebase import MINUTE_MS, to_datetime
 
 UTC_NAME = "UTC"
 COMMON_ZONES = (
@@ -112,6 +112,14 @@ class Formats:
         start, end = self.moment(start_ms), self.moment(end_ms)
         day = "" if (end - start).days == 0 and (end.day == start.day or end.hour == 0) else f"{end:%b %-d}, "
         return f"{start:%b %-d}, {self.hour(start_ms)}-{day}{self.hour(end_ms)}"
+
+    def exact_span(self, start_ms: int, end_ms: int) -> str:
+        """The same to the second, where one of them is no whole minute: "Nov 24, 10:00:20-10:00:40"."""
+        if start_ms % MINUTE_MS == 0 and end_ms % MINUTE_MS == 0:
+            return self.span(start_ms, end_ms)
+        start, end = self.moment(start_ms), self.moment(end_ms)
+        day = "" if start.date() == end.date() else f"{end:%b %-d}, "
+        return f"{start:%b %-d}, {self.clock(start_ms)}-{day}{self.clock(end_ms)}"
 
     def hour(self, ms: int) -> str:
         """Time of day to the minute, with its offset's name in the hour that comes twice: "02:30 CEST", "02:30 CET"."""

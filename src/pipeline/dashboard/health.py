@@ -80,7 +80,7 @@ def lights(report: Report, settings: Settings, page: Freshness) -> list[Light]:
         _topics(status),
         _workers(report, settings),
         _plain("Registry", "schemas", status, f"{len(status.schemas)} subjects are registered"),
-        _poller(report, settings),
+        *([_poller(report, settings)] if status.has_poller else []),
         _plain("Pinot", "pinot", status, f"{len(status.pinot)} tables answer"),
         _letters(report),
         _late(report),

@@ -76,8 +76,8 @@ def index(prefix: str) -> str:
 </html>"""
 
 
-def layout(settings: Settings, prefix: str = "/") -> Any:
-    """The whole page as it is before the first data."""
+def layout(settings: Settings, prefix: str = "/", home: str = "") -> Any:
+    """The whole page as it is before the first data; `home` is the index of several pages, "" without one."""
     stores = ("scheme", "seen", "freshness", "view", "panels", "painted")
     return html.Div(
         className="page",
@@ -91,7 +91,7 @@ def layout(settings: Settings, prefix: str = "/") -> Any:
             dcc.Store(id="zone", data=settings.dashboard_timezone),
             dcc.Store(id="format", data=DEFAULT_STYLE),
             dcc.Store(id="pace", data=1000),
-            _header(prefix),
+            _header(prefix, home),
             _filters(settings),
             html.Ul(id="doubts", className="doubts", **_live("What the address has and the page cannot use")),
             html.Main([_kpis(), _charts(), _latest()]),
@@ -100,8 +100,15 @@ def layout(settings: Settings, prefix: str = "/") -> Any:
     )
 
 
-def _header(prefix: str) -> Any:
+def navigation(prefix: str, home: str) -> Any:
+    """Links to the pages of an application, and to the index of all where there is one."""
     pages = {"": "Dashboard", "health": "Health", "queries": "Queries"}
+    index = [html.A("All", href=home)] if home else []
+    links = [html.A(label, href=prefix + path, **_current(path)) for path, label in pages.items()]
+    return html.Nav([*index, *links], **_labelled("Pages"))
+
+
+def _header(prefix: str, home: str) -> Any:
     return html.Header(
         className="top",
         children=[
@@ -109,10 +116,7 @@ def _header(prefix: str) -> Any:
                 className="brand",
                 children=[
                     html.H1(TITLE),
-                    html.Nav(
-                        [html.A(label, href=prefix + path, **_current(path)) for path, label in pages.items()],
-                        **_labelled("Pages"),
-                    ),
+                    navigation(prefix, home),
                 ],
             ),
             html.Div(

@@ -1,6 +1,6 @@
 """The pages beside the live one, made on the server: health, and saved queries. They need no Dash."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -28,13 +28,23 @@ class Answer(NamedTuple):
 
 
 def pages(
-    settings: Settings, watch: Watch, queries: dict[str, Query], desk: Desk, fresh: Callable[[], Freshness]
+    settings: Settings,
+    watch: Watch,
+    queries: Mapping[str, Query],
+    desk: Desk,
+    fresh: Callable[[], Freshness],
+    *,
+    title: str,
+    home: str = "",
 ) -> Blueprint:
-    """Routes /health, /queries, /queries/<name> and /queries/<name>.csv below the base path."""
+    """Routes /health, /queries, /queries/<name> and /queries/<name>.csv below the base path.
+
+    `home` is the address of the index of several applications, "" without one.
+    """
     routes = Blueprint(
         "pages", __name__, url_prefix=settings.dashboard_base_path.rstrip("/"), template_folder="templates"
     )
-    base = {"prefix": settings.dashboard_base_path, "theme_css": css()}
+    base = {"prefix": settings.dashboard_base_path, "theme_css": css(), "name": title, "home": home}
 
     @routes.record_once
     def texts(state: BlueprintSetupState) -> None:

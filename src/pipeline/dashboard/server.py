@@ -3,12 +3,12 @@
 import errno
 import ipaddress
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 
-from pipeline.dashboard.app import create_app, new_poller
+from pipeline.dashboard.hosting import Several, page_of, start
 from pipeline.dashboard.worker import THREADS, BoundedWorker, ProxiedWorker
 from pipeline.errors import SettingError, StackError
 from pipeline.settings import Settings
@@ -95,8 +95,17 @@ class _Server(BaseApplication):  # type: ignore[misc]
         return self._load()
 
 
-def serve(settings: Settings, listener: socket.socket, certificate: Certificate | None = None) -> None:
-    """Serve until SIGINT or SIGTERM, then exit the process with 0 (gunicorn's way to end)."""
+def serve(
+    settings: Settings,
+    listener: socket.socket,
+    certificate: Certificate | None = None,
+    applications: Sequence[Settings] = (),
+) -> None:
+    """Serve until SIGINT or SIGTERM, then exit the process with 0 (gunicorn's way to end).
+
+    The page of the application that is set; with `applications`, the settings of each, those of all of these and an
+    index.
+    """
     encrypted: dict[str, Any] = {}
     if certificate is not None:
         encrypted = {
@@ -105,9 +114,12 @@ def serve(settings: Settings, listener: socket.socket, certificate: Certificate 
         }
 
     def load() -> Any:
-        poller = new_poller(settings)
-        app = create_app(settings, poller)
-        poller.start()
+        if applications:
+            several = Several(settings, applications)
+            several.start()
+            return several
+        app = page_of(settings)
+        start(app.server)
         return app.server
 
     _Server(

@@ -6,14 +6,37 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from threading import Event, Lock, Thread
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol
 
 from pipeline.errors import PipelineError, QueryError
 from pipeline.timebase import SECOND_MS, now_ms
 
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    D = TypeVar("D", bound="Known", default="Data")
+else:
+    from typing import TypeVar
+
+    D = TypeVar("D")
+
 log = logging.getLogger(__name__)
 
 LESS_FOR_S = 60.0
+RETRY_S = 2.0
+"""A page of a slow pace asks again so soon after a refresh that failed."""
+
+
+class Known(Protocol):
+    """What a poller needs of the data that it publishes."""
+
+    @property
+    def totals(self) -> tuple[int, ...]:
+        """Numbers none of which ever falls while all rows are there."""
+
+    @property
+    def newest_event_ms(self) -> int | None:
+        """The largest event time of all, None without events."""
 
 
 class Cell(NamedTuple):
@@ -136,7 +159,7 @@ class Data:
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Generic[D]):
     """The last good data. `version` rises when the data changed; `error` is set while the latest refresh failed.
 
     Times are epoch milliseconds: `refreshed_ms` of the last good refresh, `changed_ms` of the last change of the data
@@ -144,19 +167,19 @@ class Snapshot:
     """
 
     version: int = 0
-    data: Data | None = None
+    data: D | None = None
     refreshed_ms: int | None = None
     changed_ms: int | None = None
     error: str | None = None
 
-    def refreshed(self, data: Data, now_ms: int) -> "Snapshot":
+    def refreshed(self, data: D, now_ms: int) -> "Snapshot[D]":
         """The snapshot after a good refresh."""
         if data == self.data:
             return replace(self, refreshed_ms=now_ms, error=None)
         changed_ms = now_ms if self.data is not None else min(now_ms, data.newest_event_ms or now_ms)
         return Snapshot(self.version + 1, data, now_ms, changed_ms)
 
-    def failed(self, error: str) -> "Snapshot":
+    def failed(self, error: str) -> "Snapshot[D]":
         """The snapshot after a refresh that failed: the last good data stay."""
         return replace(self, error=error)
 
@@ -175,7 +198,7 @@ class Freshness:
     event_age_s: float | None = None
 
 
-def freshness(snapshot: Snapshot, now_ms: int, refresh_limit_s: float, stale_after_s: float) -> Freshness:
+def freshness(snapshot: Snapshot[D], now_ms: int, refresh_limit_s: float, stale_after_s: float) -> Freshness:
     """Judge a snapshot at a time."""
     if snapshot.data is None or snapshot.refreshed_ms is None or snapshot.changed_ms is None:
         return Freshness("starting" if snapshot.error is None else "unreachable")
@@ -192,7 +215,7 @@ def freshness(snapshot: Snapshot, now_ms: int, refresh_limit_s: float, stale_aft
     return Freshness(state, refresh_age_s, change_age_s, event_age_s)
 
 
-class Poller:
+class Poller(Generic[D]):
     """Calls `source` every `interval_s` in one thread and publishes the result; readers never wait.
 
     A source that takes longer than the interval is given as long a rest as it took. Pinot that starts or stops answers
@@ -201,9 +224,9 @@ class Poller:
     from those of another, whose versions began at 0 too.
     """
 
-    def __init__(self, source: Callable[[], Data], interval_s: float, clock_ms: Callable[[], int] = now_ms) -> None:
+    def __init__(self, source: Callable[[], D], interval_s: float, clock_ms: Callable[[], int] = now_ms) -> None:
         self.epoch = uuid.uuid4().hex[:8]
-        self.current = Snapshot()
+        self.current: Snapshot[D] = Snapshot()
         self.refreshes = 0
         self._source = source
         self._interval_s = interval_s
@@ -232,7 +255,7 @@ class Poller:
         if self._thread is not None:
             self._thread.join(timeout_s)
 
-    def refresh(self) -> Snapshot:
+    def refresh(self) -> Snapshot[D]:
         """Ask once, and publish what came of it."""
         self.refreshes += 1
         try:
@@ -244,7 +267,7 @@ class Poller:
             self._fail(f"{type(error).__name__}: {error}")
         return self.current
 
-    def _believed(self, data: Data) -> Data:
+    def _believed(self, data: D) -> D:
         known = self.current.data
         if known is None or all(new >= old for new, old in zip(data.totals, known.totals, strict=True)):
             self._less_since_s = None
@@ -267,6 +290,7 @@ class Poller:
             began = time.monotonic()
             self.refresh()
             took_s = time.monotonic() - began
-            rest_s = max(self._interval_s - took_s, min(took_s, 10 * self._interval_s))
+            interval_s = self._interval_s if self.current.error is None else min(self._interval_s, RETRY_S)
+            rest_s = max(interval_s - took_s, min(took_s, 10 * interval_s))
             self._due_s = time.monotonic() + rest_s + took_s
             self._stopped.wait(rest_s)

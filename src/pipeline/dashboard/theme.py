@@ -9,12 +9,15 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, s
 
 @dataclass(frozen=True, slots=True)
 class Theme:
-    """One colour scheme: `css` holds the page's variables; `names` and `others` colour the bars."""
+    """One colour scheme: `css` holds the page's variables; `names` and `others` colour the bars, `groups` those of any
+    few groups, in this order.
+    """
 
     name: str
     css: Mapping[str, str]
     names: Mapping[str, str]
     others: tuple[str, ...]
+    groups: tuple[str, ...]
 
     def colour(self, name: str) -> str:
         """The colour of a product group; an unknown name gets one that depends on nothing but the name."""
@@ -48,6 +51,7 @@ LIGHT = Theme(
         "Other": "#7a8391",
     },
     ("#4a6fa5", "#a5634a", "#4a8f6b", "#8f4a8a"),
+    ("#0072b2", "#d55e00", "#009067", "#c2609b", "#8a6d00", "#7a8391"),
 )
 DARK = Theme(
     "dark",
@@ -74,6 +78,7 @@ DARK = Theme(
         "Other": "#9aa4b2",
     },
     ("#7fa3d6", "#d69a7f", "#7fc4a1", "#c48abf"),
+    ("#56b4e9", "#f28e2b", "#2fbf8f", "#e08fc0", "#d9c24a", "#9aa4b2"),
 )
 THEMES = {theme.name: theme for theme in (LIGHT, DARK)}
 

@@ -25,17 +25,23 @@ def windows(
     label: Callable[[int], str],
     scale: int = 1,
     prefix: str = "",
+    shown: int = WINDOWS_SHOWN,
+    stacked: bool = True,
+    colour: Callable[[str], str] | None = None,
+    span: Callable[[int, int], str] | None = None,
 ) -> Figure:
-    """Values per window, stacked by group, of the latest windows; those that have not ended are hatched.
+    """Values per window, stacked by group or side by side, of the latest windows; one that has not ended is hatched.
 
-    Values are divided by `scale` for the bars' heights, told by `label`, and have a `prefix` on the axis.
+    Values are divided by `scale` for the bars' heights, told by `label`, and have a `prefix` on the axis. `colour` is
+    of a group, the theme's unless given; `span` tells a window in words, by default to the minute.
     """
-    layout = layout_of(theme)
-    starts = sorted({cell.start_ms for cell in cells})[-WINDOWS_SHOWN:]
+    layout, colour, span = layout_of(theme), colour or theme.colour, span or formats.span
+    starts = sorted({cell.start_ms for cell in cells})[-shown:]
     if not starts:
         return empty_figure(layout, empty, theme)
     values = {(cell.group, cell.start_ms): cell.value for cell in cells}
-    spans = {start: formats.span(start, start + size_ms) for start in starts}
+    spans = {start: span(start, start + size_ms) for start in starts}
+    tick = formats.clock if any(start % MINUTE_MS for start in starts) else formats.hour
     labelled = starts[:: -(-len(starts) // LABELS)]
     traces = []
     for group in sorted({cell.group for cell in cells}):
@@ -51,7 +57,7 @@ def windows(
                     for start, n in zip(starts, found, strict=True)
                 ],
                 "marker": {
-                    "color": theme.colour(group),
+                    "color": colour(group),
                     "line": {"color": theme.css["card"], "width": 1},
                     "pattern": _pattern([start + size_ms > now_ms for start in starts], theme),
                 },
@@ -60,7 +66,7 @@ def windows(
         )
     layout |= {
         "margin": {"l": 44, "r": 8, "t": 8, "b": 88},
-        "barmode": "stack",
+        "barmode": "stack" if stacked else "group",
         "showlegend": True,
         "legend": {
             "orientation": "h",
@@ -76,7 +82,7 @@ def windows(
         "xaxis": {
             "type": "category",
             "tickvals": [formats.category(start) for start in labelled],
-            "ticktext": [formats.hour(start).replace(" ", "<br>") for start in labelled],
+            "ticktext": [tick(start).replace(" ", "<br>") for start in labelled],
             "tickangle": 0,
             "fixedrange": True,
         },
@@ -103,12 +109,14 @@ def sessions(
     *,
     label: Callable[[int], str],
     inside: Callable[[int], str],
+    colour: Callable[[str], str] | None = None,
+    span: Callable[[int, int], str] | None = None,
 ) -> Figure:
     """Sessions as bars from their first to their last event, a row per group; one that may go on is hatched.
 
-    Values are told by `label`, and by `inside`, which is shorter, within the bars.
+    Values are told by `label`, and by `inside`, which is shorter, within the bars; `colour` and `span` as of `windows`.
     """
-    layout = layout_of(theme)
+    layout, colour, span = layout_of(theme), colour or theme.colour, span or formats.span
     shown = sorted(found, key=lambda s: s.end_ms)[-SESSIONS_SHOWN:]
     if not shown:
         return empty_figure(layout, empty, theme)
@@ -127,11 +135,11 @@ def sessions(
         "insidetextanchor": "middle",
         "textfont": {"color": theme.css["text"]},
         "customdata": [
-            f"{plain(s.group)}, {formats.span(s.start_ms, s.end_ms)}<br><b>{label(s.value)}</b>{_so_far(o)}"
+            f"{plain(s.group)}, {span(s.start_ms, s.end_ms)}<br><b>{label(s.value)}</b>{_so_far(o)}"
             for s, o in zip(shown, still_open, strict=True)
         ],
         "marker": {
-            "color": [theme.colour(s.group) for s in shown],
+            "color": [colour(s.group) for s in shown],
             "opacity": 0.55,
             "pattern": _pattern(still_open, theme),
         },

@@ -6,6 +6,8 @@ from typing import TypeVar
 from pipeline.declare.database import Bulk, DatabaseTable
 from pipeline.declare.generators import Generator, Rows
 from pipeline.declare.joins import AsOfJoin, Lookup, TwoSided
+from pipeline.declare.pages import CodePage, Page
+from pipeline.declare.panels import outputs
 from pipeline.declare.relations import Relation, Statement
 from pipeline.declare.statements import AggregateStatement
 from pipeline.declare.steps import Repartition
@@ -25,6 +27,7 @@ class Application:
     `pipeline generate` runs. `topics` are further ones that are provisioned with its own, such as a source's. `pinot`
     says which topics that it writes have a table in Pinot: all of them, or those of the relations that are given.
     `sources` are tables of a database, which `pipeline poll` carries into topics that statements read.
+    `page` is its page of the dashboard, which shows what is in Pinot.
     Raises SettingError when two statements get into each other's way.
     """
 
@@ -37,6 +40,7 @@ class Application:
         topics: Sequence[Topic] = (),
         pinot: bool | Sequence[Relation] = False,
         sources: Sequence[DatabaseTable] = (),
+        page: Page | CodePage | None = None,
     ) -> None:
         where = f"application {name}"
         if TOPIC_NAME.fullmatch(name) is None or len(name) > 100:
@@ -54,6 +58,8 @@ class Application:
             raise SettingError(f"{where}: there is no statement, but must be at least one")
         self._check(where)
         self.in_pinot: tuple[Statement, ...] = self._in_pinot(where, pinot)
+        self.page = page
+        self._check_page(where)
         read = {topic.name for topic in self.sources} | {table.topic.name for table in self.tables}
         self._check_database(where, read)
         for made in self.data:
@@ -83,14 +89,30 @@ class Application:
                 raise SettingError(f"{where}, pinot: {relation} is no topic that it writes, but must be one")
         return tuple(by_name[relation.name] for relation in wanted)
 
+    def _check_page(self, where: str) -> None:
+        """That the page's panels are of what has a table in Pinot."""
+        if self.page is not None and not isinstance(self.page, Page | CodePage):
+            raise SettingError(f"{where}: page is {self.page!r}, but must be Page(...) or CodePage(...)")
+        if self.page is not None and not self.in_pinot:
+            raise SettingError(
+                f"{where}: it has a page, but nothing in Pinot: a page shows what is there; say pinot=True"
+            )
+        known = [statement.output.name for statement in self.in_pinot]
+        for panel in self.page.panels if isinstance(self.page, Page) else ():
+            for output in outputs(panel):
+                if output.name not in known:
+                    raise SettingError(
+                        f"{where}, page, {type(panel).__name__} {panel.title!r}: {output} has no table in Pinot, but "
+                        f"must be one of {', '.join(known)}"
+                    )
+
     def _check(self, where: str) -> None:
-        outputs = self.outputs
-        written = [topic.name for topic in outputs]
+        written = [topic.name for topic in self.outputs]
         check_names(where, "output topic", [*written, DEAD_LETTERS.name, LATE_RECORDS.name])
         repartitioned = _once(step for s in self._chains() for step in s.steps if isinstance(step, Repartition))
         check_names(where, "repartition", (step.name for step in repartitioned))
         for topic in self._declared():
-            if topic.name in written and not any(topic is output for output in outputs):
+            if topic.name in written and not any(topic is output for output in self.outputs):
                 raise SettingError(
                     f"{where}: topic {topic.name} is a source and an output, but must be one of them only"
                 )

@@ -119,9 +119,9 @@ def _refusal(cursor: Any) -> int | None:
     return int(httpx.codes.FORBIDDEN) if denied else None
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=32)
 def client(settings: Settings) -> Pinot:
-    """The process's client."""
+    """The process's client with these settings: one, or one for each page that it serves."""
     made = Pinot(settings)
     atexit.register(made.close)
     return made

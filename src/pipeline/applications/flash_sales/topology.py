@@ -6,6 +6,7 @@ Names of topics and states, and what `name=` says, stand in running applications
 from pipeline import (
     Application,
     Bulk,
+    CodePage,
     Count,
     DatabaseTable,
     Hopping,
@@ -157,4 +158,5 @@ def application(settings: Settings) -> Application:
             DatabaseTable(pages, "pages", Bulk()),
         ],
         pinot=True,
+        page=CodePage("pipeline.dashboard.app:create_app"),
     )

@@ -1,10 +1,12 @@
-"""Where the events of user sessions come from: generators of logins, views and users."""
+"""Where the events of user sessions come from: users of a database, generators of logins, views and changes of users."""
 
 from typing import Any
 
 from pipeline import (
+    DatabaseTable,
     Generator,
     Rows,
+    TimestampIncrementing,
     Visits,
     by,
     minutes,
@@ -36,6 +38,8 @@ PERSON: dict[str, Any] = {
     "subscription": or_null(subscription, 0.02),
     "updated_at": now(),
 }
+
+TABLES = [DatabaseTable(users, "users", TimestampIncrementing("updated_at", "user_id"))]
 
 DATA: list[Generator | Rows] = [
     Rows(users, [{"user_id": f"u{number}"} for number in range(1, USERS + 1)], **PERSON),

@@ -112,7 +112,8 @@ by_source = views.group_by(c.source).aggregate(views=Count(), users=CountDistinc
 
 def application(settings: Settings) -> Application:
     """The application, with windows as they are set."""
-    from pipeline.applications.user_sessions.sources import DATA
+    from pipeline.applications.user_sessions.page import page
+    from pipeline.applications.user_sessions.sources import DATA, TABLES
 
     size, advance, gap = (
         settings.parameter(name, default)
@@ -122,4 +123,12 @@ def application(settings: Settings) -> Application:
     hopping = by_source.window(Hopping(size, advance)).to("PAGEVIEW_HOPPING")
     sessions = by_source.window(Session(gap)).to("PAGEVIEW_SESSION")
     outputs = (cleaned, by_country, tumbling, hopping, sessions, summary)
-    return Application("user_sessions", seen, per_user, visited, *outputs, data=DATA, pinot=outputs)
+    return Application(
+        "user_sessions",
+        *(seen, per_user, visited),
+        *outputs,
+        sources=TABLES,
+        data=DATA,
+        pinot=outputs,
+        page=page(tumbling, hopping, sessions),
+    )
