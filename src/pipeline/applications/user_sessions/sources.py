@@ -1,4 +1,4 @@
-"""Where the events of user sessions come from: users of a database, generators of logins, views and changes of users."""
+"""Where the events of user sessions come from: users of a database, generators of logins, views and users."""
 
 from typing import Any
 
