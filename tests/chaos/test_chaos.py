@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from datetime import date
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ QUICK = {"PIPELINE_SESSION_TIMEOUT_S": "6", "PIPELINE_HEARTBEAT_S": "1.5"}
 
 
 ROOMS = names(Path(__file__).parent / "nowhere")
-TURN = os.environ.get("PIPELINE_TEST_CHAOS_APP") or ROOMS[date.today().toordinal() % len(ROOMS)]
+TURN = os.environ.get("PIPELINE_TEST_CHAOS_APP") or ROOMS[datetime.now(UTC).toordinal() % len(ROOMS)]
 """Applications take turns, a day each, unless one is named: each would take as long as all the rest of these tests."""
 
 

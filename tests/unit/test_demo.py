@@ -94,7 +94,7 @@ def test_an_application_has_only_the_processes_that_it_needs(clicks):
     (only,) = chosen(configuration.settings(), "clicks")
     assert names_of(only.settings, 2) == ["worker-1", "worker-2", "generator"]
     (generator,) = programs(only.settings, 0, 24.0, lively=True, factor=2.0)
-    assert list(generator.command[3:]) == ["generate", "--rate", "2.0"]
+    assert list(generator.command[3:]) == ["generate", "--rate", "2.0", "--history", "24.0"]
     assert only.found.hooks.unused == ("mysql", "pinot")
 
 
