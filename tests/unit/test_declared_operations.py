@@ -14,7 +14,17 @@ from pipeline.cli import main
 from pipeline.kafka_access import Operation, Resource
 from pipeline.provision import Access, provision
 from pipeline.settings import Settings, load
-from pipeline.status import Letters, PinotTable, PollerStatus, Status, SubjectStatus, TopicStatus, collect, parts
+from pipeline.status import (
+    CarriedTable,
+    Letters,
+    PinotTable,
+    PollerStatus,
+    Status,
+    SubjectStatus,
+    TopicStatus,
+    collect,
+    parts,
+)
 from pipeline.status.view import as_json, show
 from pipeline.topics import DEAD_LETTERS, LATE_RECORDS
 
@@ -157,10 +167,10 @@ def cluster(monkeypatch):
     async def pinot(settings):
         return {"t": PinotTable(1)}
 
-    async def poller(settings):
-        return PollerStatus(1, 0, 1)
+    async def tables(settings, application):
+        return {"t": CarriedTable("incrementing", "id", 1, PollerStatus(1, 0, 1))}
 
-    for function in (brokers, topics, groups, schemas, letters, pinot, poller):
+    for function in (brokers, topics, groups, schemas, letters, pinot, tables):
         monkeypatch.setattr(parts, f"collect_{function.__name__}", function)
     return asked
 

@@ -151,7 +151,9 @@ def poller_lines(status: Status) -> list[str]:
     """Where the poller is with each table; those that are read whole are one line."""
     lines = [f"Poller: {_position(name, table)}" for name, table in status.tables.items() if table.mode != BULK]
     whole = [name.replace("_", " ") for name, table in status.tables.items() if table.mode == BULK]
-    return [*lines, *([f"Poller: {', '.join(whole)}: read whole, again and again"] if whole else [])]
+    if whole:
+        lines.append(f"Poller: {', '.join(whole)}: read whole, again and again")
+    return lines or ["Poller: no position yet"]
 
 
 def _position(name: str, table: CarriedTable) -> str:
