@@ -21,8 +21,8 @@ from pipeline.formats.proto_wire import lengthened, varint
 from pipeline.peek import scan
 from pipeline.peek.decode import AnyDecoder, Shown, plain
 from pipeline.peek.facts import differences
-from pipeline.peek.scan import Peek, Seen, Wanted, start_time
-from pipeline.peek.view import Lines
+from pipeline.peek.scan import Budget, Peek, Seen, Wanted, start_time
+from pipeline.peek_view import Lines
 from pipeline.registry import AVRO, JSON, PROTOBUF, Registered, Version
 from pipeline.settings import load
 
@@ -221,7 +221,7 @@ class Log:
                 yield records[first : first + 50]
 
     def peek(self, wanted: Wanted | None = None, most: int = 100_000) -> Peek:
-        return Peek(load(), "t", wanted or Wanted(), most)
+        return Peek(load(), "t", wanted or Wanted(), Budget(most))
 
     def expected(self, wanted: Wanted | None = None) -> list[tuple[int, int]]:
         """(partition, offset) of all records that are wanted, by time."""
