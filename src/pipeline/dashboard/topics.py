@@ -108,7 +108,7 @@ def topic_pages(settings: Settings, looks: Looks | None = None, *, title: str, h
         view = request.args.get("view", VIEWS[0])
         if TOPIC_NAME.fullmatch(name) is None or name in (".", "..") or view not in VIEWS:
             abort(404)
-        shown: dict[str, Any] = dict(base, name=name, view=view, views=VIEWS)
+        shown: dict[str, Any] = dict(base, topic=name, view=view, views=VIEWS)
         if view == "records":
             more, status = _records(looks, name)
         elif view == "schemas":
