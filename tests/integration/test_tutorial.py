@@ -1,4 +1,4 @@
-"""docs/tutorial.md, followed as it is printed: every file and every command, on a real cluster of its own."""
+"""docs/tutorial.md, followed as it is printed: every file and every command that needs a cluster, on one of its own."""
 
 import os
 import re
@@ -19,6 +19,8 @@ PAGE = ROOT / "docs" / "tutorial.md"
 READY = ("rows in every output after", "Ctrl-C stops everything")
 """What a demo says when all of it is there: without a page, and with one."""
 LONGEST_S = 120.0
+ALONE = ("pipeline explain ", "pipeline test-runner ")
+"""What needs no cluster is given by tests/golden/test_tutorial.py."""
 DRINKS = "espresso|latte|tea"
 
 
@@ -93,7 +95,7 @@ def test_a_reader_gets_there(reader: Reader) -> None:
     for step in steps(PAGE):
         if isinstance(step, File):
             (reader.folder / step.name).write_text(step.text, "utf-8")
-        elif step.lines[0] != "make install":
+        elif step.lines[0] != "make install" and not step.lines[0].startswith(ALONE):
             assert step.output is not None, step.lines
             if step.lines[0].startswith("pipeline demo "):
                 [line] = step.lines
@@ -102,7 +104,7 @@ def test_a_reader_gets_there(reader: Reader) -> None:
                 printed = "".join(map(reader.give, step.lines))
             assert holds(shape(step.output), shape(printed)), printed
             compared += 1
-    assert compared >= 9
+    assert compared >= 6
     [url] = re.findall(r"live at (\S+)", reader.log.read_text())
     page = httpx.get(f"{url}/_dash-layout", trust_env=False).text
     assert "Cups in each minute" in page
@@ -117,7 +119,7 @@ def the_topics_page_shows_what_peek_shows(url: str) -> None:
         "topics/orders?count=50": ["50 records, the newest first", "guest-", "avro "],
         "topics/orders?from=5m&partition=1": ["the first from there on"],
         "topics/orders?text=no+such+text": ["0 records"],
-        "topics/prices?key=latte": ["1 records", "&#34;price&#34;"],
+        "topics/prices?key=latte": ["records, the newest first", "&#34;price&#34;"],
         "topics/orders?view=schemas": ["orders-value", "version 1"],
         "topics/orders?view=settings": ["cleanup.policy"],
         "topics/orders?view=readers": ["coffee"],
