@@ -111,3 +111,17 @@ def test_what_is_said_of_payments_without_a_window_is_so(tmp_path: Path) -> None
     expected = [{"topic": "INCOME", "key": shop, "value": {"total": total}} for shop, total in income]
     (tmp_path / "out.json").write_text(json.dumps({"outputs": expected}), "utf-8")
     assert tried(tmp_path, "payments_once") is None
+
+
+def test_what_is_said_of_a_table_of_mysql_is_so(tmp_path: Path) -> None:
+    [bills] = [recipe for recipe in RECIPES if recipe.name == "bills"]
+    bills.copied(tmp_path)
+    [sources] = re.findall(r"`Application\(\.\.\., (sources=\[.+\])\)`", bills.body)
+    file = tmp_path / "bills.py"
+    text = file.read_text("utf-8").replace('.to("BILLS"))', f'.to("BILLS"), {sources})')
+    file.write_text("from pipeline import Bulk, DatabaseTable\n" + text, "utf-8")
+    assert tried(tmp_path, "bills") is None
+    sys.modules.pop("bills", None)
+    made = load_application("bills", tmp_path)
+    sys.modules.pop("bills", None)
+    assert len(made.database) == 1
