@@ -53,9 +53,9 @@ def rights(settings: Settings) -> dict[str, tuple[Right, ...]]:
         **({"poller": _of_the_poller(app, application)} if hooks.database else {}),
         **({"generator": _on(data, Operation.WRITE)} if found.has_data else {}),
         "dashboard": (
-            *_on(found.topics, Operation.READ),
+            *_on(found.topics, Operation.READ, Operation.DESCRIBE_CONFIGS),
             Right(Operation.DESCRIBE, Resource.GROUP, app),
-            *_named(state, Operation.DESCRIBE),
+            *_named(state, Operation.READ, Operation.DESCRIBE_CONFIGS),  # its topics page shows what lies in each
             Right(Operation.DESCRIBE, Resource.CLUSTER, CLUSTER_NAME),
         ),
         "verify": (*_on(found.topics, Operation.READ), Right(Operation.DESCRIBE, Resource.GROUP, app)),

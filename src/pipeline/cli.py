@@ -13,7 +13,7 @@ from pipeline.dashboard.commands import dashboard
 from pipeline.demo import demo
 from pipeline.errors import PipelineError
 from pipeline.explain_command import apps, explain
-from pipeline.peek.command import peek
+from pipeline.peek_command import peek
 from pipeline.runner.command import test_runner
 from pipeline.settings import is_supervised
 from pipeline.shown import ShownFormatter, lines, show_unexpected

@@ -33,6 +33,9 @@ class PageSettings(SecuritySettings):
     dashboard_trusted_proxies: int = Field(
         0, ge=0, description="How many proxies in front tell the client's address (X-Forwarded-For); 0: none."
     )
+    dashboard_topics: bool = Field(
+        True, description="Whether the dashboard shows the records of every topic that its Kafka user may read."
+    )
     dashboard_currency: str = Field("USD", pattern=r"^[A-Z]{3}$", description="Currency of all amounts (ISO 4217).")
     dashboard_timezone: str = Field(
         "UTC", description="Time zone that the page begins with; viewers may choose another."

@@ -21,8 +21,8 @@ from pipeline.formats.proto_wire import lengthened, varint
 from pipeline.peek import scan
 from pipeline.peek.decode import AnyDecoder, Shown, plain
 from pipeline.peek.facts import differences
-from pipeline.peek.scan import Peek, Seen, Wanted, start_time
-from pipeline.peek.view import Lines
+from pipeline.peek.scan import Budget, Peek, Seen, Wanted, start_time
+from pipeline.peek_view import Lines
 from pipeline.registry import AVRO, JSON, PROTOBUF, Registered, Version
 from pipeline.settings import load
 
@@ -221,7 +221,7 @@ class Log:
                 yield records[first : first + 50]
 
     def peek(self, wanted: Wanted | None = None, most: int = 100_000) -> Peek:
-        return Peek(load(), "t", wanted or Wanted(), most)
+        return Peek(load(), "t", wanted or Wanted(), Budget(most))
 
     def expected(self, wanted: Wanted | None = None) -> list[tuple[int, int]]:
         """(partition, offset) of all records that are wanted, by time."""
@@ -263,6 +263,25 @@ async def test_a_key_is_looked_for_backwards(monkeypatch: pytest.MonkeyPatch) ->
     nothing = await log.peek(Wanted(key="none"), most=1_000).newest(log.bounds, 10)
     assert (nothing.records, nothing.is_cut) == ([], True)
     assert nothing.looked_at < 4_000
+
+
+async def test_bytes_and_seconds_end_a_look_and_no_newer_record_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = Log(monkeypatch, (40_000, 40_000))
+    for budget in (Budget(bytes=5_000), Budget(bytes=100), Budget(seconds=0.0)):
+        found = await Peek(load(), "t", Wanted(text="no such"), budget).newest(log.bounds, 20)
+        assert (found.records, found.is_cut) == ([], True)
+        assert found.looked_at < 600
+    some = await Peek(load(), "t", Wanted(), Budget(bytes=400)).newest(log.bounds, 200)
+    assert some.is_cut and 0 < len(some.records) < 100
+    assert places(some.records) == log.expected()[-len(some.records) :]
+    enough = await Peek(load(), "t", Wanted(), Budget(bytes=1_000_000)).newest(log.bounds, 20)
+    assert places(enough.records) == log.expected()[-20:]
+    forwards = Peek(load(), "t", Wanted(partitions={0}), Budget(bytes=2_000))
+    begin = {tp: first for tp, (first, _) in log.bounds.items() if tp.partition == 0}
+    first = await forwards.onwards(await forwards.bounds(), begin, 10_000)
+    assert first.is_cut
+    expected = [place for place in log.expected() if place[0] == 0]
+    assert places(first.records) == expected[: len(first.records)] and len(first.records) > 50
 
 
 async def test_the_first_from_a_place_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,7 +102,7 @@ def layout(settings: Settings, prefix: str = "/", home: str = "") -> Any:
 
 def navigation(prefix: str, home: str) -> Any:
     """Links to the pages of an application, and to the index of all where there is one."""
-    pages = {"": "Dashboard", "health": "Health", "queries": "Queries"}
+    pages = {"": "Dashboard", "health": "Health", "queries": "Queries", "topics": "Topics"}
     index = [html.A("All", href=home)] if home else []
     links = [html.A(label, href=prefix + path, **_current(path)) for path, label in pages.items()]
     return html.Nav([*index, *links], **_labelled("Pages"))

@@ -18,6 +18,7 @@ from pipeline.dashboard.pages import pages
 from pipeline.dashboard.saved import Desk, Query
 from pipeline.dashboard.snapshot import D, Freshness, Poller, Snapshot, freshness
 from pipeline.dashboard.styles import ALLOWED
+from pipeline.dashboard.topics import topic_pages
 from pipeline.dashboard.web import finish
 from pipeline.serving.pinot import client
 from pipeline.settings import Settings
@@ -86,6 +87,7 @@ def finished(
         return freshness(poller.current, now_ms(), limit_s, stale_s)
 
     app.server.register_blueprint(pages(settings, watch, queries, desk, fresh, title=app.title, home=home))
+    app.server.register_blueprint(topic_pages(settings, title=app.title, home=home))
     finish(app.server, app.csp_hashes(), ALLOWED, private=bool(password(settings)))
     app.server.extensions[EXTENSION] = Hosted(app.title, poller.start, fresh, watch, rows)
     return app

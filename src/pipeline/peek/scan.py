@@ -1,9 +1,11 @@
 """Which records are looked at: the newest, those from a place on, and those to come; never all of a large topic."""
 
+import math
 import re
+import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +21,8 @@ from pipeline.settings import Settings
 from pipeline.timebase import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS, to_ms
 
 FIRST_STEP, MOST_STEP = 500, 10_000
+CAREFUL_STEP = 5
+"""Records of a partition that are read first where bytes are bounded: they may be of any size."""
 AGO = re.compile(r"(\d+)([smhd])")
 UNIT_MS = {"s": SECOND_MS, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
 
@@ -87,6 +91,33 @@ class Found:
     is_cut: bool = False
 
 
+@dataclass(slots=True)
+class Budget:
+    """What one look may cost: records, bytes of keys and values, and seconds from now on."""
+
+    records: int = MOST_LOOKED_AT
+    bytes: float = math.inf
+    seconds: float = math.inf
+    looked_at: int = 0
+    _read: int = 0
+    _began_s: float = field(default_factory=time.monotonic)
+
+    def take(self, records: Sequence[ConsumerRecord]) -> None:
+        """Count records that were read."""
+        self.looked_at += len(records)
+        self._read += sum(len(part) for record in records for part in (record.key, record.value) if part is not None)
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether no more may be read, of records only between two steps."""
+        return self.looked_at >= self.records or self.is_over
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the present step has to end: too many bytes, or too late."""
+        return self._read >= self.bytes or time.monotonic() - self._began_s >= self.seconds
+
+
 Bounds = Mapping[TopicPartition, tuple[int, int]]
 """{partition: (begin, end)}: where a topic begins, and one past its last record."""
 
@@ -94,11 +125,11 @@ Bounds = Mapping[TopicPartition, tuple[int, int]]
 class Peek:
     """Looks into one topic of a cluster, up to `bounds` as they were asked for."""
 
-    def __init__(self, settings: Settings, topic: str, wanted: Wanted, most: int = MOST_LOOKED_AT) -> None:
+    def __init__(self, settings: Settings, topic: str, wanted: Wanted, budget: Budget | None = None) -> None:
         self._settings = settings
         self._topic = topic
         self._wanted = wanted
-        self._most = most
+        self._budget = budget or Budget()
         self._decoder = AnyDecoder(Registry(settings))
 
     async def bounds(self) -> Bounds:
@@ -116,44 +147,49 @@ class Peek:
     async def newest(self, bounds: Bounds, count: int) -> Found:
         """The last `count` records wanted, of each partition by offset, merged by time.
 
-        Partitions are read backwards in growing steps until they have so many or `most` records were looked at.
+        Partitions are read backwards in growing steps until they have so many, or the budget is spent. A step that it
+        ends is left out, since newer records may be missing from it.
         """
-        looked_at, step = 0, count if self._wanted.is_all else FIRST_STEP
+        budget, step = self._budget, count if self._wanted.is_all else FIRST_STEP
+        step = min(step, CAREFUL_STEP) if budget.bytes < math.inf else step
         open_until = {tp: end for tp, (begin, end) in bounds.items() if begin < end}
         found: dict[TopicPartition, list[Seen]] = {tp: [] for tp in bounds}
-        while open_until and looked_at < self._most:
+        while open_until and not budget.is_spent:
             part = {tp: (max(bounds[tp][0], end - step), end) for tp, end in open_until.items()}
             older: dict[TopicPartition, deque[Seen]] = {tp: deque(maxlen=count) for tp in part}
-            async for seen, read in self._read(part):
-                looked_at += read
+            async for seen in self._read(part):
                 for each in seen:
                     older[TopicPartition(self._topic, each.partition)].append(each)
+            if budget.is_over:
+                break
             for tp, records in older.items():
                 found[tp] = [*records, *found[tp]][-count:]
             open_until = {
                 tp: start for tp, (start, _) in part.items() if start > bounds[tp][0] and len(found[tp]) < count
             }
-            step = min(2 * step, MOST_STEP)
+            step = min(4 * step, MOST_STEP)
         merged = sorted((seen for records in found.values() for seen in records), key=_by_time)
-        return Found(merged[-count:], looked_at, is_cut=bool(open_until))
+        return Found(merged[-count:], budget.looked_at, is_cut=bool(open_until))
 
     async def onwards(self, bounds: Bounds, starts: Mapping[TopicPartition, int], count: int) -> Found:
         """The first `count` records wanted from these offsets on, merged by time; see `newest`."""
+        budget, size = self._budget, FIRST_STEP
         part = {tp: (starts.get(tp, end), end) for tp, (_, end) in bounds.items()}
-        looked_at, found = 0, {tp: list[Seen]() for tp in bounds}
-        while part and looked_at < self._most:
-            size = FIRST_STEP if looked_at == 0 else MOST_STEP
+        found = {tp: list[Seen]() for tp in bounds}
+        while part and not budget.is_spent:
             now = {tp: (start, min(end, start + size)) for tp, (start, end) in part.items()}
-            async for seen, read in self._read(now):
-                looked_at += read
+            async for seen in self._read(now):
                 for each in seen:
                     if len(kept := found[TopicPartition(self._topic, each.partition)]) < count:
                         kept.append(each)
+            if budget.is_over:
+                break
             part = {
                 tp: (now[tp][1], end) for tp, (_, end) in part.items() if now[tp][1] < end and len(found[tp]) < count
             }
+            size = MOST_STEP
         merged = sorted((seen for records in found.values() for seen in records), key=_by_time)
-        return Found(merged[:count], looked_at, is_cut=bool(part))
+        return Found(merged[:count], budget.looked_at, is_cut=bool(part))
 
     async def follow(self, starts: Mapping[TopicPartition, int]) -> AsyncIterator[Seen]:
         """Every record wanted from these offsets on, as they come; it never ends by itself."""
@@ -173,11 +209,14 @@ class Peek:
             found = await consumer.offsets_for_times(dict.fromkeys(bounds, max(0, time_ms)))
         return {tp: found[tp].offset if found.get(tp) else end for tp, (_, end) in bounds.items()}
 
-    async def _read(self, part: Mapping[TopicPartition, tuple[int, int]]) -> AsyncIterator[tuple[list[Seen], int]]:
-        """(records wanted, records read) of each list of records between these offsets."""
+    async def _read(self, part: Mapping[TopicPartition, tuple[int, int]]) -> AsyncIterator[list[Seen]]:
+        """The records wanted of each list of records between these offsets, for as long as the budget lasts."""
         level = self._wanted.isolation_level
         async for records in read_between(self._settings, part, isolation_level=level, max_records=2_000):
-            yield [seen for seen in await self._decoded(records) if self._wanted.takes(seen)], len(records)
+            self._budget.take(records)
+            yield [seen for seen in await self._decoded(records) if self._wanted.takes(seen)]
+            if self._budget.is_over:
+                return
 
     async def _decoded(self, records: list[ConsumerRecord]) -> list[Seen]:
         await self._decoder.prepare(part for record in records for part in (record.key, record.value))
@@ -194,10 +233,10 @@ def _by_time(seen: Seen) -> tuple[int, int, int]:
     return seen.time_ms, seen.partition, seen.offset
 
 
-def start_time(text: str, now: int) -> int:
+def start_time(text: str, now: int, what: str = "--from") -> int:
     """A time as people write it, in epoch milliseconds: 5m (ago; s, m, h, d), ISO 8601 (in UTC unless it says more).
 
-    Raises SettingError with what would be right.
+    Raises SettingError with what would be right; `what` is what the time is called.
     """
     if ago := AGO.fullmatch(text):
         return now - int(ago[1]) * UNIT_MS[ago[2]]
@@ -207,6 +246,6 @@ def start_time(text: str, now: int) -> int:
         return to_ms(datetime.fromisoformat(text))
     except (ValueError, OverflowError):
         raise SettingError(
-            f"--from is {text!r}, but must be like 5m (ago; s, m, h, d), 2026-11-28, 2026-11-28T10:00 (UTC), epoch "
+            f"{what} is {text!r}, but must be like 5m (ago; s, m, h, d), 2026-11-28, 2026-11-28T10:00 (UTC), epoch "
             "milliseconds, or beginning"
         ) from None

@@ -23,7 +23,8 @@ def explained(plan: Plan) -> str:
         how = "held whole by every worker" if table.everywhere else "its versions are kept partition by partition"
         of = "" if table.kept is None else f", of which {', '.join(table.kept)}"
         lines += ["", f"table {table.topic.name}{of}: key {table.topic.key}, {how}"]
-    lines += ["", "states", *(f"  {name}: {what}" for name, what in kept(plan).items())]
+    if states := kept(plan):
+        lines += ["", "states", *(f"  {name}: {what}" for name, what in states.items())]
     lines += ["", "topics", *(f"  {topic.name} ({topic.kind})" for topic in plan.topics())]
     return "\n".join(lines)
 

@@ -1,5 +1,5 @@
 "use strict";
-// The health page renews itself: only what is inside <main> is replaced, so that nothing flickers or scrolls.
+// A page renews itself: only what is inside #renewed, or else <main>, is replaced, so that nothing flickers or scrolls.
 (function () {
   const SOON_MS = 2000, LATER_MS = 5000;
   let paused = false;
@@ -10,15 +10,19 @@
     event.target.textContent = paused ? "Resume" : "Pause";
   });
 
+  function renewed(page) {
+    return page.getElementById("renewed") || page.querySelector("main");
+  }
+
   async function renew() {
     const state = document.getElementById("state");
     try {
       if (!paused && !document.hidden) {
         const reply = await fetch(location.href, { cache: "no-store" });
         const page = new DOMParser().parseFromString(await reply.text(), "text/html");
-        const fresh = page.querySelector("main"), scrolls = [...document.querySelectorAll(".scroll")].map((e) => e.scrollLeft);
+        const fresh = renewed(page), scrolls = [...document.querySelectorAll(".scroll")].map((e) => e.scrollLeft);
         if (reply.ok && fresh) {
-          document.querySelector("main").replaceChildren(...fresh.childNodes);
+          renewed(document).replaceChildren(...fresh.childNodes);
           document.querySelectorAll(".scroll").forEach((e, n) => (e.scrollLeft = scrolls[n] || 0));
           state.textContent = "";
         }

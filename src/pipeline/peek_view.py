@@ -11,7 +11,7 @@ from aiokafka import TopicPartition
 
 from pipeline.peek import facts
 from pipeline.peek.decode import Shown
-from pipeline.peek.scan import Found, Peek, Seen, Wanted, start_time
+from pipeline.peek.scan import Budget, Found, Peek, Seen, Wanted, start_time
 from pipeline.settings import Settings
 from pipeline.shown import visible
 from pipeline.status.parts import collect_topics
@@ -73,7 +73,7 @@ def _is_time(ms: int) -> bool:
 
 async def print_records(settings: Settings, topic: str, wanted: Wanted, lines: Lines, part: Part) -> None:
     """Print a part of a topic, then what comes if it is to be followed; what was left out is said on stderr."""
-    peek = Peek(settings, topic, wanted, part.most)
+    peek = Peek(settings, topic, wanted, Budget(part.most))
     bounds = await peek.bounds()
     ends = {tp: end for tp, (_, end) in bounds.items()}
     if part.offset is not None:

@@ -60,8 +60,8 @@ def peek(
     pipeline peek PageView -f --json | jq .value         as they come
     pipeline peek PageView --schemas
     """
+    from pipeline import peek_view as view
     from pipeline.kafka import READ_COMMITTED, READ_UNCOMMITTED
-    from pipeline.peek import view
     from pipeline.peek.scan import Wanted
 
     settings = configuration.settings()
