@@ -22,7 +22,6 @@ from pydantic_settings import (
 )
 
 from pipeline.errors import SettingError
-from pipeline.page_settings import PageSettings
 from pipeline.security_settings import (
     NO_SECRET,
     NO_SECRET_USER,
@@ -30,6 +29,7 @@ from pipeline.security_settings import (
     has_password,
 )
 from pipeline.shown import without_secrets
+from pipeline.source_settings import SourceSettings
 from pipeline.timebase import DAY_MS, HOUR_MS, MINUTE_MS
 
 Parameter = TypeVar("Parameter", int, float, str)
@@ -54,7 +54,7 @@ class _StackEndpoints(JsonConfigSettingsSource):
         return super().get_field_value(field, field_name)
 
 
-class Settings(PageSettings):
+class Settings(SourceSettings):
     """Where everything is and how it is to run; see `docs/settings.md` for the same list with examples."""
 
     model_config = SettingsConfigDict(env_prefix="PIPELINE_", env_file=".env", frozen=True, extra="ignore")
@@ -167,25 +167,6 @@ class Settings(PageSettings):
         (),
         description='What an application takes from the settings by names of its own, such as {"size_ms": 60000}.',
     )
-
-    # sources
-    pageview_rate: float = Field(1.0, ge=0, description="Page views a second; 0: as fast as possible.")
-    user_rate: float = Field(1 / 3, ge=0, description="User updates a second; 0: as fast as possible.")
-    sale_rate: float = Field(1.0, ge=0, description="Flash sales written to MySQL a second; 0: as fast as possible.")
-    seed: int = Field(1, description="Seed of the generators and the flash-sale writer.")
-    poll_interval_s: float = Field(1.0, gt=0, description="How often the poller reads what is new.")
-    bulk_interval_s: float = Field(60.0, gt=0, description="How often the poller reads tables that are read whole.")
-    poll_gap_wait_s: float = Field(
-        86_400.0,
-        ge=0,
-        description="How long ids that have not been seen are looked for, since their transaction may commit late.",
-    )
-    poll_gaps: int = Field(
-        1_000, ge=0, description="Ranges of unseen ids that are looked for at most; the oldest are given up before."
-    )
-    poll_overlap_s: float = Field(10.0, ge=0, description="Rows this long before the largest timestamp are read again.")
-    poller_web_port: int = Field(0, ge=0, le=65535, description="Port of the poller's web (/metrics); 0: none.")
-    poller_web_host: str = Field("127.0.0.1", description="Address that the poller's web listens on.")
 
     # local stack: 0 picks a free port and remembers it
     kafka_ports: tuple[int, int, int] = Field((0, 0, 0), description="Ports of the three local brokers.")
