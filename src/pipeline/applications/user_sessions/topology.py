@@ -2,27 +2,21 @@
 
 from pipeline import (
     LEFT,
-    Application,
     Average,
     CollectSet,
     Count,
     CountDistinct,
-    Hopping,
     LatestByOffset,
     Max,
     Min,
-    Session,
     Stream,
     Sum,
     Table,
-    Tumbling,
     c,
     cast,
     f,
     minutes,
-    seconds,
 )
-from pipeline.settings import Settings
 
 VIEW = {"session_id": "STRING", "user_id": "STRING", "source": "STRING", "event_timestamp": "BIGINT"}
 LOGIN = {
@@ -108,27 +102,3 @@ summary = (
 
 
 by_source = views.group_by(c.source).aggregate(views=Count(), users=CountDistinct(c.user_id))
-
-
-def application(settings: Settings) -> Application:
-    """The application, with windows as they are set."""
-    from pipeline.applications.user_sessions.page import page
-    from pipeline.applications.user_sessions.sources import DATA, TABLES
-
-    size, advance, gap = (
-        settings.parameter(name, default)
-        for name, default in (("size_ms", minutes(1)), ("advance_ms", seconds(30)), ("gap_ms", seconds(30)))
-    )
-    tumbling = by_source.window(Tumbling(size)).to("PAGEVIEW_TUMBLING")
-    hopping = by_source.window(Hopping(size, advance)).to("PAGEVIEW_HOPPING")
-    sessions = by_source.window(Session(gap)).to("PAGEVIEW_SESSION")
-    outputs = (cleaned, by_country, tumbling, hopping, sessions, summary)
-    return Application(
-        "user_sessions",
-        *(seen, per_user, visited),
-        *outputs,
-        sources=TABLES,
-        data=DATA,
-        pinot=outputs,
-        page=page(tumbling, hopping, sessions),
-    )
