@@ -9,7 +9,7 @@ from pathlib import Path
 
 from aiokafka import TopicPartition
 
-from pipeline import kafka, topics
+from pipeline import kafka, reading, topics
 from pipeline.demo_page import answers, dashboard_url
 from pipeline.processes import programs
 from pipeline.provision import access_of, provision
@@ -69,11 +69,23 @@ class Application:
         (part,) = (part for part in self.stack.status() if part.name == name)
         return part.pid
 
-    def verified(self, *, resume: bool = True) -> Report:
-        """Stop the sources, let the rest catch up, verify, and let the sources go on unless told otherwise."""
+    def letters(self) -> int:
+        """How many dead letters there are, of whatever application."""
+
+        async def count() -> int:
+            return sum([1 async for _ in reading.read_topic(self.settings, topics.DEAD_LETTERS.name)])
+
+        return asyncio.run(count())
+
+    def quiet(self) -> None:
+        """Stop the sources."""
         self.stack.stop("generator")
         time.sleep(3)
         self.stack.stop("poller")
+
+    def verified(self, *, resume: bool = True) -> Report:
+        """Stop the sources, let the rest catch up, verify, and let the sources go on unless told otherwise."""
+        self.quiet()
         try:
             return asyncio.run(verify(self.settings, timeout_s=90))
         finally:

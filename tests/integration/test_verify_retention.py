@@ -23,9 +23,7 @@ async def remove_half(settings: Settings, topic: topics.Topic) -> None:
 
 
 def test_what_retention_removed_is_left_out_and_all_else_is_compared(application: Application) -> None:
-    before = application.verified(resume=False)
-    assert_clean(before)
-    assert before.not_compared == {}
+    application.quiet()
     for topic in (topics.PAGEVIEW, topics.USERS, topics.EXTENDED_FLASHSALES, topics.SALES_BY_REGION):
         asyncio.run(remove_half(application.settings, topic))
     report = application.verified(resume=False)
@@ -34,5 +32,4 @@ def test_what_retention_removed_is_left_out_and_all_else_is_compared(application
     assert left_out >= {"EXTENDED_PAGEVIEWS_STREAM", "EXTENDED_FLASHSALES_STREAM", topics.SALES_BY_REGION.name}
     # the joined views are all there, and with them what is counted
     assert not left_out & {topics.PAGEVIEWS_BY_REGION.name, topics.PAGEVIEWS_TUMBLING.name}
-    assert report.consumed < before.consumed
     application.stack.start("poller", "generator")
