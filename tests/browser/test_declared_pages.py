@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -12,6 +13,9 @@ from selenium.webdriver import ActionChains, Chrome
 from selenium.webdriver.common.by import By
 from visits_data import SOURCES, ServedVisits
 from werkzeug.serving import make_server
+
+from pipeline.dashboard.hosting import Several
+from pipeline.settings import load
 
 pytestmark = pytest.mark.browser
 
@@ -181,14 +185,10 @@ def test_health_and_queries_are_beside_the_page(driver: Chrome, served: ServedVi
     assert "There are none yet" in httpx.get(served.url + "queries", trust_env=False).text
 
 
-def test_several_pages_have_one_address_and_an_index(driver: Chrome, tmp_path: Any) -> None:
-    from pathlib import Path as Folder
-
-    from pipeline.dashboard.hosting import Several
-    from pipeline.settings import load
-
-    folder = Folder(__file__).parent
-    settings = load(app_dir=folder, pinot_broker_url="http://127.0.0.1:1", bootstrap_servers="127.0.0.1:1")
+def test_several_pages_have_one_address_and_an_index(driver: Chrome) -> None:
+    settings = load(
+        app_dir=Path(__file__).parent, pinot_broker_url="http://127.0.0.1:1", bootstrap_servers="127.0.0.1:1"
+    )
     several = Several(settings, [settings.replaced(app=name, app_id=name) for name in ("visits", "flash_sales")])
     server = make_server("127.0.0.1", 0, several, threaded=True)
     thread = Thread(target=server.serve_forever, args=(0.05,))
@@ -210,3 +210,4 @@ def test_several_pages_have_one_address_and_an_index(driver: Chrome, tmp_path: A
         server.shutdown()
         thread.join()
         server.server_close()
+        several.stop()

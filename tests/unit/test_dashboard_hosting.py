@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 from werkzeug.test import Client
 
+from pipeline import settings as configuration
 from pipeline.cli import main
 from pipeline.dashboard import hosting
 from pipeline.dashboard.health import Report
@@ -27,6 +28,7 @@ PAGE = (
 )
 WITHOUT = 'APPLICATION = Application("{name}", COUNT, pinot=True)'
 CODE = 'APPLICATION = Application("{name}", COUNT, pinot=True, page=CodePage("{page}"))'
+SERVED: list[Several] = []
 AUTH = {"Authorization": "Basic " + base64.b64encode(b"eve:secret").decode()}
 
 
@@ -61,6 +63,9 @@ def importable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PIPELINE_APP", "flash_sales")  # a command sets it for the process
     yield
+    configuration.settings.cache_clear()
+    while SERVED:
+        SERVED.pop().stop()
 
 
 @pytest.fixture(autouse=True)
@@ -86,7 +91,9 @@ def status(browser: Client, path: str, **given: Any) -> int:
 
 def several(settings: Settings, *names: str, **more: Any) -> Client:
     base = settings.replaced(**more) if more else settings
-    return Client(Several(base, [base.replaced(app=name, app_id=name) for name in names]))
+    made = Several(base, [base.replaced(app=name, app_id=name) for name in names])
+    SERVED.append(made)
+    return Client(made)
 
 
 def test_an_application_without_a_page_says_so(settings: Settings) -> None:

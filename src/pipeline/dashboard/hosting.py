@@ -104,6 +104,12 @@ class Several:
         for server in self._servers.values():
             start(server)
 
+    def stop(self) -> None:
+        """Ask no more; a later request would start again."""
+        for server in self._servers.values():
+            if (found := hosted(server)) is not None:
+                found.stop()
+
 
 def index(settings: Settings, listed: Sequence[Listed]) -> Flask:
     """The index: a line for each application, renewed by itself, and /healthz, which is well when every page is."""

@@ -32,10 +32,11 @@ EXTENSION = "pipeline"
 
 @dataclass(frozen=True, slots=True)
 class Hosted:
-    """A page that is served: `start` its poller, `fresh`: how live it is, `watch` its parts, `rows` in Pinot."""
+    """A page that is served: its poller's `start` and `stop`, how `fresh` it is, its `watch`, its `rows` in Pinot."""
 
     title: str
     start: Callable[[], None]
+    stop: Callable[[], None]
     fresh: Callable[[], Freshness]
     watch: Watch
     rows: Callable[[], int | None]
@@ -89,7 +90,7 @@ def finished(
     app.server.register_blueprint(pages(settings, watch, queries, desk, fresh, title=app.title, home=home))
     app.server.register_blueprint(topic_pages(settings, title=app.title, home=home))
     finish(app.server, app.csp_hashes(), ALLOWED, private=bool(password(settings)))
-    app.server.extensions[EXTENSION] = Hosted(app.title, poller.start, fresh, watch, rows)
+    app.server.extensions[EXTENSION] = Hosted(app.title, poller.start, poller.stop, fresh, watch, rows)
     return app
 
 
