@@ -107,10 +107,30 @@ async def reader(settings: Settings, isolation_level: str = READ_COMMITTED) -> A
             await consumer.start()
         except (TimeoutError, KafkaError, OSError) as error:
             raise await unreachable(settings, error) from error
+        follow_leaders(consumer)
         with rights_told(settings):
             yield consumer
     finally:
         await close_consumer(consumer)
+
+
+def follow_leaders(consumer: AIOKafkaConsumer) -> None:
+    """Have a started consumer look for a partition's new leader when the old one refuses to tell where it begins.
+
+    aiokafka asks the same broker again and again there, until its metadata are renewed after five minutes.
+    """
+    fetcher, client = consumer._fetcher, consumer._client
+    ask = fetcher._proc_offset_request
+
+    async def asked(node_id: int, topics: Any) -> Any:
+        try:
+            return await ask(node_id, topics)
+        except KafkaError as error:
+            if error.invalid_metadata:
+                await client.force_metadata_update()
+            raise
+
+    fetcher._proc_offset_request = asked
 
 
 async def close_consumer(consumer: AIOKafkaConsumer) -> None:

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.consumer.fetcher import FetchResult, PartitionRecords
-from aiokafka.errors import CorruptRecordException
+from aiokafka.errors import CorruptRecordException, NotLeaderForPartitionError, OffsetOutOfRangeError
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.kafka import follow_leaders
 from pipeline.transport.fetching import PART_WAIT_MS, TAKE_S, fetch_promptly, look_again, next_batches, take
 from pipeline.transport.turns import Turns
 
@@ -222,3 +223,26 @@ def test_headers_come_where_they_are_asked_for_and_stay_with_their_records() -> 
     assert taken.headers is not None
     assert list(map(list, taken.headers)) == [[], [("a", b"x"), ("a", None)], [("b", b"")]]
     assert taken.between(2, 3).headers == taken.headers[2:]
+
+
+async def test_a_partition_whose_leader_has_moved_is_looked_for_where_it_is_now() -> None:
+    """aiokafka asks the broker that it knows for the beginning of a partition, whatever that answers."""
+    answers: list[Any] = [NotLeaderForPartitionError(), OffsetOutOfRangeError(), {TP: (7, None)}]
+    updates: list[int] = []
+
+    async def ask(node: int, topics: Any) -> Any:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def update() -> None:
+        updates.append(len(answers))
+
+    fetcher = SimpleNamespace(_proc_offset_request=ask)
+    follow_leaders(SimpleNamespace(_fetcher=fetcher, _client=SimpleNamespace(force_metadata_update=update)))  # type: ignore[arg-type]
+    for error in (NotLeaderForPartitionError, OffsetOutOfRangeError):
+        with pytest.raises(error):
+            await fetcher._proc_offset_request(2, {})
+    assert await fetcher._proc_offset_request(3, {}) == {TP: (7, None)}
+    assert updates == [2], "only where the metadata are wrong"

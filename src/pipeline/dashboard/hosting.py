@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Any
 
 from dash import Dash
-from flask import Flask, render_template
+from flask import Flask, abort, redirect, render_template, request
 from markupsafe import Markup
 
 from pipeline.applications.loading import Runnable, described, require_page, runnable
@@ -129,6 +129,14 @@ def index(settings: Settings, listed: Sequence[Listed]) -> Flask:
             page="index",
             applications=[_line(one) for one in listed],
         )
+
+    @server.get(f"{base}<name>")
+    def without_slash(name: str) -> Any:
+        """A page's address as people write it."""
+        if name not in {one.settings.app for one in listed if one.server is not None}:
+            abort(404)
+        query = f"?{request.query_string.decode()}" if request.query_string else ""
+        return redirect(f"{base}{name}/{query}")
 
     def healthz() -> tuple[dict[str, Any], int]:
         states = {one.settings.app: _fresh(one) for one in listed if one.server is not None}

@@ -18,6 +18,7 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, T
 from faust.types import TP, StreamT
 from faust.types.tuples import ConsumerMessage, Message
 
+from pipeline.kafka import follow_leaders
 from pipeline.records import RecordBatch
 from pipeline.transport.fetching import fetch_promptly, look_again, next_batches
 from pipeline.transport.group import Member, seek_to_stable, stable_offsets
@@ -56,6 +57,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         ours = cast(BatchConsumer, self.consumer)
         self._turns = Turns(ours.app.own_topics, ours.topics_in_hand, ours.app.tables_of_streams)
         fetch_promptly(self._ensure_consumer(), self._turns)
+        follow_leaders(self._ensure_consumer())
 
     async def _fetch_records(
         self,
