@@ -149,7 +149,7 @@ def test_the_index_tells_what_runs_and_how_it_is(settings: Settings) -> None:
 def test_an_address_without_its_last_slash_leads_to_the_page(settings: Settings) -> None:
     browser = several(settings, "host_shown", "host_bare")
     reply = browser.get("/host_shown?source=Inbox")
-    assert (reply.status_code, reply.headers["Location"]) == (302, "/host_shown/?source=Inbox")
+    assert (reply.status_code, reply.headers["Location"]) == (308, "/host_shown/?source=Inbox")
     assert [browser.get(path).status_code for path in ("/host_bare", "/nothing")] == [404, 404]
 
 

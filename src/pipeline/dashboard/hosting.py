@@ -136,7 +136,7 @@ def index(settings: Settings, listed: Sequence[Listed]) -> Flask:
         if name not in {one.settings.app for one in listed if one.server is not None}:
             abort(404)
         query = f"?{request.query_string.decode()}" if request.query_string else ""
-        return redirect(f"{base}{name}/{query}")
+        return redirect(f"{base}{name}/{query}", 308)
 
     def healthz() -> tuple[dict[str, Any], int]:
         states = {one.settings.app: _fresh(one) for one in listed if one.server is not None}
