@@ -20,14 +20,14 @@ def page(tumbling: Relation, hopping: Relation, sessions: Relation) -> Page:
         ),
         Windows("Users by source, in tumbling windows", tumbling, by="source", value="users"),
         Windows("Users by source, in hopping windows", hopping, by="source", value="users", kind="lines"),
-        Sessions("Users by source, in sessions", sessions, by="source", value="users"),
+        Sessions("Users by source, in sessions", sessions, by="source", value="users", width=2),
         Bars(
             "Devices",
             "SELECT device, COUNT(*) AS sessions FROM SESSION_SUMMARY WHERE device IS NOT NULL "
             "GROUP BY device ORDER BY sessions DESC",
             x="device",
             y="sessions",
-            width=3,
+            width=2,
         ),
         Bars(
             "Subscription tiers",
@@ -35,7 +35,7 @@ def page(tumbling: Relation, hopping: Relation, sessions: Relation) -> Page:
             "GROUP BY subscription ORDER BY users DESC",
             x="subscription",
             y="users",
-            width=3,
+            width=2,
         ),
         Grid(
             "Latest sessions",
