@@ -25,12 +25,13 @@ QUICK = {"PIPELINE_SESSION_TIMEOUT_S": "6", "PIPELINE_HEARTBEAT_S": "1.5"}
 
 
 ROOMS = names(Path(__file__).parent / "nowhere")
-TURN = os.environ.get("PIPELINE_TEST_CHAOS_APP") or ROOMS[datetime.now(UTC).toordinal() % len(ROOMS)]
-"""Applications take turns, a day each, unless one is named: each would take as long as all the rest of these tests."""
+DAY = int(os.environ.get("PIPELINE_TEST_DAY") or datetime.now(UTC).toordinal())
+ROOM, KINDS = ROOMS[DAY % len(ROOMS)], sorted(FAULTS)[DAY // len(ROOMS) % 2 :: 2]
+"""Applications and halves of the kinds take turns, a day each: all of them would take longer than all other tests."""
 
 
-@pytest.mark.parametrize("name", [TURN])
-def test_a_fault_of_each_kind_changes_nothing(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("room", "kinds"), [(ROOM, KINDS)], ids=[f"{ROOM}, {', '.join(KINDS)}"])
+def test_a_fault_of_each_kind_changes_nothing(room: str, kinds: list[str], tmp_path: Path) -> None:
     """One of each kind, in the order of the seed; `pipeline chaos --faults 20` and more are for people to run.
 
     The run ends by its faults; its seconds are only there so that it ends at all.
@@ -42,9 +43,11 @@ def test_a_fault_of_each_kind_changes_nothing(name: str, tmp_path: Path) -> None
         "pipeline",
         "chaos",
         "--app",
-        name,
+        room,
+        "--kinds",
+        ",".join([*kinds, "poison"]),
         "--faults",
-        str(len(FAULTS)),
+        str(len(kinds)),
         "--seconds",
         "1800",
         "--seed",
@@ -57,13 +60,13 @@ def test_a_fault_of_each_kind_changes_nothing(name: str, tmp_path: Path) -> None
     wrong = {name: check["found"] for name, check in report["checks"].items() if not check["ok"]}
     assert wrong == {}, done.stderr
     assert (done.returncode, report["ok"]) == (0, True)
-    assert len(report["faults"]) == len(FAULTS), done.stderr
-    assert set(report["by_kind"]) == set(FAULTS)
-    assert report["poisoned"] > 100
+    assert len(report["faults"]) == len(kinds), done.stderr
+    assert set(report["by_kind"]) == set(kinds)
+    assert report["poisoned"] > 50
     assert report["checks"]["dead_letters"]["found"]["letters"] >= report["poisoned"]
-    assert report["events"] >= report["acknowledged"] > 5_000
+    assert report["events"] >= report["acknowledged"] > 2_000
     assert all(fault["recovery_s"] is not None for fault in report["faults"])
-    assert "| worker-kill |" in table.read_text()
+    assert all(f"| {kind} |" in table.read_text() for kind in kinds)
 
 
 def test_a_worker_that_is_not_exact_is_noticed(tmp_path: Path) -> None:

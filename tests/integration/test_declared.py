@@ -71,17 +71,6 @@ def test_it_is_short() -> None:
     assert sorted(path.suffix for path in CLICKS.iterdir() if path.is_file()) == [".avsc", ".py", ".sql"]
 
 
-def test_from_nothing_to_rows_with_one_command(wheel: Path, folder: Path) -> None:
-    command = (sys.executable, "-m", "pipeline", "demo", "--app", "clicks", "--seconds", "25")
-    env = environment(wheel, PIPELINE_DATA_DIR=str(folder / "data"), COLUMNS="200")
-    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "rows in every output after" in done.stdout
-    counted = sum(int(count) for count in re.findall(r"(?:organic|campaign) +. +(\d+)", done.stdout))
-    (processed,) = re.findall(r"([\d,]+) source records processed", done.stdout)
-    assert counted == int(processed.replace(",", "")) > 100, done.stdout
-
-
 @pytest.fixture(scope="module")
 def application() -> Application:
     """The declarations, as this process sees them."""
