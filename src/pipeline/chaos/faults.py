@@ -113,11 +113,11 @@ class PinotDown(ProcessKill):
     async def healed(self, scene: Scene) -> None:
         """Wait until Pinot answers queries."""
         await super().healed(scene)
-        pinot = client(scene.settings)
+        pinot, table = client(scene.settings), scene.application.application.in_pinot[0].output.name
 
         async def answers() -> bool:
             with suppress(Exception):
-                return bool(await asyncio.to_thread(pinot.query, "SELECT COUNT(*) FROM USER_TRANSFORMED_TABLE"))
+                return bool(await asyncio.to_thread(pinot.query, f'SELECT COUNT(*) FROM "{table}"'))
             return False
 
         await scene.until(answers, "Pinot answers")
