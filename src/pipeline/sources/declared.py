@@ -21,7 +21,7 @@ from pipeline.sources.imperfect import Imperfection
 from pipeline.sources.runtime import say_sentences, stop_on_signals, until_stopped
 from pipeline.sources.sender import Sender
 from pipeline.tables.types import ColumnType
-from pipeline.timebase import now_ms
+from pipeline.timebase import HOUR_MS, now_ms
 from pipeline.topics import FRAMED
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,8 @@ async def generate(
     say_sentences()
     with stop_on_signals() as stop:
         written = [made for made in application.data if isinstance(made, Rows)]
-        lines = [await _write_rows(settings, application, rows, stop, seed) for rows in written]
+        began_ms = now_ms() - int(history * HOUR_MS)
+        lines = [await _write_rows(settings, application, rows, stop, seed, began_ms) for rows in written]
         running = [made for made in application.data if isinstance(made, Generator)]
         if history:
             how: dict[str, Any] = {"hours": history, "factor": factor, "seed": seed}
@@ -119,14 +120,14 @@ async def _write_past(
 ) -> str:
     """Send what the generators would have sent since then, all in the order of time, where there is nothing yet.
 
-    Tables begin the past, so that what is joined with them finds its row. Returns the line for the user.
+    Returns the line for the user.
     """
     sent, end_ms = 0, now_ms()
 
     async def work() -> None:
         nonlocal sent
         pasts = list[Iterator[tuple[int, str, bytes, bytes]]]()
-        for made in sorted(generators, key=lambda made: isinstance(made.of, Stream)):
+        for made in generators:
             encode = await datagen.encoder_of(settings, made.topic, stop)
             if encode is None:
                 return
@@ -162,14 +163,20 @@ def key_of(made: Generator | Rows) -> ColumnType:
     return made.columns[made.topic.key]
 
 
-async def _write_rows(settings: Settings, application: Application, rows: Rows, stop: asyncio.Event, seed: int) -> str:
-    """Write the rows of a table, into the database where that fills the topic; returns the line for the user."""
-    topic, records = rows.topic, rows.records(seed, now_ms())
+async def _write_rows(
+    settings: Settings, application: Application, rows: Rows, stop: asyncio.Event, seed: int, at_ms: int
+) -> str:
+    """Write the rows of a table as of a time (epoch ms); returns the line for the user.
+
+    Where the database fills the topic they go there, and are of now.
+    """
+    topic = rows.topic
     table = application.carried_into(topic)
     if table is not None:
-        done = await upserts.write(settings, table, iter(records), stop, rate=0, given=rows.columns)
+        made = iter(rows.records(seed, now_ms()))
+        done = await upserts.write(settings, table, made, stop, rate=0, given=rows.columns)
         return f"table {table.name}: {done} rows written"
-    kind = key_of(rows)
+    kind, records = key_of(rows), rows.records(seed, at_ms)
 
     async def work() -> None:
         encode: ValueEncoder | None = await datagen.encoder_of(settings, topic, stop)
@@ -178,7 +185,7 @@ async def _write_rows(settings: Settings, application: Application, rows: Rows, 
         await datagen.require_topic(settings, topic)
         async with Sender(settings, stop) as sender:
             for record in records:
-                await sender.send(topic.name, kind.text(record[topic.key]).encode(), encode(record), now_ms())
+                await sender.send(topic.name, kind.text(record[topic.key]).encode(), encode(record), at_ms)
             await sender.drain()
 
     await until_stopped(work(), stop)
