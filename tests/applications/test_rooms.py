@@ -1,6 +1,7 @@
 """What holds of every application that comes with the project, without a cluster: its cases and its oracle."""
 
 import asyncio
+import hashlib
 import heapq
 import json
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from judged import feed, judge, lying
 
 from pipeline import Generator, Rows
 from pipeline.applications.loading import Runnable, load, names, runnable, source_file
+from pipeline.codecs import schema
 from pipeline.runner.cases import load as load_case
 from pipeline.runner.cases import run
 from pipeline.runner.local import LocalApplication
@@ -100,3 +102,33 @@ async def test_its_oracle_agrees_with_its_cases(room: str, name: str) -> None:
     async with application.running():
         await feed(application, case.inputs)
     assert await judge(settings_of(room), subject_of(room), application.schemas, lying(application)) == {}
+
+
+def called(room: str) -> dict[str, Any]:
+    """What a running application depends on: its group, topics with their keys, states, and a hash of every schema."""
+    found, settings = room_of(room), settings_of(room)
+    return {
+        "group": settings.app_id,
+        "topics": {topic.name: [topic.kind, topic.key] for topic in found.topics},
+        "states": sorted(found.states),
+        "schemas": {
+            topic.subject: hashlib.sha256(json.dumps(schema(topic.schema), sort_keys=True).encode()).hexdigest()
+            for topic in found.topics
+            if topic.schema is not None
+        },
+        "pinot": sorted(statement.output.name for statement in found.application.in_pinot),
+    }
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_names_and_schemas_are_as_they_were(room: str) -> None:
+    """A release that changes one begins with new topics and states; `python tests/applications/test_rooms.py` writes
+    them anew.
+    """
+    stored = json.loads((FOLDER / room / "pinned.json").read_text())
+    assert json.loads(json.dumps(called(room))) == stored
+
+
+if __name__ == "__main__":
+    for name in ROOMS:
+        (FOLDER / name / "pinned.json").write_text(json.dumps(called(name), indent=1, sort_keys=True) + "\n")
