@@ -51,9 +51,11 @@ class Room:
     async def sql(self, statement: str) -> None:
         """Run a statement in its database."""
         database = engine(self.settings)
-        async with database.begin() as connection:
-            await connection.execute(text(statement))
-        await database.dispose()
+        try:
+            async with database.begin() as connection:
+                await connection.execute(text(statement))
+        finally:
+            await database.dispose()
 
     def asked(self, query: str) -> list[dict[str, object]]:
         """What Pinot answers."""
@@ -96,7 +98,7 @@ def test_a_user_who_gets_a_null_is_retired_everywhere(room: Room) -> None:
     room.stack.stop(f"{room.prefix}{GENERATOR}")
     found = "SELECT user_id FROM CLEANED_USERS WHERE user_id = 'who' AND retired = false"
     columns = "(user_id, age, gender, country, subscription, updated_at)"
-    now = "ROUND(UNIX_TIMESTAMP(NOW(3)) * 1000)"
+    now = "UTC_TIMESTAMP(3)"
     asyncio.run(room.sql(f"INSERT INTO users {columns} VALUES ('who', 40, 'other', 'Chile', 'Gold', {now})"))
     until(lambda: len(room.asked(found)) == 1, SEEN_S, "the user is there")
     asyncio.run(room.sql(f"UPDATE users SET country = NULL, updated_at = {now} WHERE user_id = 'who'"))

@@ -34,6 +34,7 @@ from pipeline.sources.created import table_of
 from pipeline.sources.grants import grants
 from pipeline.sources.position import Position, Range
 from pipeline.sources.rows import Carrier
+from pipeline.sources.topic_positions import moment_us
 from pipeline.sources.upserts import Upserts
 from pipeline.topics import DEAD_LETTERS, POLLER_POSITION
 
@@ -441,3 +442,19 @@ def test_generators_and_rows_say_what_was_asked_for():
 def test_a_condition_is_asked_of_the_database():
     table = Carried.of(DatabaseTable(users, "users", BY_TIME, where="age >"))
     assert sql(table.check()) == "SELECT (age >) FROM users LIMIT 0"
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("BIGINT", 1_795_869_112_093),
+        ("TIMESTAMP", datetime(2026, 11, 28, 12, 31, 52, 93_000, UTC)),
+        ({"type": "long", "logicalType": "timestamp-micros"}, datetime(2026, 11, 28, 12, 31, 52, 93_000, UTC)),
+    ],
+)
+def test_what_a_topic_says_of_a_timestamp_is_what_the_table_says(kind, value):
+    """A long without a logical type is epoch milliseconds: after a kill the poller could not read it."""
+    into = Table("web.users", {**COLUMNS, "updated_at": kind}, key="user_id")
+    table = DatabaseTable(into, "users", BY_TIME)
+    assert moment_us(table, value) == 1_795_869_112_093_000 == micros(datetime(2026, 11, 28, 12, 31, 52, 93_000))
+    assert moment_us(table, None) is None

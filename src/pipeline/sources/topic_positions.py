@@ -142,10 +142,10 @@ async def window_of_topic(settings: Settings, table: DatabaseTable, position: Re
 
 
 def moment_us(table: DatabaseTable, value: Any) -> int | None:
-    """A decoded timestamp as microseconds since 1970; None for null."""
+    """A decoded timestamp as microseconds since 1970; None for null. A long without a logical type is epoch ms."""
     assert isinstance(table.mode, TimestampIncrementing)
     if value is None:
         return None
     kind = table.columns[table.mode.timestamp]
-    (units,) = kind.plain([value])
+    units = value if kind.is_plain else kind.plain([value])[0]
     return int(units) * (1 if kind.family.endswith("micros") else MILLI_US)
