@@ -456,5 +456,5 @@ def test_what_a_topic_says_of_a_timestamp_is_what_the_table_says(kind, value):
     """A long without a logical type is epoch milliseconds: after a kill the poller could not read it."""
     into = Table("web.users", {**COLUMNS, "updated_at": kind}, key="user_id")
     table = DatabaseTable(into, "users", BY_TIME)
-    assert moment_us(table, value) == 1_795_869_112_093_000 == micros(datetime(2026, 11, 28, 12, 31, 52, 93_000))
+    assert moment_us(table, value) == 1_795_869_112_093_000
     assert moment_us(table, None) is None
