@@ -117,4 +117,4 @@ def test_every_number_is_right_after_kills(room: Room) -> None:
     time.sleep(3)
     report = asyncio.run(verify(room.settings, timeout_s=120))
     assert report.ok, report
-    assert all(output.expected for output in report.outputs)
+    assert all(output.expected for output in report.outputs.values())
