@@ -4,7 +4,6 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from datetime import time as time_of_day
 from decimal import Decimal
@@ -24,7 +23,6 @@ from pipeline.registry import Registry
 from pipeline.settings import Settings
 from pipeline.stack.cluster import Stack
 from pipeline.topics import DEAD_LETTERS, Topic
-from running import own_stack
 
 pytestmark = pytest.mark.integration
 
@@ -42,20 +40,14 @@ GOOD = """INSERT INTO kinds (name, choice, several, document, large, count, smal
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with own_stack(tmp_path_factory.mktemp("tables"), without=("pinot",)) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def application() -> Application:
+def declared() -> Application:
     return load("tables_app", FOLDER)
 
 
 @pytest.fixture(scope="module")
-def settings(stack: Stack) -> Settings:
+def settings(brokers: Stack) -> Settings:
     """Those of the application, whose tables and topics are there."""
-    made = stack.settings.replaced(
+    made = brokers.settings.replaced(
         app="tables_app", app_id="tables_app", app_dir=FOLDER, poll_interval_s=0.2, bulk_interval_s=2.0
     )
     sql(made, KINDS)
@@ -92,16 +84,16 @@ def rows(settings: Settings, topic: Topic) -> list[tuple[Any, dict[str, Any]]]:
     return asyncio.run(read())
 
 
-def topic_of(application: Application, table: str) -> Topic:
-    return next(one.topic for one in application.database if one.name == table)
+def topic_of(declared: Application, table: str) -> Topic:
+    return next(one.topic for one in declared.database if one.name == table)
 
 
-def test_every_kind_of_column_comes_through(settings: Settings, application: Application) -> None:
+def test_every_kind_of_column_comes_through(settings: Settings, declared: Application) -> None:
     sql(settings, "SET SESSION time_zone = '+02:00'", GOOD, "INSERT INTO kinds (name) VALUES ('nulls')")
     sql(settings, "INSERT INTO kinds (name, truth) VALUES ('bad', 7)")
     sql(settings, "INSERT INTO kinds (name, clock) VALUES ('late', '25:00:00')")
     poll_once(settings)
-    found = dict(rows(settings, topic_of(application, "kinds")))
+    found = dict(rows(settings, topic_of(declared, "kinds")))
     assert set(found) == {"é", "nulls"}
     value = found["é"]
     changed = value.pop("changed")
@@ -135,26 +127,26 @@ def test_every_kind_of_column_comes_through(settings: Settings, application: App
     ]
     poll_once(settings)
     assert len(rows(settings, DEAD_LETTERS)) == 2, "letters are known after a start, too"
-    assert len(rows(settings, topic_of(application, "kinds"))) == 2
+    assert len(rows(settings, topic_of(declared, "kinds"))) == 2
 
 
 def test_generated_rows_go_into_the_database_and_come_into_the_topics(
-    settings: Settings, application: Application
+    settings: Settings, declared: Application
 ) -> None:
     done = command(settings, "generate", "--count", "60", "--rate", "0")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "table people: 60 rows written" in done.stdout
     assert "table labels: 2 rows written" in done.stdout
     poll_once(settings)
-    check = asyncio.run(check_tables(settings, application))
+    check = asyncio.run(check_tables(settings, declared))
     assert check.ok, check.found
     assert 0 < check.found["orders"]["rows"] < 60, "of orders only those that meet the condition"
-    labels = rows(settings, topic_of(application, "labels"))
+    labels = rows(settings, topic_of(declared, "labels"))
     assert {key: value["label"] for key, value in labels} == {1: "one", 2: None}
 
 
 def test_every_version_is_there_once_whatever_is_killed(
-    settings: Settings, application: Application, tmp_path: Path
+    settings: Settings, declared: Application, tmp_path: Path
 ) -> None:
     async def write(writer: TablesWriter, seconds: float) -> None:
         task = asyncio.create_task(writer.run())
@@ -162,7 +154,7 @@ def test_every_version_is_there_once_whatever_is_killed(
         writer.stop()
         await task
 
-    writer = TablesWriter(settings, application, per_s=200, seed=3)
+    writer = TablesWriter(settings, declared, per_s=200, seed=3)
     asyncio.run(writer.begin())
     seconds, deadline = 24.0, time.monotonic() + 150
 
@@ -178,7 +170,7 @@ def test_every_version_is_there_once_whatever_is_killed(
     assert writer.committed > 1_000
     assert writer.rolled_back > 50
     with polling(settings, tmp_path / "log") as poller:
-        while not (check := asyncio.run(check_tables(settings, application))).ok:
+        while not (check := asyncio.run(check_tables(settings, declared))).ok:
             assert poller.process.poll() is None, poller.said()
             assert time.monotonic() < deadline, (check.found, poller.said()[-3_000:])
             time.sleep(1)
