@@ -14,6 +14,7 @@ from judged import feed, judge, lying
 from pipeline import Generator, Rows
 from pipeline.applications.loading import Runnable, load, names, runnable, source_file
 from pipeline.codecs import schema
+from pipeline.records import RecordBatch
 from pipeline.runner.cases import load as load_case
 from pipeline.runner.cases import run
 from pipeline.runner.local import LocalApplication
@@ -102,6 +103,22 @@ async def test_its_oracle_agrees_with_its_cases(room: str, name: str) -> None:
     async with application.running():
         await feed(application, case.inputs)
     assert await judge(settings_of(room), subject_of(room), application.schemas, lying(application)) == {}
+
+
+async def test_a_joined_row_is_of_its_own_time_whatever_came_with_it() -> None:
+    """It took the timestamp of the last record of the batch, also of one that cannot be used."""
+    room = "user_sessions"
+    application = LocalApplication(settings_of(room), room_of(room))
+    login = {"session_id": "s", "user_id": "u", "user_name": "Kim", "login_timestamp": NOW, "device": "phone"}
+    view = {"session_id": "s", "user_id": "u", "source": "Inbox", "event_timestamp": NOW + 1}
+    async with application.running():
+        await application.feed("web.usersessions", b"s", application.encode("web.usersessions", login), NOW)
+        value = application.encode("web.pageviews", view)
+        batch = RecordBatch("web.pageviews", 0, [0, 1], [NOW + 1, -5], [b"s", b"s"], [value, value])
+        await application.feed_batch(batch)
+    (joined,) = application.broker.topics["SESSION_VIEWS"]
+    assert joined.timestamp_ms == NOW + 1
+    assert len(application.broker.topics["pipeline-dead-letters"]) == 1
 
 
 def called(room: str) -> dict[str, Any]:

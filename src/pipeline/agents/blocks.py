@@ -43,6 +43,7 @@ class Block:
         "_cells",
         "_keys",
         "_origins",
+        "_record_times_ms",
         "_texts",
         "batch",
         "errors",
@@ -69,6 +70,7 @@ class Block:
         self._cells = cells
         self._origins = origins
         self._keys: Sequence[bytes | None] | None = None
+        self._record_times_ms: Sequence[int] | None = None
         self._texts: Sequence[str | None] | None = None
 
     @classmethod
@@ -140,7 +142,12 @@ class Block:
 
     @property
     def record_times_ms(self) -> Sequence[int]:
-        """The timestamps of the records that the rows come from, whatever the rows' event times are."""
+        """The timestamps of the records that the rows come from, whatever the rows' event times are.
+
+        Rows of two streams come from no single record: theirs are the rows' own times.
+        """
+        if self._record_times_ms is not None:
+            return self._record_times_ms
         stamps = self.batch.timestamps
         whole = len(self) == len(self.batch) and not self.is_exploded
         return stamps if whole else [stamps[place] for place in self.places]
@@ -164,7 +171,8 @@ class Block:
     def with_columns(self, makes: Mapping[str, Make], *, only: bool = False) -> "Block":
         """The same rows with more columns; `only` with these and no others."""
         cells = {} if only else dict(self._cells)
-        return self._like(self.places, self.times_ms, cells, makes, self._origins, self._keys, self._texts)
+        columns = (self._origins, self._keys, self._texts, self._record_times_ms)
+        return self._like(self.places, self.times_ms, cells, makes, *columns)
 
     def at(self, rows: Sequence[int], makes: Mapping[str, Make] | None = None) -> "Block":
         """The rows at these places, which may repeat, with more columns."""
@@ -173,7 +181,7 @@ class Block:
             return Cell(lambda: [column[row] for column in (cell.values(),) for row in rows])
 
         picked = {name: pick(cell) for name, cell in self._cells.items()}
-        columns = (self._origins, self._keys, self._texts)
+        columns = (self._origins, self._keys, self._texts, self._record_times_ms)
         chosen = [None if column is None else [column[row] for row in rows] for column in columns]
         places, times_ms = [self.places[row] for row in rows], [self.times_ms[row] for row in rows]
         return self._like(places, times_ms, picked, makes or {}, *chosen)
@@ -195,6 +203,12 @@ class Block:
         """The same rows with other keys, and their texts where these are at hand."""
         made = self.with_columns({})
         made._keys, made._texts = keys, texts
+        return made
+
+    def of_no_record(self) -> "Block":
+        """The same rows, which come from no single record: they are of their own times."""
+        made = self.with_columns({})
+        made._record_times_ms = self.times_ms
         return made
 
     def exploded(self) -> "Block":
@@ -219,10 +233,11 @@ class Block:
         origins: Any,
         keys: Any,
         texts: Any,
+        record_times_ms: Any,
     ) -> "Block":
         cells.update((name, Cell(make)) for name, make in makes.items())
         made = Block(self.batch, places, times_ms, cells, self.errors, origins)
-        made._keys, made._texts = keys, texts
+        made._keys, made._texts, made._record_times_ms = keys, texts, record_times_ms
         made.is_exploded, made.is_numbered = self.is_exploded, self.is_numbered
         return made
 

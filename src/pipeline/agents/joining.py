@@ -139,7 +139,7 @@ class StreamWindow(ByPartition[PartitionStreamJoin]):
         cells[self._step.name] = Cell(None, rights)
         last = len(block.batch) - 1
         made = Block(block.batch, [last] * len(rows), [row.time_ms for row in rows], cells, block.errors)
-        return made.keyed(raw_keys(row.key for row in rows))
+        return made.of_no_record().keyed(raw_keys(row.key for row in rows))
 
 
 def _field(rows: Sequence[Mapping[str, Any] | None], name: str) -> Make:
