@@ -4,6 +4,7 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from selenium.common.exceptions import WebDriverException
@@ -11,6 +12,7 @@ from selenium.webdriver import ActionChains, Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from werkzeug.serving import make_server
 
 AXE = Path(__file__).parent / "axe.min.js"
 FLAGS = (
@@ -47,6 +49,22 @@ def until(condition: Callable[[], Any], timeout_s: float = 15.0, what: str = "")
             return found
         assert time.monotonic() < deadline, f"not within {timeout_s:g} s: {what or condition}"
         time.sleep(0.1)
+
+
+class Serving:
+    """A WSGI application on a port of this machine, 0: a free one."""
+
+    def __init__(self, server: Any, port: int = 0) -> None:
+        self._server = make_server("127.0.0.1", port, server, threaded=True)
+        self.port = self._server.server_port
+        self._thread = Thread(target=self._server.serve_forever, args=(0.05,))
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Answer no more."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
 
 
 class Page:

@@ -3,22 +3,19 @@
 import asyncio
 import itertools
 import random
-import re
 import statistics
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from threading import Thread
 from typing import Any
 from urllib.parse import urlencode
 
 import httpx
 import pytest
-from pages import Page, chromium, until
+from pages import Page, Serving, until
 from selenium.webdriver import ActionChains, Chrome
 from sqlalchemy import text
-from werkzeug.serving import make_server
 
 from pipeline import kafka, topics
 from pipeline.dashboard.app import create_app
@@ -129,33 +126,12 @@ class Served:
     def start(self) -> None:
         self.poller = Poller(self.shop, 0.5)
         app = create_app(load(refresh_s=0.5, stale_after_s=4.0), self.poller)
-        self.server = make_server("127.0.0.1", self.port, app.server, threaded=True)
-        self.port = self.server.server_port
-        self.thread = Thread(target=self.server.serve_forever, args=(0.05,))
-        self.thread.start()
+        self.serving = Serving(app.server, self.port)
+        self.port = self.serving.port
 
     def stop(self) -> None:
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
+        self.serving.stop()
         self.poller.stop()
-
-
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    driver = chromium(tmp_path_factory.mktemp("chromium"))
-    yield driver
-    driver.quit()
-
-
-@pytest.fixture(autouse=True)
-def picture(driver: Chrome, request: pytest.FixtureRequest) -> Iterator[None]:
-    """What the page looked like when the test was over, good or bad: build/screenshots/TEST.png."""
-    yield
-    folder = request.config.rootpath / "build" / "screenshots"
-    folder.mkdir(parents=True, exist_ok=True)
-    name = re.sub(r"[^\w.-]+", "-", request.node.name.removeprefix("test_")).strip("-")
-    driver.get_screenshot_as_file(str(folder / f"{name}.png"))
 
 
 @pytest.fixture

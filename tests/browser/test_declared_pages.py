@@ -1,18 +1,15 @@
 """A declared page with every kind of panel in a real browser, over a Pinot that the tests direct."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import httpx
 import pytest
-from pages import Page, chromium, until
+from pages import Page, Serving, until
 from selenium.webdriver import ActionChains, Chrome
 from selenium.webdriver.common.by import By
 from visits_data import SOURCES, ServedVisits
-from werkzeug.serving import make_server
 
 from pipeline.dashboard.hosting import Several
 from pipeline.settings import load
@@ -28,24 +25,8 @@ EVIL = (
     "<script>window.owned=2</script>",
     "%{customdata} {{7*7}} &lt;b&gt;",
 )
+PICTURES = "declared-"
 SCROLL_WIDTH = "return document.documentElement.scrollWidth"
-
-
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    driver = chromium(tmp_path_factory.mktemp("chromium"))
-    yield driver
-    driver.quit()
-
-
-@pytest.fixture(autouse=True)
-def picture(driver: Chrome, request: pytest.FixtureRequest) -> Iterator[None]:
-    """What the page looked like when the test was over, good or bad: build/screenshots/declared-TEST.png."""
-    yield
-    folder = request.config.rootpath / "build" / "screenshots"
-    folder.mkdir(parents=True, exist_ok=True)
-    name = re.sub(r"[^\w.-]+", "-", request.node.name.removeprefix("test_")).strip("-")
-    driver.get_screenshot_as_file(str(folder / f"declared-{name}.png"))
 
 
 @pytest.fixture
@@ -190,11 +171,9 @@ def test_several_pages_have_one_address_and_an_index(driver: Chrome) -> None:
         app_dir=Path(__file__).parent, pinot_broker_url="http://127.0.0.1:1", bootstrap_servers="127.0.0.1:1"
     )
     several = Several(settings, [settings.replaced(app=name, app_id=name) for name in ("visits", "flash_sales")])
-    server = make_server("127.0.0.1", 0, several, threaded=True)
-    thread = Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
+    serving = Serving(several)
     try:
-        url = f"http://127.0.0.1:{server.server_port}/"
+        url = f"http://127.0.0.1:{serving.port}/"
         driver.get(url)
         driver.get_log("browser")
         links = [link.get_attribute("href") for link in driver.find_elements(By.CSS_SELECTOR, ".application h2 a")]
@@ -207,7 +186,5 @@ def test_several_pages_have_one_address_and_an_index(driver: Chrome) -> None:
             assert page.complaints() == []
             assert driver.find_element(By.LINK_TEXT, "All").get_attribute("href") == url
     finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+        serving.stop()
         several.stop()

@@ -4,11 +4,10 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import visits
-from werkzeug.serving import make_server
+from pages import Serving
 
 from pipeline.dashboard.declared.app import create_app
 from pipeline.dashboard.declared.board import PageSource
@@ -116,13 +115,9 @@ class ServedVisits:
         self.poller = Poller(PageSource(self.pinot, found, {"p2": total}), 0.5)
         settings = load(app="visits", app_dir=Path(__file__).parent)
         app = create_app(settings, visits.APPLICATION, page, self.poller)  # type: ignore[arg-type]
-        self.server = make_server("127.0.0.1", 0, app.server, threaded=True)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/"
-        self.thread = Thread(target=self.server.serve_forever, args=(0.05,))
-        self.thread.start()
+        self.serving = Serving(app.server)
+        self.url = f"http://127.0.0.1:{self.serving.port}/"
 
     def stop(self) -> None:
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
+        self.serving.stop()
         self.poller.stop()

@@ -219,6 +219,7 @@ def test_sockets_are_ipv6_too() -> None:
 
 def test_assets_come_with_the_package() -> None:
     assert {path.name for path in ASSETS.iterdir()} == {
+        "base.js",
         "boot.js",
         "clock.js",
         "controls.js",

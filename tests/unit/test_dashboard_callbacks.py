@@ -6,10 +6,11 @@ import pytest
 from dash import Patch, no_update
 from dashboard_data import NEXT, chosen, shop
 
-from pipeline.dashboard.callbacks import Ticks, banner_text, outputs, refresh_limit_s
+from pipeline.dashboard.callbacks import Ticks, outputs, refresh_limit_s
 from pipeline.dashboard.choices import Choices
 from pipeline.dashboard.numbers import FIGURES
 from pipeline.dashboard.snapshot import Data, Poller
+from pipeline.dashboard.ticking import banner_text
 from pipeline.dashboard.views import CACHED_VIEWS, NO_MATCH, NOTHING_YET, WAITING, Views, Windows
 from pipeline.errors import QueryError
 from pipeline.settings import load

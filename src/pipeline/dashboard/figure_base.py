@@ -9,6 +9,16 @@ from pipeline.shown import visible
 Figure = dict[str, Any]
 NAME_SHOWN = 17
 HOVER_SHOWN = 200
+LEGEND: dict[str, Any] = {
+    "orientation": "h",
+    "x": 0,
+    "yref": "container",
+    "y": 0,
+    "yanchor": "bottom",
+    "itemclick": False,
+    "itemdoubleclick": False,
+}
+"""Of several groups: below the chart, and not to be clicked."""
 
 
 def plain(name: str, most: int = HOVER_SHOWN) -> str:

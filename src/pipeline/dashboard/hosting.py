@@ -7,7 +7,6 @@ from typing import Any
 
 from dash import Dash
 from flask import Flask, abort, redirect, render_template, request
-from markupsafe import Markup
 
 from pipeline.applications.loading import Runnable, described, require_page, runnable
 from pipeline.dashboard.guard import guard, password
@@ -16,11 +15,10 @@ from pipeline.dashboard.shell import ASSETS, EXTENSION, Hosted
 from pipeline.dashboard.snapshot import Freshness
 from pipeline.dashboard.styles import ALLOWED
 from pipeline.dashboard.theme import css
-from pipeline.dashboard.web import finish
+from pipeline.dashboard.web import as_text, finish
 from pipeline.declare.pages import CodePage
 from pipeline.errors import SettingError
 from pipeline.settings import Settings
-from pipeline.shown import visible
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 STATES = {"live": "Live", "stale": "Stale", "unreachable": "Pinot unreachable", "starting": "Waiting for data"}
@@ -115,7 +113,7 @@ def index(settings: Settings, listed: Sequence[Listed]) -> Flask:
     """The index: a line for each application, renewed by itself, and /healthz, which is well when every page is."""
     base = settings.dashboard_base_path
     server = Flask("pipeline.dashboard", static_folder=str(ASSETS), static_url_path=f"{base}assets")
-    server.jinja_env.finalize = _shown
+    server.jinja_env.finalize = as_text
     guard(server, settings)
 
     @server.get(base)
@@ -185,7 +183,3 @@ def _line(one: Listed) -> dict[str, Any]:
         "worst": "" if report is None else worst(found),
         "reasons": [f"{light.part}: {light.reason}" for light in found if light.state in (AMBER, "red")],
     }
-
-
-def _shown(value: Any) -> Any:
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value

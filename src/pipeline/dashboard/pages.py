@@ -6,15 +6,15 @@ from typing import Any, NamedTuple
 
 from flask import Blueprint, Response, abort, render_template, request
 from flask.blueprints import BlueprintSetupState
-from markupsafe import Markup
 
 from pipeline.dashboard.health import Watch, lights, worst
 from pipeline.dashboard.saved import MOST_ROWS, Desk, Query, as_csv, chart
 from pipeline.dashboard.snapshot import Freshness
 from pipeline.dashboard.theme import css
+from pipeline.dashboard.web import as_text
 from pipeline.errors import QueryError
 from pipeline.settings import Settings
-from pipeline.shown import sentence, visible
+from pipeline.shown import sentence
 from pipeline.timebase import format_ms, now_ms
 
 
@@ -48,7 +48,7 @@ def pages(
 
     @routes.record_once
     def texts(state: BlueprintSetupState) -> None:
-        state.app.jinja_env.finalize = _shown
+        state.app.jinja_env.finalize = as_text
         state.app.jinja_env.filters["sentence"] = sentence
 
     @routes.get("/health")
@@ -116,8 +116,3 @@ def pages(
             return Answer(query, [], sentence(str(error)), 503)
 
     return routes
-
-
-def _shown(value: Any) -> Any:
-    """Any text that a template shows; markup is the templates' own."""
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -9,11 +9,11 @@ from urllib.parse import urlencode
 
 from flask import Blueprint, abort, render_template, request
 from flask.blueprints import BlueprintSetupState
-from markupsafe import Markup
 
 from pipeline.applications.loading import Runnable, runnable
 from pipeline.dashboard.looking import COUNTS, MOST_BYTES, MOST_LOOKED_AT, Asked, Looks
 from pipeline.dashboard.theme import css
+from pipeline.dashboard.web import as_text
 from pipeline.errors import PipelineError, SettingError
 from pipeline.names import TOPIC_NAME
 from pipeline.peek import facts
@@ -89,7 +89,7 @@ def topic_pages(settings: Settings, looks: Looks | None = None, *, title: str, h
 
     @routes.record_once
     def texts(state: BlueprintSetupState) -> None:
-        state.app.jinja_env.finalize = _shown
+        state.app.jinja_env.finalize = as_text
 
     @routes.before_request
     def allowed() -> tuple[str, int] | None:
@@ -206,8 +206,3 @@ def _tried(ask: Callable[[], T]) -> tuple[T | None, str | None, int]:
         return ask(), None, 200
     except PipelineError as error:
         return None, sentence(str(error)), 503
-
-
-def _shown(value: Any) -> Any:
-    """Any text that a template shows; markup is the templates' own."""
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value

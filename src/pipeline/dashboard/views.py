@@ -1,9 +1,7 @@
 """What a viewer must be sent: the whole view at first and after a filter change, then only what changed."""
 
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
-from threading import Lock
 from typing import Any, NamedTuple
 
 from pipeline.dashboard.choices import Choices, brief
@@ -14,6 +12,7 @@ from pipeline.dashboard.numbers import Bounds, Change, Numbers, notes, numbers
 from pipeline.dashboard.patches import patch
 from pipeline.dashboard.snapshot import Data, Snapshot
 from pipeline.dashboard.theme import LIGHT, THEMES
+from pipeline.dashboard.ticking import Kept, Key
 from pipeline.shown import visible
 from pipeline.timebase import MINUTE_MS
 
@@ -22,20 +21,6 @@ NO_MATCH = "Nothing matches these filters"
 NOTHING_YET = "–"  # noqa: RUF001 - the typographer's dash stands for a number
 CELL_SHOWN = 200
 CACHED_VIEWS = 256
-
-
-class Key(NamedTuple):
-    """What a view depends on. `epoch` tells this process's versions from an earlier one's."""
-
-    epoch: str
-    version: int
-    moment: str
-    choices: str
-    scheme: str
-
-    def follows(self, seen: "Key") -> bool:
-        """Whether only data and time have moved since `seen`."""
-        return (self.epoch, self.choices, self.scheme) == (seen.epoch, seen.choices, seen.scheme)
 
 
 class Windows(NamedTuple):
@@ -147,27 +132,18 @@ class Views:
     def __init__(self, epoch: str, sizes: Windows) -> None:
         self._epoch = epoch
         self._sizes = sizes
-        self._views: OrderedDict[Key, View] = OrderedDict()
-        self._lock = Lock()
+        self._kept = Kept[View](CACHED_VIEWS)
 
     def get(self, snapshot: Snapshot, choices: Choices, scheme: str, now_ms: int) -> tuple[Key, View]:
         """The view of this moment and its key."""
         bounds = choices.filters.bounds_ms(choices.formats, now_ms, self._sizes.tumbling_ms)
         minute = now_ms // MINUTE_MS  # windows close, at the latest, on a minute
         key = Key(self._epoch, snapshot.version, f"{minute}:{bounds[0]}:{bounds[1]}", choices.token, scheme)
-        view = self.find(key)
-        if view is None:
-            view = build(snapshot, choices, scheme, self._sizes, now_ms, bounds)
-            with self._lock:
-                self._views[key] = view
-                while len(self._views) > CACHED_VIEWS:
-                    self._views.popitem(last=False)
-        return key, view
+        return key, self._kept.get(key, lambda: build(snapshot, choices, scheme, self._sizes, now_ms, bounds))
 
     def find(self, key: Key) -> View | None:
         """A view built before, if it is still known."""
-        with self._lock:
-            return self._views.get(key)
+        return self._kept.find(key)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,10 @@ from typing import Any
 
 from dash.exceptions import DashException
 from flask import Flask, Response, request
+from markupsafe import Markup
 from werkzeug.exceptions import HTTPException
+
+from pipeline.shown import visible
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +53,11 @@ def finish(server: Flask, script_hashes: Sequence[str], style_hashes: Sequence[s
         if private and not any(part in request.path for part in LASTING):
             response.headers["Cache-Control"] = "no-store"
         return compressed(response, request.headers.get("Accept-Encoding", ""))
+
+
+def as_text(value: Any) -> Any:
+    """Any text that a template shows, for Jinja's `finalize`; markup is the templates' own."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def sha256(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from pipeline.dashboard.figure_base import Figure, empty_figure, label_of, layout_of, plain
+from pipeline.dashboard.figure_base import LEGEND, Figure, empty_figure, label_of, layout_of, plain
 from pipeline.dashboard.formats import Formats
 from pipeline.dashboard.snapshot import Cells, Session
 from pipeline.dashboard.theme import Theme
@@ -68,15 +68,7 @@ def windows(
         "margin": {"l": 44, "r": 8, "t": 8, "b": 88},
         "barmode": "stack" if stacked else "group",
         "showlegend": True,
-        "legend": {
-            "orientation": "h",
-            "x": 0,
-            "yref": "container",
-            "y": 0,
-            "yanchor": "bottom",
-            "itemclick": False,
-            "itemdoubleclick": False,
-        },
+        "legend": LEGEND,
         "bargap": 0.18,
         "dragmode": False,
         "xaxis": {

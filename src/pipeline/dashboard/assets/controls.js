@@ -4,15 +4,7 @@
   const chosen = {}; // name -> value
   const known = { groups: [], regions: [] };
 
-  // what acts instead of being seen, as in shown.py: marks of direction and control characters
-  const ACTING = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
-  const visible = (text) => String(text).replace(ACTING, (found) => "\\u" + found.charCodeAt(0).toString(16).padStart(4, "0"));
-
-  function element(tag, props, ...children) {
-    const node = Object.assign(document.createElement(tag), props);
-    node.append(...children);
-    return node;
-  }
+  const { visible, element } = window.pipelineShared;
 
   function send(name, data) {
     chosen[name] = data;

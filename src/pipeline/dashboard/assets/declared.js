@@ -1,40 +1,19 @@
 "use strict";
 // Declared pages: KPIs, sparklines, tables, notes, filters with their values in the page's address, tables behind charts.
 (function () {
-  const SVG = "http://www.w3.org/2000/svg";
   const MOST_MS = 60000;
   const values = {}; // column -> values to choose from
   let filters = {}; // column -> chosen values
   let read = false; // whether the address has been read
 
-  const find = (id) => document.getElementById(id);
-  const put = (node, text) => node && node.textContent !== text && (node.textContent = text);
-
-  // what acts instead of being seen, as in shown.py: marks of direction and control characters
-  const ACTING = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
-  const visible = (text) => String(text).replace(ACTING, (found) => "\\u" + found.charCodeAt(0).toString(16).padStart(4, "0"));
-
-  function element(tag, props, ...children) {
-    const node = Object.assign(document.createElement(tag), props);
-    node.append(...children);
-    return node;
-  }
+  const { find, put, visible, element, line, texts } = window.pipelineShared;
 
   function spark(node, found) {
     if (!node) return;
     if (found.length < 2) return node.replaceChildren();
     const top = Math.max(...found), low = Math.min(0, ...found), step = 100 / (found.length - 1), size = top - low || 1;
     const points = found.map((v, i) => (i * step).toFixed(1) + "," + (27 - (24 * (v - low)) / size).toFixed(1)).join(" ");
-    if (!node.firstChild) {
-      const svg = document.createElementNS(SVG, "svg");
-      svg.setAttribute("viewBox", "0 0 100 30");
-      svg.setAttribute("preserveAspectRatio", "none");
-      svg.setAttribute("aria-hidden", "true");
-      svg.append(document.createElementNS(SVG, "polygon"), document.createElementNS(SVG, "polyline"));
-      node.append(svg);
-    }
-    node.querySelector("polyline").setAttribute("points", points);
-    node.querySelector("polygon").setAttribute("points", "0,30 " + points + " 100,30");
+    line(node, points);
   }
 
   function cells(row, texts, tag, isNumber) {
@@ -138,17 +117,9 @@
   }
 
   // tables behind charts, and a sentence for those who do not see them
-  const CHARACTERS = { "&lt;": "<", "&gt;": ">", "&amp;": "&" };
-  const plain = (html) => String(html).replace(/<br>/g, "\n").replace(/<[^>]*>/g, "")
-    .replace(/&(lt|gt|amp);/g, (found) => CHARACTERS[found]);
-  function texts(name) {
-    const plot = document.querySelector("#figure-" + name + " .js-plotly-plot");
-    return plot && plot.data ? plot.data.flatMap((trace) => (trace.customdata || []).map(plain)) : [];
-  }
-
-  function tables() {
+  window.pipelineShared.tables = function tables() {
     for (const graph of document.querySelectorAll(".graph")) {
-      const name = graph.id.slice("graph-".length), box = find("rows-" + name), found = texts(name);
+      const name = graph.id.slice("graph-".length), box = find("rows-" + name), found = texts(name, "\n");
       if (graph.dataset.upwards) found.reverse();
       const title = graph.dataset.title || (graph.dataset.title = graph.getAttribute("aria-label"));
       const said = title + (found.length ? ". " + found[0].replace("\n", ": ") : ": nothing to show");
@@ -160,38 +131,18 @@
         return cut < 0 ? [text, ""] : [text.slice(0, cut), text.slice(cut + 1)];
       }));
     }
-  }
+  };
 
   document.addEventListener("click", (event) => {
     for (const open of document.querySelectorAll(".multi details[open]")) {
       if (!open.contains(event.target)) open.open = false;
     }
     const button = event.target.closest("button");
-    if (!button) return;
-    if (button.id === "clear") choose({});
-    if (button.id.startsWith("table-")) {
-      const name = button.id.slice("table-".length), box = find("rows-" + name);
-      box.hidden = !box.hidden;
-      find("graph-" + name).classList.toggle("away", !box.hidden);
-      button.setAttribute("aria-pressed", String(!box.hidden));
-      tables();
-    }
-    if (button.id === "theme") {
-      const order = ["auto", "light", "dark"], root = document.documentElement;
-      const next = order[(order.indexOf(root.dataset.theme || "auto") + 1) % 3];
-      if (next === "auto") delete root.dataset.theme;
-      else root.dataset.theme = next;
-      try { localStorage.setItem("theme", next); } catch (error) { /* not remembered */ }
-    }
+    if (button && button.id === "clear") choose({});
   });
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") for (const open of document.querySelectorAll(".multi details[open]")) open.open = false;
   });
-
-  setInterval(() => {
-    tables();
-    put(find("theme"), "Theme: " + (document.documentElement.dataset.theme || "auto"));
-  }, 1000);
 
   const own = (window.dash_clientside = window.dash_clientside || {});
   own.pipeline = Object.assign(own.pipeline || {}, { declared, chosen, pacing });

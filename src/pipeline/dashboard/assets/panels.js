@@ -1,7 +1,6 @@
 "use strict";
 // What the browser paints by itself: KPIs, sparklines, latest sales, ages, tables behind charts, and the page's address.
 (function () {
-  const SVG = "http://www.w3.org/2000/svg";
   const QUICKEST_MS = 1000;
   const LISTS = { group: "groups", region: "regions" };
   const ONCE = ["period", "from", "to", "tz", "format"];
@@ -11,25 +10,13 @@
   let lastEvent = null;
   const latencies = [];
 
-  const find = (id) => document.getElementById(id);
-  const put = (node, text) => node && node.textContent !== text && (node.textContent = text);
+  const { find, put, line, texts } = window.pipelineShared;
 
   function spark(node, values) {
     if (!node) return;
     const top = Math.max(...values, 1), step = 100 / Math.max(values.length - 1, 1);
     const points = values.map((v, i) => (i * step).toFixed(1) + "," + (27 - (24 * v) / top).toFixed(1)).join(" ");
-    let line = node.querySelector("polyline"), area = node.querySelector("polygon");
-    if (!line) {
-      const svg = document.createElementNS(SVG, "svg");
-      svg.setAttribute("viewBox", "0 0 100 30");
-      svg.setAttribute("preserveAspectRatio", "none");
-      svg.setAttribute("aria-hidden", "true");
-      area = svg.appendChild(document.createElementNS(SVG, "polygon"));
-      line = svg.appendChild(document.createElementNS(SVG, "polyline"));
-      node.appendChild(svg);
-    }
-    line.setAttribute("points", values.length > 1 ? points : "");
-    area.setAttribute("points", values.length > 1 ? "0,30 " + points + " 100,30" : "");
+    line(node, values.length > 1 ? points : "");
   }
 
   function rows(body, wanted) {
@@ -98,17 +85,9 @@
   }
 
   // tables behind charts, and a sentence for those who do not see them
-  const CHARACTERS = { "&lt;": "<", "&gt;": ">", "&amp;": "&" };
-  const plain = (html) => String(html).replace(/<br>/g, ": ").replace(/<[^>]*>/g, "")
-    .replace(/&(lt|gt|amp);/g, (found) => CHARACTERS[found]);
-  function texts(panel) {
-    const plot = document.querySelector("#figure-" + panel + " .js-plotly-plot");
-    return plot && plot.data ? plot.data.flatMap((trace) => (trace.customdata || []).map(plain)) : [];
-  }
-
-  function tables() {
+  window.pipelineShared.tables = function tables() {
     for (const graph of document.querySelectorAll(".graph")) {
-      const panel = graph.id.slice(6), box = find("rows-" + panel), found = texts(panel);
+      const panel = graph.id.slice(6), box = find("rows-" + panel), found = texts(panel, ": ");
       const horizontal = !["trend", "tumbling", "hopping", "sessions", "sales_hopping", "sales_sessions"].includes(panel);
       if (horizontal) found.reverse();
       const title = graph.dataset.title || (graph.dataset.title = graph.getAttribute("aria-label"));
@@ -121,32 +100,9 @@
         return [text.slice(0, cut), text.slice(cut + 2)];
       }));
     }
-  }
+  };
 
-  document.addEventListener("click", (event) => {
-    const button = event.target.closest("button");
-    if (!button) return;
-    if (button.id.startsWith("table-")) {
-      const panel = button.id.slice(6), box = find("rows-" + panel);
-      box.hidden = !box.hidden;
-      find("graph-" + panel).classList.toggle("away", !box.hidden);
-      button.setAttribute("aria-pressed", String(!box.hidden));
-      tables();
-    }
-    if (button.id === "theme") {
-      const order = ["auto", "light", "dark"], root = document.documentElement;
-      const next = order[(order.indexOf(root.dataset.theme || "auto") + 1) % 3];
-      if (next === "auto") delete root.dataset.theme;
-      else root.dataset.theme = next;
-      try { localStorage.setItem("theme", next); } catch (error) { /* not remembered */ }
-    }
-  });
-
-  setInterval(() => {
-    ages();
-    tables();
-    put(find("theme"), "Theme: " + (document.documentElement.dataset.theme || "auto"));
-  }, 1000);
+  setInterval(ages, 1000);
 
   // the view: what the controls say is in the address, and what the address says is in the controls
   let current = null;

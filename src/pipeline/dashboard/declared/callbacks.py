@@ -1,15 +1,13 @@
-"""Connects a declared page with its poller: one callback on the server, gated as flash sales' is, and small ones in the
-browser (`assets/clock.js`, `assets/declared.js`).
+"""Connects a declared page with its poller: what a tick answers, and what its controls do in the browser
+(`assets/declared.js`).
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from typing import Any
 
-from dash import ClientsideFunction, Dash, Input, Output, State, no_update
-from dash.exceptions import PreventUpdate
+from dash import Dash, Input, Output, no_update
 
-from pipeline.dashboard.callbacks import banner_text, key_of
+from pipeline.dashboard import ticking
 from pipeline.dashboard.declared.board import Board
 from pipeline.dashboard.declared.choosing import Chosen
 from pipeline.dashboard.declared.queries import name_of
@@ -17,10 +15,11 @@ from pipeline.dashboard.declared.views import Views, changed
 from pipeline.dashboard.formats import Formats
 from pipeline.dashboard.patches import patch
 from pipeline.dashboard.snapshot import Poller, freshness
+from pipeline.dashboard.ticking import in_browser, key_of, standing, standing_outputs
 from pipeline.declare.pages import Page
 from pipeline.declare.panels import KPI, Grid
 from pipeline.settings import Settings
-from pipeline.timebase import SECOND_MS, now_ms
+from pipeline.timebase import now_ms
 
 
 def limit_s(page: Page) -> float:
@@ -64,83 +63,24 @@ class Ticks:
             moved = patch(old.figures[name], figure) if follows and old is not None else figure
             figures[name] = no_update if moved is None else moved
         fresh = freshness(snapshot, now, limit_s(self._page), stale_s(self._page, self._settings))
-        banner = banner_text(fresh.state, snapshot.error, snapshot.data is not None)
-        return {
+        return standing(self._poller, snapshot, fresh, now, key, old_key) | {
             "panels": changed(old, new) or no_update,
             "figures": figures,
-            "banner": banner,
-            "banner_class": "banner" if banner else "banner hidden",
-            "freshness": {
-                **asdict(fresh),
-                "server_ms": now,
-                "due_in_ms": round(self._poller.due_in_s() * SECOND_MS),
-            },
-            "seen": list(key) if key != old_key else no_update,
         }
 
 
 def outputs(page: Page) -> dict[str, Any]:
     """The tick's outputs by name."""
     return {
-        "panels": Output("panels", "data"),
+        **standing_outputs(),
         "figures": {name: Output(f"figure-{name}", "figure") for name in graphs(page)},
-        "banner": Output("banner", "children"),
-        "banner_class": Output("banner", "className"),
-        "freshness": Output("freshness", "data"),
-        "seen": Output("seen", "data"),
     }
 
 
 def register(app: Dash, page: Page, poller: Poller[Board], settings: Settings) -> None:
     """Add all callbacks to an application."""
-    ticks = Ticks(page, poller, settings)
-
-    @app.callback(
-        output=outputs(page),
-        inputs={
-            "tick": Input("tick", "n_intervals"),
-            "view": Input("view", "data"),
-            "scheme": Input("scheme", "data"),
-        },
-        state={"seen": State("seen", "data")},
-        running=[(Output("tick", "disabled"), True, False)],
-    )
-    def tick(tick: int | None, view: Any, scheme: str | None, seen: list[Any] | None) -> dict[str, Any]:
-        if not isinstance(view, dict):  # the browser has not read its address yet
-            raise PreventUpdate
-        return ticks.answer(seen, view, scheme if isinstance(scheme, str) else "light")
-
-    _register_browser(app)
-
-
-def _register_browser(app: Dash) -> None:
-    """Callbacks that run in the browser; the functions are in `assets/clock.js` and `assets/declared.js`."""
+    ticking.register(app, outputs(page), Ticks(page, poller, settings).answer)
     add: Callable[..., None] = app.clientside_callback
-
-    def function(name: str) -> ClientsideFunction:
-        return ClientsideFunction("pipeline", name)
-
-    add(function("scheme"), Output("scheme", "data"), Input("clock", "n_intervals"), State("scheme", "data"))
-    add(
-        function("chip"),
-        Output("chip", "className"),
-        Output("chip-state", "children"),
-        Output("chip-event", "children"),
-        Output("chip-refresh", "children"),
-        Input("clock", "n_intervals"),
-        Input("freshness", "data"),
-        Input("paused", "data"),
-        State("tick", "interval"),
-    )
-    add(
-        function("pause"),
-        Output("paused", "data"),
-        Output("tick", "max_intervals"),
-        Output("pause", "children"),
-        Input("pause", "n_clicks"),
-        State("paused", "data"),
-        prevent_initial_call=True,
-    )
-    add(function("chosen"), Output("view", "data"), Input("chosen", "data"))
-    add(function("declared"), Output("painted", "data"), Input("panels", "data"))
-    add(function("pacing"), Output("tick", "interval"), Input("freshness", "data"))
+    add(in_browser("chosen"), Output("view", "data"), Input("chosen", "data"))
+    add(in_browser("declared"), Output("painted", "data"), Input("panels", "data"))
+    add(in_browser("pacing"), Output("tick", "interval"), Input("freshness", "data"))

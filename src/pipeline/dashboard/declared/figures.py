@@ -4,9 +4,9 @@ Windows and sessions are those of flash sales' page (`window_figures`). Every te
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from pipeline.dashboard.figure_base import Figure, cut, empty_figure, label_of, layout_of, plain
+from pipeline.dashboard.figure_base import LEGEND, Figure, cut, empty_figure, label_of, layout_of, plain
 from pipeline.dashboard.formats import Formats
 from pipeline.dashboard.theme import Theme
 from pipeline.dashboard.timeaxis import TimeAxis
@@ -143,17 +143,6 @@ def lines(
         "yaxis": value_axis(theme, prefix),
     }
     return {"data": traces, "layout": layout}
-
-
-LEGEND: dict[str, Any] = {
-    "orientation": "h",
-    "x": 0,
-    "yref": "container",
-    "y": 0,
-    "yanchor": "bottom",
-    "itemclick": False,
-    "itemdoubleclick": False,
-}
 
 
 def value_axis(theme: Theme, prefix: str) -> Figure:

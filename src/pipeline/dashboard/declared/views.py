@@ -1,9 +1,7 @@
 """What a viewer of a declared page sees: the view of a board under filters, and what changed since the last one."""
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from threading import Lock
+from dataclasses import dataclass
 from typing import Any
 
 from pipeline.dashboard.declared import kpis
@@ -15,7 +13,7 @@ from pipeline.dashboard.declared.queries import TREND, name_of
 from pipeline.dashboard.figure_base import Figure
 from pipeline.dashboard.snapshot import Snapshot
 from pipeline.dashboard.theme import LIGHT, THEMES
-from pipeline.dashboard.views import Key
+from pipeline.dashboard.ticking import Kept, Key
 from pipeline.declare.pages import Page
 from pipeline.declare.panels import KPI, Grid, Panel, Sessions, TimeSeries, Windows
 from pipeline.shown import sentence
@@ -44,18 +42,12 @@ class View:
     options: dict[str, list[str]]
 
 
-@dataclass(slots=True)
-class _Making:
-    figures: dict[str, Figure] = field(default_factory=dict)
-    kpis: dict[str, dict[str, Any]] = field(default_factory=dict)
-    grids: dict[str, dict[str, Any]] = field(default_factory=dict)
-    notes: dict[str, tuple[str, str]] = field(default_factory=dict)
-
-
 def build(page: Page, board: Board, chosen: Chosen, scheme: str, now_ms: int) -> View:
     """The view of a board as it is at `now_ms`."""
     theme, formats = THEMES.get(scheme, LIGHT), chosen.formats
-    made, known = _Making(), values(page, board)
+    known = values(page, board)
+    options = {column: found[:OPTIONS_SHOWN] for column, found in known.items() if column in chosen.columns}
+    made = View({}, {}, {}, {}, options)
     for place, panel in enumerate(page.panels):
         name = name_of(place)
         answer = kpis.answer_of(board.answers, name)
@@ -76,8 +68,7 @@ def build(page: Page, board: Board, chosen: Chosen, scheme: str, now_ms: int) ->
         if answer.rows and unfiltered:
             notes.append(f"not filtered by {' and '.join(unfiltered)}")
         made.notes[name] = (" · ".join(notes), sentence(answer.error))
-    options = {column: found[:OPTIONS_SHOWN] for column, found in known.items() if column in chosen.columns}
-    return View(made.figures, made.kpis, made.grids, made.notes, options)
+    return made
 
 
 def values(page: Page, board: Board) -> dict[str, list[str]]:
@@ -110,25 +101,16 @@ class Views:
     def __init__(self, page: Page, epoch: str) -> None:
         self._page = page
         self._epoch = epoch
-        self._views: OrderedDict[Key, View] = OrderedDict()
-        self._lock = Lock()
+        self._kept = Kept[View](CACHED_VIEWS)
 
     def get(self, snapshot: Snapshot[Board], chosen: Chosen, scheme: str, now_ms: int) -> tuple[Key, View]:
         """The view of this moment and its key."""
         key = Key(self._epoch, snapshot.version, str(now_ms // MOMENT_MS), chosen.token, scheme)
-        view = self.find(key)
-        if view is None:
-            view = build(self._page, snapshot.data or Board(), chosen, scheme, now_ms)
-            with self._lock:
-                self._views[key] = view
-                while len(self._views) > CACHED_VIEWS:
-                    self._views.popitem(last=False)
-        return key, view
+        return key, self._kept.get(key, lambda: build(self._page, snapshot.data or Board(), chosen, scheme, now_ms))
 
     def find(self, key: Key) -> View | None:
         """A view built before, if it is still known."""
-        with self._lock:
-            return self._views.get(key)
+        return self._kept.find(key)
 
 
 def changed(old: View | None, new: View) -> dict[str, Any]:
