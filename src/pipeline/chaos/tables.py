@@ -3,27 +3,27 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from random import Random
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from pipeline.chaos.checks import SHOWN, Check
-from pipeline.chaos.sales import HELD_OPEN, HELD_OPEN_S, MOST_OPEN, PAUSE_S, ROLLED_BACK, TICK_S
+from pipeline.chaos.transactions import HELD_OPEN_S, TransactionsWriter
 from pipeline.declare.application import Application
 from pipeline.declare.database import Bulk, DatabaseTable
 from pipeline.declare.generators import Generator, Rows
-from pipeline.errors import ChaosError
 from pipeline.formats import ValueEncoder
 from pipeline.reading import read_batches
 from pipeline.registry import Registry
 from pipeline.settings import Settings
 from pipeline.sources.carried import Carried
 from pipeline.sources.columns import COLUMNS, kinds
-from pipeline.sources.database import address, engine, is_outage, reason
+from pipeline.sources.database import engine
 from pipeline.sources.rows import Carrier
-from pipeline.sources.runtime import Pacer, wait
+from pipeline.sources.runtime import Pacer
 from pipeline.sources.topic_positions import reader_of
 from pipeline.sources.upserts import Row, Upserts, upserts
 from pipeline.timebase import now_ms
@@ -33,29 +33,21 @@ Found = list[tuple[str, bytes]]
 """(text of a row's id, its record's value)"""
 
 
-class TablesWriter:
-    """Writes what the generators of carried topics make, at a rate until stopped; pauses while the database is away.
+class TablesWriter(TransactionsWriter):
+    """Writes what the generators of carried topics make.
 
     `per_s` is the rate of all generators that the application declares, of which these have their share.
     """
 
     def __init__(self, settings: Settings, application: Application, *, per_s: float, seed: int) -> None:
-        self._settings = settings
+        super().__init__(settings, seed=seed)
         self._application = application
         made = [one for one in application.data if isinstance(one, Generator)]
         self._factor = per_s / (sum(one.per_s for one in made) or 1.0)
         self._made = [(one, table) for one in made if (table := application.carried_into(one.topic)) is not None]
-        self._random = Random(f"transactions/{seed}")
         self._seed = seed
-        self._open = asyncio.Semaphore(MOST_OPEN)
-        self._stop = asyncio.Event()
-        self._away = False
         self.committed = 0
         self.rolled_back = 0
-
-    def stop(self) -> None:
-        """Begin no more transactions; those that are open come to their end."""
-        self._stop.set()
 
     async def begin(self) -> None:
         """Write the rows that come first."""
@@ -72,53 +64,28 @@ class TablesWriter:
         finally:
             await database.dispose()
 
-    async def run(self) -> None:
-        """Write until `stop`; raises ChaosError when the database refuses."""
-        self._database = engine(self._settings)
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                for made, table in self._made:
-                    statements = await upserts(self._settings, self._database, table, made.given)
-                    tasks.create_task(self._write(tasks, made, statements))
-        except* ChaosError as errors:
-            raise errors.exceptions[0] from None
-        finally:
-            await self._database.dispose()
+    async def _write(self, tasks: asyncio.TaskGroup) -> None:
+        for made, table in self._made:
+            statements = await upserts(self._settings, self._database, table, made.given)
+            make, pacer = made.maker(self._seed), Pacer(made.per_s * self._factor, time.monotonic())
+            tasks.create_task(self._spread(tasks, pacer, partial(_rows, make), partial(self._fate, statements)))
 
-    async def _write(self, tasks: asyncio.TaskGroup, made: Generator, statements: Upserts) -> None:
-        make, pacer = made.maker(self._seed), Pacer(made.per_s * self._factor, time.monotonic())
-        while not self._stop.is_set():
-            rows = [make(now_ms()) for _ in range(pacer.take(time.monotonic()))]
-            middle = len(rows) // 2
-            for part in filter(None, (rows[:middle], rows[middle:])):
-                await self._open.acquire()
-                held_open = self._random.random() < HELD_OPEN
-                is_rolled_back = self._random.random() < ROLLED_BACK
-                tasks.create_task(self._transaction(statements, part, held_open, is_rolled_back))
-            await wait(self._stop, PAUSE_S if self._away else TICK_S)
+    async def _fate(
+        self, statements: Upserts, connection: AsyncConnection, rows: list[Row], held_open: bool, rolled_back: bool
+    ) -> None:
+        await connection.execute(statements.statement(rows))
+        if held_open:
+            await asyncio.sleep(HELD_OPEN_S)
+        if rolled_back:
+            await connection.rollback()
+            self.rolled_back += len(rows)
+        else:
+            await connection.commit()
+            self.committed += len(rows)
 
-    async def _transaction(self, statements: Upserts, rows: Sequence[Row], held_open: bool, rolled_back: bool) -> None:
-        try:
-            async with self._database.connect() as connection:
-                await connection.execute(statements.statement(rows))
-                if held_open:
-                    await asyncio.sleep(HELD_OPEN_S)
-                if rolled_back:
-                    await connection.rollback()
-                    self.rolled_back += len(rows)
-                else:
-                    await connection.commit()
-                    self.committed += len(rows)
-            self._away = False
-        except (SQLAlchemyError, OSError) as error:
-            if not is_outage(error):
-                raise self._refused(error) from error
-            self._away = True
-        finally:
-            self._open.release()
 
-    def _refused(self, error: Exception) -> ChaosError:
-        return ChaosError(f"rows cannot be written to {address(self._settings)}: {reason(error)}")
+def _rows(make: Callable[[int], Row], count: int) -> list[Row]:
+    return [make(now_ms()) for _ in range(count)]
 
 
 async def check_tables(settings: Settings, application: Application) -> Check:
