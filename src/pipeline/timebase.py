@@ -25,6 +25,13 @@ def to_ms(moment: datetime) -> int:
     return (moment - EPOCH) // timedelta(milliseconds=1)
 
 
+def to_us(moment: datetime) -> int:
+    """Epoch microseconds of a datetime; a naive one is taken as UTC."""
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
 def to_datetime(ms: int) -> datetime:
     """The aware UTC datetime of epoch milliseconds, exact to the millisecond."""
     return EPOCH + timedelta(milliseconds=ms)

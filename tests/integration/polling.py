@@ -118,3 +118,15 @@ def await_true(what: Any, poller: Poll, timeout_s: float = 40) -> None:
         assert poller.process.poll() is None, f"the poller ended:\n{poller.said()}"
         assert time.monotonic() < deadline, f"it did not come; the poller said:\n{poller.said()}"
         time.sleep(0.5)
+
+
+def command(settings: Settings, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command of `pipeline` with these settings."""
+    return subprocess.run(
+        [sys.executable, "-m", "pipeline", *arguments],
+        env=settings.as_environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )

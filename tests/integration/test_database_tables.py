@@ -1,8 +1,6 @@
 """Declared tables of a database, on a real cluster: types of all kinds, changes under kill -9, a column that goes."""
 
 import asyncio
-import subprocess
-import sys
 import time
 from datetime import UTC, date, datetime
 from datetime import time as time_of_day
@@ -11,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from polling import polling, sql
+from polling import command, polling, sql
 
 from pipeline.applications.loading import load
 from pipeline.chaos.tables import TablesWriter, check_tables
@@ -53,17 +51,6 @@ def settings(brokers: Stack) -> Settings:
     sql(made, KINDS)
     asyncio.run(provision(made, tell=lambda _: None, pinot=False))
     return made
-
-
-def command(settings: Settings, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "pipeline", *arguments],
-        env=settings.as_environment(),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
 
 
 def poll_once(settings: Settings) -> str:

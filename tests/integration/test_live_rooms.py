@@ -92,7 +92,6 @@ def test_its_page_shows_data_and_asks_nobody_else(room: Room, tmp_path: Path) ->
         driver.quit()
 
 
-@pytest.mark.skipif("user_sessions" not in ROOMS, reason="the application is not there")
 @pytest.mark.parametrize("room", ["user_sessions"], indirect=True)
 def test_a_user_who_gets_a_null_is_retired_everywhere(room: Room) -> None:
     room.stack.stop(f"{room.prefix}{GENERATOR}")

@@ -2,14 +2,12 @@
 
 import asyncio
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
 import pytest
-from polling import INSERT, ROW, Poll, await_rows, await_true, polling, sent, sql, values
+from polling import INSERT, ROW, Poll, await_rows, await_true, command, polling, sent, sql, values
 from sqlalchemy import text
 
 from pipeline import topics
@@ -291,14 +289,3 @@ def again(settings: Settings, ids: str) -> str:
     ran = command(settings, "poll", f"--again={ids}")
     assert ran.returncode == 0, ran.stderr
     return ran.stdout
-
-
-def command(settings: Settings, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "pipeline", *arguments],
-        env=settings.as_environment(),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )

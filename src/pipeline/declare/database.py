@@ -96,6 +96,11 @@ class DatabaseTable:
             _check_type(f"{where}: column {column}", kind)
         self._check_mode(where)
 
+    @property
+    def label(self) -> str:
+        """What lines for users call its rows: words."""
+        return self.name.replace("_", " ")
+
     def _check_mode(self, where: str) -> None:
         match self.mode:
             case Incrementing(column):

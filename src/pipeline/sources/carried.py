@@ -13,7 +13,7 @@ from sqlalchemy.sql.expression import TableClause
 from pipeline.declare.database import Bulk, DatabaseTable, Incrementing, TimestampIncrementing
 from pipeline.sources.position import Position
 from pipeline.tables.types import ColumnType
-from pipeline.timebase import EPOCH
+from pipeline.timebase import EPOCH, to_us
 from pipeline.topics import Topic
 
 WANTED = "__wanted"
@@ -48,7 +48,7 @@ class Carried:
     @property
     def label(self) -> str:
         """What lines of the log call its rows: words."""
-        return self.name.replace("_", " ")
+        return self.declared.label
 
     @property
     def topic(self) -> Topic:
@@ -151,7 +151,7 @@ def unsent(column: ColumnElement[Any], position: Position) -> ColumnElement[bool
 def micros(moment: Any) -> int | None:
     """Microseconds since 1970 of a DATETIME (naive, UTC) or of epoch milliseconds; None for what is neither."""
     if isinstance(moment, datetime):
-        return (moment.replace(tzinfo=EPOCH.tzinfo) - EPOCH) // MICRO
+        return to_us(moment)
     return moment * 1_000 if isinstance(moment, int) else None
 
 

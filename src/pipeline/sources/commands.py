@@ -180,10 +180,10 @@ def poll(once: bool, again: tuple[int, int] | None, table: str | None) -> None:
     if again is not None:
         chosen = incrementing(application, table)
         count = asyncio.run(look_again(settings, chosen, *again))
-        click.echo(f"{chosen.name.replace('_', ' ')}: {count:,} ids are looked for again")
+        click.echo(f"{chosen.label}: {count:,} ids are looked for again")
         if not once:
             return
-    told = ", ".join(one.name.replace("_", " ") for one in application.positioned or application.database)
+    told = ", ".join(one.label for one in application.positioned or application.database)
     click.echo(f"{told}: {asyncio.run(run_poller(settings, once))} rows sent")
 
 

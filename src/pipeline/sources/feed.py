@@ -120,7 +120,7 @@ class Feed:
                 position = await position_of_topic(self._settings, table)
             log.info(
                 "%s: on from %s %d, %d ids below it not seen yet (from %s)",
-                table.name.replace("_", " "),
+                table.label,
                 table.mode.column,
                 position.last_id,
                 position.missing,
@@ -132,7 +132,7 @@ class Feed:
         self.windows[table.name] = window
         log.info(
             "%s: on from %s; %d rows are compared again",
-            table.name.replace("_", " "),
+            table.label,
             window.position,
             len(window),
         )

@@ -139,7 +139,7 @@ async def write(
                 ) from error
         finally:
             await database.dispose()
-            log.info("%s: %d written in all", table.name.replace("_", " "), written)
+            log.info("%s: %d written in all", table.label, written)
 
     await until_stopped(work(), stop)
     return written

@@ -18,13 +18,12 @@ from typing import Any
 
 from pipeline.codecs import Record
 from pipeline.tables.types import ColumnType
-from pipeline.timebase import EPOCH, to_ms
+from pipeline.timebase import EPOCH, to_ms, to_us
 
 Row = Mapping[str, Any]
 Convert = Callable[[Any], Any]
 
 MOMENTS = ("datetime", "timestamp")
-MICRO = timedelta(microseconds=1)
 
 
 def converters(columns: Mapping[str, ColumnType], kinds: Mapping[str, str]) -> dict[str, Convert]:
@@ -73,7 +72,7 @@ def _millis(value: Any) -> int | None:
 
 
 def _micros(value: Any) -> int | None:
-    return (value.replace(tzinfo=EPOCH.tzinfo) - EPOCH) // MICRO if isinstance(value, datetime) else None
+    return to_us(value) if isinstance(value, datetime) else None
 
 
 def _day(value: Any) -> date | None:
