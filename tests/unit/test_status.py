@@ -301,8 +301,21 @@ def test_what_is_retired_is_not_counted():
 
 async def test_rows_come_from_pinot(http):
     answer = {"resultTable": {"rows": [[5]]}, "numServersQueried": 1, "numServersResponded": 1}
-    http({("GET", "/tables"): {"tables": ["t"]}, ("POST", "/query/sql"): answer})
+    routes = {("GET", "/tables"): {"tables": ["t"]}, ("POST", "/query/sql"): answer}
+    states = {"t__0__0__20261128T1435Z": {"server": "OFFLINE"}, "t__0__1__20261128T1439Z": {"server": "CONSUMING"}}
+    http(routes | {("GET", "/tables/t/idealstate"): {"OFFLINE": None, "REALTIME": states}})
     assert await parts.collect_pinot(Settings()) == {"t": PinotTable(5)}
+
+
+async def test_a_table_with_partitions_that_pinot_gave_up_is_a_problem(http):
+    answer = {"resultTable": {"rows": [[5]]}, "numServersQueried": 1, "numServersResponded": 1}
+    states = {f"a__b__{n}__{m}__20261128T1435Z": {"s": "OFFLINE"} for n, m in ((2, 9), (0, 10), (1, 0))}
+    states["a__b__0__9__20261128T1435Z"] = states["a__b__1__1__20261128T1435Z"] = {"s": "CONSUMING"}
+    routes = {("GET", "/tables"): {"tables": ["a__b"]}, ("POST", "/query/sql"): answer}
+    http(routes | {("GET", "/tables/a__b/idealstate"): {"REALTIME": states}})
+    found = await parts.collect_pinot(Settings())
+    assert found["a__b"].rows is None
+    assert "reads partitions 0, 2 no more" in pinot_problem(found)
 
 
 async def test_a_server_that_refuses_is_named(http):

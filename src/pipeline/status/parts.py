@@ -1,7 +1,7 @@
 """How each part is asked; every function raises PipelineError, KafkaError or OSError when its part does not answer."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import httpx
@@ -126,14 +126,52 @@ async def collect_pinot(settings: Settings, wanted: Collection[str] | None = Non
             raise PipelineError(await _told(controller, error)) from None
         auth = broker.options()["auth"]
 
-        async def one(name: str) -> PinotTable:
+        async def counted(name: str) -> PinotTable:
             response = await client.post(f"{broker.url}/query/sql", json={"sql": live_rows(name)}, auth=auth)
             return pinot_table(response.raise_for_status().json())
 
+        async def states(name: str) -> dict[str, dict[str, str]]:
+            return (await _json(client, f"{controller.url}/tables/{name}/idealstate")).get("REALTIME") or {}
+
         try:
-            return dict(zip(names, await asyncio.gather(*map(one, names)), strict=True))
+            given_up = [given_up_partitions(found) for found in await asyncio.gather(*map(states, names))]
+        except (httpx.HTTPError, OSError) as error:
+            raise PipelineError(await _told(controller, error)) from None
+        try:
+            tables = await asyncio.gather(*map(counted, names))
         except (httpx.HTTPError, OSError) as error:
             raise PipelineError(await _told(broker, error)) from None
+    return {
+        name: table if not partitions else PinotTable(None, problem=_given_up(partitions))
+        for name, table, partitions in zip(names, tables, given_up, strict=True)
+    }
+
+
+def given_up_partitions(states: Mapping[str, Mapping[str, str]]) -> list[int]:
+    """The partitions that no server reads any more, in order, by {segment: {server: state}}.
+
+    A segment is called `table__partition__sequence__time`. Pinot sets a partition's newest one OFFLINE when its
+    consumer ended with an error; older ones may stay OFFLINE, and mean nothing.
+    """
+    newest: dict[int, tuple[int, Mapping[str, str]]] = {}
+    for segment, servers in states.items():
+        _, partition, sequence, _ = segment.rsplit("__", 3)
+        known = newest.get(int(partition))
+        if known is None or known[0] < int(sequence):
+            newest[int(partition)] = (int(sequence), servers)
+    return sorted(
+        partition
+        for partition, (_, servers) in newest.items()
+        if servers and all(state == "OFFLINE" for state in servers.values())
+    )
+
+
+def _given_up(partitions: list[int]) -> str:
+    which = "partition" if len(partitions) == 1 else "partitions"
+    return (
+        f"after an error Pinot reads {which} {', '.join(map(str, partitions))} no more, until its controller's "
+        "RealtimeSegmentValidationManager runs; its log names the error"
+    )
 
 
 def live_rows(table: str) -> str:
