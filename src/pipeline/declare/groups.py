@@ -21,6 +21,7 @@ from pipeline.errors import SettingError
 from pipeline.names import check_names
 from pipeline.tables.aggregate import Aggregate
 from pipeline.tables.several import Several
+from pipeline.tables.sliced_windows import are_sliced
 from pipeline.tables.types import ColumnType
 from pipeline.tables.windows import Unwindowed, Window
 from pipeline.topics import Schema
@@ -134,7 +135,8 @@ class BaseGrouped:
                 )
         names = tuple(name for name, _ in groups)
         function = functions[0] if len(functions) == 1 else Several(tuple(functions))
-        aggregate = Aggregate(name or topic, names, function, topic, self._window, self._final)
+        sliced = are_sliced(self._window)
+        aggregate = Aggregate(name or topic, names, function, topic, self._window, self._final, sliced)
         aggregate = bound(where, aggregate, types)
         output = output_topic(aggregate, retires=self._having is not None)
         if schema is not None:

@@ -7,6 +7,7 @@ from pipeline.declare.statements import AggregateStatement, StreamStatement
 from pipeline.plan.kept import kept
 from pipeline.plan.nodes import Node, Root
 from pipeline.plan.plan import Plan
+from pipeline.tables.aggregate import Aggregate
 from pipeline.tables.windows import Hopping, Session, Tumbling, Unwindowed, Window
 
 Box = Callable[[str], str]
@@ -66,7 +67,15 @@ def _aggregate(statement: AggregateStatement) -> str:
     groups = aggregate.group_by if isinstance(aggregate.group_by, str) else ", ".join(aggregate.group_by)
     having = "" if statement.having is None else f" HAVING {statement.having.text}"
     final = " EMIT FINAL" if aggregate.final else ""
-    return f"GROUP BY {groups}{window_text(aggregate.window)}{having}{final} INTO {statement.output.name}"
+    window = window_text(aggregate.window) + slices_text(aggregate)
+    return f"GROUP BY {groups}{window}{having}{final} INTO {statement.output.name}"
+
+
+def slices_text(aggregate: Aggregate) -> str:
+    """How windows are kept, where not each by itself."""
+    if not (aggregate.sliced and isinstance(aggregate.window, Hopping)):
+        return ""
+    return f" KEPT IN SLICES ({aggregate.window.slices} OF {aggregate.window.advance_ms} ms)"
 
 
 def window_text(window: Window) -> str:

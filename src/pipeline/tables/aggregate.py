@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from pipeline.errors import SettingError
 from pipeline.tables.types import ColumnType
-from pipeline.tables.windows import Unwindowed, Window
+from pipeline.tables.windows import Hopping, Unwindowed, Window
 
 Row = dict[str, Any]
 Field = dict[str, Any]
@@ -91,7 +91,8 @@ class Aggregate:
     `name` is the key of its state in the changelog: never change it for a running application. `group_by` is a column,
     several of them, or (), which puts all rows into one group. With `final`, a result goes out once, when its window
     has closed (EMIT FINAL); otherwise with every change (EMIT CHANGES). With `final`, a window whose grace was not
-    given has none.
+    given has none. With `sliced`, hopping windows are kept in slices of one advance (sliced_windows.py), with the same
+    results; a state is of one kind or the other.
 
     `group_types` and `value_types` follow from the types of the rows' columns (declare/results.py): the types of the
     group's columns (empty when all are strings), and of each input that has to be made plain before it is folded in
@@ -104,6 +105,7 @@ class Aggregate:
     output: str
     window: Window
     final: bool = False
+    sliced: bool = False
     group_types: tuple[ColumnType, ...] = ()
     value_types: tuple[ColumnType | None, ...] = ()
 
@@ -118,6 +120,10 @@ class Aggregate:
             object.__setattr__(self, "group_by", columns[0] if len(columns) == 1 else columns)
         if self.name in RESERVED:
             raise SettingError(f"an aggregate's name is {self.name!r}, but must be another: states use this one")
+        if self.sliced and not (isinstance(self.window, Hopping) and self.window.slices):
+            raise SettingError(
+                f"aggregate {self.name}: sliced needs hopping windows whose size is a multiple of their advance"
+            )
         if not self.final:
             return
         if isinstance(self.window, Unwindowed):

@@ -14,6 +14,7 @@ from operator import lt
 from pipeline.tables.aggregate import Aggregate
 from pipeline.tables.partials import Folded, Late, Progress, Rows, Watermark
 from pipeline.tables.sessions import SessionFold
+from pipeline.tables.sliced_windows import SlicedFold
 from pipeline.tables.state import State
 from pipeline.tables.time_windows import WindowFold
 from pipeline.tables.windows import Session
@@ -27,14 +28,7 @@ class PartitionFold:
     def __init__(self, aggregates: Iterable[Aggregate], partition: int, state: State) -> None:
         self.state = state
         self._partition = partition
-        self._folds: dict[str, WindowFold | SessionFold] = {}
-        for aggregate in aggregates:
-            window = aggregate.window
-            self._folds[aggregate.name] = (
-                SessionFold(aggregate, window, partition, state)
-                if isinstance(window, Session)
-                else WindowFold(aggregate, window, partition, state)
-            )
+        self._folds = {aggregate.name: _fold(aggregate, partition, state) for aggregate in aggregates}
         marker = state.get(MARKER)
         applied, origins, progress, late = marker if marker is not None else (-1, [], {}, [])
         self._late = [Late(*entry) for entry in late]
@@ -96,3 +90,11 @@ class PartitionFold:
             return False
         self.origins[partitions[0]] = last
         return True
+
+
+def _fold(aggregate: Aggregate, partition: int, state: State) -> WindowFold | SessionFold:
+    """What folds the rows of one aggregate."""
+    window = aggregate.window
+    if isinstance(window, Session):
+        return SessionFold(aggregate, window, partition, state)
+    return (SlicedFold if aggregate.sliced else WindowFold)(aggregate, window, partition, state)

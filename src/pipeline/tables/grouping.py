@@ -83,20 +83,21 @@ def places_by_window(window: TimeWindow, rows: Grouped) -> dict[tuple[str, int],
     if size % advance:
         return None
     found: dict[tuple[str, int], list[int]] = {}
-    for (group, slot), at in _places_by_slot(advance, rows).items():
-        for start in window.starts(slot * advance):
+    for (group, slice_ms), at in places_by_slice(advance, rows).items():
+        for start in window.starts(slice_ms):
             known = found.get((group, start))
             found[group, start] = at if known is None else sorted(known + at)
     return found
 
 
-def _places_by_slot(advance: int, rows: Grouped) -> dict[tuple[str, int], list[int]]:
-    """The same by slots of one advance, of which every window is made."""
-    first = min(rows.times_ms) // advance
-    if first == max(rows.times_ms) // advance:
-        return {(group, first): at for group, at in rows.places_by_group().items()}
+def places_by_slice(advance_ms: int, rows: Grouped) -> dict[tuple[str, int], list[int]]:
+    """The same by slices of one advance, of which every window is made: {(group, slice's start): places}."""
+    first, last = min(rows.times_ms), max(rows.times_ms)
+    slice_ms = first - first % advance_ms
+    if last < slice_ms + advance_ms:
+        return {(group, slice_ms): at for group, at in rows.places_by_group().items()}
     places: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
-    slots = [time_ms // advance for time_ms in rows.times_ms]
-    for place, key in enumerate(zip(rows.groups, slots, strict=True)):
+    slices = [time_ms - time_ms % advance_ms for time_ms in rows.times_ms]
+    for place, key in enumerate(zip(rows.groups, slices, strict=True)):
         places[key].append(place)
     return places

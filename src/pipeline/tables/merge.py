@@ -5,17 +5,17 @@ result goes out again. Lateness was judged where the row lay. A window is droppe
 (by its watermark) that it has closed there; results that are sent only then are kept until their batch is done.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Any
 
 from pipeline.tables.aggregate import HAVING, Aggregate
-from pipeline.tables.closing import Closing, FirstClosing
+from pipeline.tables.closing import FirstClosing
 from pipeline.tables.merged_sessions import Bounds, MergedSessions
-from pipeline.tables.partials import Partial, Sent, SessionPartial, Watermark
+from pipeline.tables.partials import Sent, SessionPartial, Watermark
 from pipeline.tables.results import Result
+from pipeline.tables.sliced_merge import SlicedMerge
 from pipeline.tables.state import State
-from pipeline.tables.windows import Session, TimeWindow, Unwindowed
+from pipeline.tables.window_merge import Merging, WindowMerge
+from pipeline.tables.windows import Hopping, Session
 
 MARKER = ("marker",)
 
@@ -32,16 +32,9 @@ class PartitionMerge:
         applied, watermarks, kept = marker if marker is not None else (-1, {}, [])
         self._applied: int = applied
         self._kept = [Result(*result) for result in kept]
-        self._merges: dict[str, WindowMerge | SessionMerge] = {
-            aggregate.name: (
-                SessionMerge(aggregate, aggregate.window, origins, state)
-                if isinstance(aggregate.window, Session)
-                else WindowMerge(aggregate, aggregate.window, origins, state)
-            )
-            for aggregate in aggregates
-        }
-        for name, (reached_ms, known) in watermarks.items():
-            self._merges[name].resume(reached_ms, dict(known))
+        self._merges = {aggregate.name: _merge(aggregate, origins, state) for aggregate in aggregates}
+        for name, progress in watermarks.items():
+            self._merges[name].resume(*progress)
 
     @property
     def applied(self) -> int:
@@ -69,124 +62,23 @@ class PartitionMerge:
         self._kept = [*self._kept, *finals] if replayed else finals
         if last_offset > self._applied:
             self._applied = last_offset
-            watermarks = {
-                name: [m.reached_ms, list(m.watermarks.items())] for name, m in self._merges.items() if m.watermarks
-            }
+            watermarks = {name: merge.progress() for name, merge in self._merges.items() if merge.watermarks}
             self.state.put(MARKER, [self._applied, watermarks, [list(result) for result in self._kept]])
         return results + self._kept
 
 
-class _Merge(ABC):
-    """What time windows and sessions have in common: watermarks, and what they close.
-
-    `ignored` counts partials of what has been dropped: sent twice by a crash, or later than an idle partition may.
-    """
-
-    def __init__(self, aggregate: Aggregate, origins: int, state: State) -> None:
-        self._aggregate = aggregate
-        self._origins = origins
-        self._state = state
-        self._idle: set[int] = set()
-        self.watermarks: dict[int, int] = {}
-        self.reached_ms = -1
-        self.ignored = 0
-
-    def resume(self, reached_ms: int, watermarks: dict[int, int]) -> None:
-        """Go on after a restart: what had been closed by then was sent, and is to be dropped."""
-        self.reached_ms, self.watermarks = reached_ms, watermarks
-        self.close()
-
-    @abstractmethod
-    def close(self) -> list[Result]:
-        """Note what has closed everywhere, to be dropped later; its results where they are sent only when final."""
-
-    def advance(self, origin: int, time_ms: int, idle: bool) -> None:
-        """A source partition has come so far. `reached_ms` is what all have reached that are not idle; never falls."""
-        self.watermarks[origin] = max(time_ms, self.watermarks.get(origin, -1))
-        (self._idle.add if idle else self._idle.discard)(origin)
-        awake = [time for known, time in self.watermarks.items() if known not in self._idle]
-        if awake and len(self.watermarks) == self._origins:
-            self.reached_ms = max(self.reached_ms, min(awake))
+def _merge(aggregate: Aggregate, origins: int, state: State) -> Merging:
+    """What merges the partials of one aggregate."""
+    window = aggregate.window
+    if isinstance(window, Session):
+        return SessionMerge(aggregate, window, origins, state)
+    if aggregate.sliced:
+        assert isinstance(window, Hopping)
+        return SlicedMerge(aggregate, window, origins, state)
+    return WindowMerge(aggregate, window, origins, state)
 
 
-class WindowMerge(_Merge):
-    """One aggregate with a time window, or none.
-
-    State: (name, group, start) -> [[origin, offset, time, state], ...].
-    """
-
-    def __init__(self, aggregate: Aggregate, window: TimeWindow, origins: int, state: State) -> None:
-        super().__init__(aggregate, origins, state)
-        self._window = window
-        self._open = Closing()
-        self._touched: dict[tuple[str, int], list[list[Any]]] = {}
-        self._closed: list[tuple[str, int]] = []
-        for key in state.rows:
-            if key[0] == aggregate.name and not isinstance(window, Unwindowed):
-                self._open.add(key[2], key[1])
-
-    def take(self, partial: Sent) -> None:
-        """Keep the newest partial per origin; one of a window that all have closed has been merged before."""
-        assert isinstance(partial, Partial)
-        key = (partial.group, partial.start_ms)
-        if key not in self._touched:
-            known = self._state.get((self._aggregate.name, *key))
-            if known is None and self._window.closed(partial.start_ms, self.reached_ms):
-                self.ignored += 1
-                return
-            self._touched[key] = [list(entry) for entry in known or []]
-            if known is None and not isinstance(self._window, Unwindowed):
-                self._open.add(partial.start_ms, partial.group)
-        _replace(self._touched[key], partial)
-
-    def changes(self) -> list[Result]:
-        """Write what the batch has touched; its results, unless they are sent only when final."""
-        results = []
-        for (group, start), entries in self._touched.items():
-            self._state.put((self._aggregate.name, group, start), entries)
-            results.append(self._total(group, start, entries))
-        self._touched = {}
-        return [] if self._aggregate.final else results
-
-    def close(self) -> list[Result]:
-        """Note the windows that have closed everywhere; their results where they are sent only when final."""
-        reached = self.reached_ms
-        closed = [(group, start) for start, group in self._open.take(lambda s: self._window.closed(s, reached))]
-        self._closed += closed
-        if not self._aggregate.final:
-            return []
-        name = self._aggregate.name
-        return [self._total(group, start, self._state.get((name, group, start))) for group, start in closed]
-
-    def drop_closed(self) -> None:
-        """Drop what earlier batches have closed."""
-        for group, start in self._closed:
-            self._state.delete((self._aggregate.name, group, start))
-            self._state.delete((HAVING, self._aggregate.name, group, start))
-        self._closed = []
-
-    def _total(self, group: str, start: int, entries: list[list[Any]]) -> Result:
-        total = self._aggregate.function.zero()
-        for _, _, _, state in entries:
-            total = self._aggregate.function.merge(total, state)
-        time_ms = max(entry[2] for entry in entries)
-        version = sum(entry[1] + 1 for entry in entries)
-        return Result(self._aggregate.name, group, start, self._window.end(start), total, time_ms, version)
-
-
-def _replace(entries: list[list[Any]], partial: Partial) -> None:
-    """Keep the newest partial per origin; entries are [origin, offset, time, state], sorted by origin."""
-    fresh = [partial.origin, partial.offset, partial.time_ms, partial.state]
-    for index, entry in enumerate(entries):
-        if entry[0] == partial.origin:
-            if partial.offset > entry[1]:
-                entries[index] = fresh
-            return
-    entries.append(fresh)
-    entries.sort(key=lambda entry: int(entry[0]))
-
-
-class SessionMerge(_Merge):
+class SessionMerge(Merging):
     """One aggregate with session windows. State: (name, group) -> see MergedSessions."""
 
     def __init__(self, aggregate: Aggregate, window: Session, origins: int, state: State) -> None:

@@ -1,5 +1,6 @@
 """Tumbling, hopping and unwindowed aggregates over one source partition."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pipeline.tables.aggregate import Aggregate
@@ -59,7 +60,7 @@ class WindowFold:
         stream_time = max(progress.stream_time_ms, max(rows.times_ms))
         if self._window.closed(self._window.starts(min(rows.times_ms))[0], stream_time):
             return False
-        places = places_by_window(self._window, rows)
+        places = self._places(rows)
         if places is None:
             return False
         offsets, times_ms, values = rows.offsets, rows.times_ms, rows.values
@@ -69,12 +70,18 @@ class WindowFold:
                 at = [place for place in at if offsets[place] > entry[0]]
                 if not at:
                     continue
-            entry[0] = offsets[at[-1]]
-            entry[1] = max(entry[1], max(map(times_ms.__getitem__, at)))
             chosen = [values[place] for place in at] if values else ()
-            entry[2] = self._aggregate.function.add_many(entry[2], chosen, list(map(offsets.__getitem__, at)))
+            self._add(entry, start, max(map(times_ms.__getitem__, at)), chosen, [offsets[place] for place in at])
         progress.stream_time_ms = stream_time
         return True
+
+    def _places(self, rows: Grouped) -> dict[tuple[str, int], list[int]] | None:
+        return places_by_window(self._window, rows)
+
+    def _add(self, entry: list[Any], start: int, time_ms: int, values: Sequence[Any], offsets: Sequence[int]) -> None:
+        """Add rows to what is kept under a start; `time_ms` is the latest of theirs."""
+        entry[0], entry[1] = offsets[-1], max(entry[1], time_ms)
+        entry[2] = self._aggregate.function.add_many(entry[2], values, offsets)
 
     def _fold_one_by_one(self, rows: Grouped, progress: Progress, touched: Touched, out: Folded) -> None:
         add, starts, closed = self._aggregate.function.add, self._window.starts, self._window.closed
@@ -99,14 +106,21 @@ class WindowFold:
         groups = groups_of(self._aggregate, replayed)
         for time_ms, group in zip(replayed.times_ms, groups, strict=True):
             if group is not None:
-                for start in self._window.starts(time_ms):
+                for start in self._kept_under(time_ms):
                     known = self._state.get((self._aggregate.name, group, start))
                     if known is not None and (group, start) not in touched:
                         touched[group, start] = list(known)
 
+    def _kept_under(self, time_ms: int) -> Iterable[int]:
+        """The starts under which a row of this time is kept."""
+        return self._window.starts(time_ms)
+
+    def _zero(self) -> Any:
+        return self._aggregate.function.zero()
+
     def _open(self, group: str, start: int, touched: Touched) -> list[Any]:
         known = self._state.get((self._aggregate.name, group, start))
-        entry = [-1, -1, self._aggregate.function.zero()] if known is None else list(known)
+        entry = [-1, -1, self._zero()] if known is None else list(known)
         touched[group, start] = entry
         if known is None and not isinstance(self._window, Unwindowed):
             self._open_windows.add(start, group)

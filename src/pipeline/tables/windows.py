@@ -66,6 +66,11 @@ class Hopping:
         first = max(0, time_ms - self.size_ms + advance) // advance * advance
         return range(first, time_ms + 1, advance)
 
+    @property
+    def slices(self) -> int:
+        """Of how many slices of one advance a window is made; 0 where its size is no multiple of the advance."""
+        return 0 if self.size_ms % self.advance_ms else self.size_ms // self.advance_ms
+
     def end(self, start_ms: int) -> int:
         """Exclusive end of the window that starts at `start_ms`."""
         return start_ms + self.size_ms
