@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         texts,
         whole,
     )
+    from pipeline.declare.endpoints import Endpoint, SqlEndpoint
     from pipeline.declare.expressions import c, case, cast, f
     from pipeline.declare.fluent import Stream, Table
     from pipeline.declare.generators import Generator, Rows
@@ -80,6 +81,7 @@ _PLACES = {
     ),
     "declare.application": ("Application",),
     "declare.database": ("Bulk", "DatabaseTable", "Incrementing", "TimestampIncrementing"),
+    "declare.endpoints": ("Endpoint", "SqlEndpoint"),
     "declare.expressions": ("c", "case", "cast", "f"),
     "declare.fluent": ("Stream", "Table"),
     "declare.draws": (
@@ -122,6 +124,7 @@ __all__ = [
     "CountDistinct",
     "DatabaseTable",
     "EarliestByOffset",
+    "Endpoint",
     "Filter",
     "Generator",
     "Grid",
@@ -137,6 +140,7 @@ __all__ = [
     "SampleVariance",
     "Session",
     "Sessions",
+    "SqlEndpoint",
     "StandardDeviation",
     "Stream",
     "Sum",

@@ -7,6 +7,7 @@ import time
 import click
 
 from pipeline import provision
+from pipeline.api_command import api
 from pipeline.bench_command import bench
 from pipeline.chaos.command import chaos
 from pipeline.dashboard.commands import dashboard
@@ -59,6 +60,7 @@ def main(verbose: bool) -> None:
 
 
 main.add_command(apps)
+main.add_command(api)
 main.add_command(explain)
 main.add_command(bench)
 main.add_command(peek)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from pipeline.agents.attach import attach, close_idle_partitions
+from pipeline.agents.distinct import DistinctRows
 from pipeline.agents.folding import Folding
 from pipeline.agents.joining import AsOfRows, LookupRows, Next, StreamWindow, TableVersions
 from pipeline.agents.keeping import Stateful
@@ -16,7 +17,7 @@ from pipeline.agents.writing import Encoding, Rekey, Write
 from pipeline.cleaning import clean
 from pipeline.declare.joins import AsOfJoin, Lookup, WindowJoin
 from pipeline.declare.statements import AggregateStatement
-from pipeline.declare.steps import Explode, Repartition, Require, Select, Where
+from pipeline.declare.steps import Distinct, Explode, Repartition, Require, Select, Where
 from pipeline.formats import ValueEncoder
 from pipeline.plan.nodes import Branch, Node, Root
 from pipeline.plan.plan import Plan
@@ -145,6 +146,11 @@ class Composition:
         if isinstance(step, WindowJoin):
             return self._fed(root, branch, Side.LEFT, processor, stateful)
         go_on = self._node(root, branch.node, processor, stateful)
+        if isinstance(step, Distinct):
+            known = self._app.state_table(self._plan.known(step), root.topic, self._settings.partitions)
+            distinct = DistinctRows(step, known, self._late, go_on)
+            stateful.append(distinct)
+            return distinct
         match step:
             case Where():
                 return then(where(step), go_on)
@@ -159,8 +165,8 @@ class Composition:
                 return then(LookupRows(step, self._app.references.rows(step.table.topic.name)), go_on)
         assert isinstance(step, AsOfJoin), f"{step} is no step of a stream"
         table = step.table.topic.name
-        known = self._app.tables_of_streams.get(root.topic.name, ())
-        self._app.tables_of_streams[root.topic.name] = tuple(dict.fromkeys((*known, table)))
+        joined = self._app.tables_of_streams.get(root.topic.name, ())
+        self._app.tables_of_streams[root.topic.name] = tuple(dict.fromkeys((*joined, table)))
         return then(AsOfRows(step, self._versions[table]), go_on)
 
     def _fed(self, root: Root, branch: Branch, side: Side, processor: TopicProcessor, stateful: list[Stateful]) -> Next:
@@ -190,11 +196,12 @@ class Composition:
     def _merge(self, state: str, statements: Sequence[AggregateStatement]) -> None:
         partials = self._plan.partials(state)
         table = self._app.state_table(self._plan.merged(state), partials, self._settings.partitions)
-        encoders = {s.aggregate.name: self._encoders[s.output.name] for s in statements}
         aggregates = [statement.aggregate for statement in statements]
-        written = {s.aggregate.name: keys_of(s.output, self._encoders) for s in statements}
-        keys = {name: made for name, made in written.items() if made is not None}
-        having = {s.aggregate.name: s.having for s in statements if s.having is not None}
+        written = [statement for statement in statements if statement.is_written]
+        encoders = {s.aggregate.name: self._encoders[s.output.name] for s in written}
+        made = {s.aggregate.name: keys_of(s.output, self._encoders) for s in written}
+        keys = {name: one for name, one in made.items() if one is not None}
+        having = {s.aggregate.name: s.having for s in written if s.having is not None}
         merge = Merge(partials, aggregates, table, self._settings.partitions, encoders, self._letters, having, keys)
         attach(self._app, merge, agent_name(f"{state}_merge"), self._letters)
 

@@ -2,10 +2,10 @@
 
 from pydantic import Field
 
-from pipeline.page_settings import PageSettings
+from pipeline.api_settings import ApiSettings
 
 
-class SourceSettings(PageSettings):
+class SourceSettings(ApiSettings):
     """How fast example data are made, and how the poller reads tables of a database."""
 
     # sources

@@ -98,18 +98,17 @@ def test_a_case_says_what_every_last_result_is() -> None:
             assert (letters in compared) == (letters in recipe.body.split("```json")[0]), recipe.title
 
 
-def test_what_is_said_of_payments_without_a_window_is_so(tmp_path: Path) -> None:
+def test_what_is_said_of_the_last_of_the_copies_is_so(tmp_path: Path) -> None:
     [once] = [recipe for recipe in RECIPES if recipe.name == "payments_once"]
     once.copied(tmp_path)
+    [session] = re.findall(r"`(payments\.window.+)` sends each id once", once.body)
     file = tmp_path / "payments_once.py"
     text = file.read_text("utf-8")
-    changed = text.replace("payments.window(Session(minutes(10)))\n    ", "payments").replace("    .final()\n", "")
-    changed = changed.replace('.to("PAYMENTS_ONCE")', '.to("PAYMENTS_ONCE").table()')
-    assert len(changed) < len(text) - 30
-    file.write_text(changed, "utf-8")
-    income = [("north", 5), ("north", 5), ("north", 12), ("north", 12), ("south", 1)]
-    expected = [{"topic": "INCOME", "key": shop, "value": {"total": total}} for shop, total in income]
-    (tmp_path / "out.json").write_text(json.dumps({"outputs": expected}), "utf-8")
+    changed = text.replace('payments.distinct("payments_once", c.id, within=minutes(10))', session)
+    assert changed != text
+    file.write_text(changed.replace("import Application,", "import Application, LatestByOffset, Session,"), "utf-8")
+    expected = {"topic": "INCOME", "key": "north", "value": {"total": 7}}  # p2's; p1's session goes on
+    (tmp_path / "out.json").write_text(json.dumps({"outputs": [expected]}), "utf-8")
     assert tried(tmp_path, "payments_once") is None
 
 

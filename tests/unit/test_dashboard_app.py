@@ -16,11 +16,11 @@ from pipeline.cli import main
 from pipeline.dashboard import app as dashboard_app
 from pipeline.dashboard.app import create_app, health
 from pipeline.dashboard.layout import TITLE
-from pipeline.dashboard.server import listen, url
 from pipeline.dashboard.snapshot import Poller, Snapshot
 from pipeline.dashboard.theme import DARK, LIGHT
 from pipeline.errors import SettingError, StackError
 from pipeline.settings import load
+from pipeline.web_listening import listen, url
 
 ASSETS = dashboard_app.ASSETS
 

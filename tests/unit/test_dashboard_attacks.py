@@ -18,7 +18,6 @@ from pipeline.dashboard.callbacks import Ticks
 from pipeline.dashboard.choices import Choices
 from pipeline.dashboard.guard import BURST_S, FAILURES, MOST_BODY_BYTES
 from pipeline.dashboard.health import Report
-from pipeline.dashboard.limits import Buckets, subnet
 from pipeline.dashboard.saved import as_csv
 from pipeline.dashboard.saved import load as saved
 from pipeline.dashboard.snapshot import Cell, Data, Poller, Sale, Session
@@ -26,6 +25,7 @@ from pipeline.settings import load
 from pipeline.shown import sentence, visible
 from pipeline.status import Broker, Letter, Letters, PollerStatus, Status, TopicStatus
 from pipeline.status.view import show
+from pipeline.web_limits import Buckets, subnet
 
 SQL = (
     "' OR '1'='1",

@@ -25,6 +25,7 @@ from pipeline.dashboard.worker import CLIENT_THREADS, HEAD_S, THREADS
 from pipeline.errors import SettingError
 from pipeline.settings import load
 from pipeline.web import Certificate
+from pipeline.web_listening import listen
 
 AUTH = ("ann", "se:cret")
 
@@ -205,7 +206,7 @@ def test_what_is_wrong_with_a_certificate_is_a_sentence(tmp_path: Path) -> None:
 
 
 def test_what_is_open_to_others_is_warned_of(tmp_path: Path) -> None:
-    with server.listen("127.0.0.1", 0) as here, server.listen("0.0.0.0", 0) as everywhere:
+    with listen("127.0.0.1", 0) as here, listen("0.0.0.0", 0) as everywhere:
         assert server.warning(load(), here, False) == ""
         assert "asks nobody for a password" in server.warning(load(), everywhere, True)
         secured = load(dashboard_auth="ann:secret")

@@ -10,13 +10,11 @@ from pipeline.declare.compiled import Compiled, field_of
 from pipeline.formats import KeyEncoder, ValueEncoder
 from pipeline.records import Outgoing, RecordBatch
 from pipeline.tables.aggregate import HAVING, Aggregate, Row
-from pipeline.tables.groups import group_row
 from pipeline.tables.merge import PartitionMerge
+from pipeline.tables.result_rows import output_row
 from pipeline.tables.results import Result
 from pipeline.tables.state import State
 from pipeline.tables.store import StateTable
-from pipeline.tables.windows import Session, Unwindowed
-from pipeline.timebase import format_ms
 from pipeline.topics import Topic
 
 
@@ -101,19 +99,3 @@ class Merge(ByPartition[PartitionMerge]):
                 f"does not fit its schema and was not sent; it is when it fits again: {error}: {row}",
             )
         return Outgoing(aggregate.output, key, value, result.time_ms)
-
-
-def output_row(aggregate: Aggregate, result: Result) -> Row:
-    """The columns of a result, as the output's schema has them."""
-    state = aggregate.function.zero() if result.retired else result.state
-    row: Row = {**group_row(aggregate, result.group), **aggregate.function.columns(state)}
-    if not isinstance(aggregate.window, Unwindowed):
-        row |= {
-            "window_start": format_ms(result.start_ms),
-            "window_end": format_ms(result.end_ms),
-            "window_start_ms": result.start_ms,
-            "window_end_ms": result.end_ms,
-        }
-    if isinstance(aggregate.window, Session):
-        row["retired"] = result.retired
-    return {**row, "event_time_ms": result.time_ms, "version": result.version}

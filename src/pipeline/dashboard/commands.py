@@ -18,7 +18,8 @@ def dashboard(names: str | None, host: str | None, port: int | None) -> None:
     """Serve the live page, or those of several applications; prints its URL."""
     from pipeline.applications.loading import require_page, several
     from pipeline.dashboard.guard import password
-    from pipeline.dashboard.server import certificate, listen, serve, url, warning
+    from pipeline.dashboard.server import certificate, serve, warning
+    from pipeline.web_listening import listen, url
 
     applications = several(configuration.settings(), names)
     settings = applications[0]

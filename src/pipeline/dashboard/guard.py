@@ -10,11 +10,11 @@ from flask import Flask, Response, request
 from pydantic import SecretStr
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from pipeline.dashboard.limits import Buckets
 from pipeline.errors import SettingError
 from pipeline.security_settings import user_and_password
 from pipeline.settings import Settings
 from pipeline.web import LastGood, same
+from pipeline.web_limits import Buckets
 
 MOST_BODY_BYTES = 256 * 1024
 BURST_S = 4

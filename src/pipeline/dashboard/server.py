@@ -1,6 +1,5 @@
 """Serves the dashboard with gunicorn: one worker process, so that all viewers share one poller, and several threads."""
 
-import errno
 import ipaddress
 import socket
 from collections.abc import Callable, Sequence
@@ -10,39 +9,10 @@ from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 
 from pipeline.dashboard.hosting import Several, page_of, start
 from pipeline.dashboard.worker import THREADS, BoundedWorker, ProxiedWorker
-from pipeline.errors import SettingError, StackError
 from pipeline.settings import Settings
 from pipeline.web import Certificate
 
 MOST_HEADER_BYTES = 8_190
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 takes a free one. Raises StackError when the port is taken, SettingError for a host
-    that is not this machine's.
-    """
-    try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
-            0
-        ]
-        listener = socket.socket(family, kind)
-    except OSError as error:
-        raise SettingError(f"setting dashboard_host is {host!r}, but that is no address: {error.strerror}") from error
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(128)
-    except OSError as error:
-        listener.close()
-        if error.errno == errno.EADDRINUSE:
-            raise StackError(
-                f"setting dashboard_port is {port}, but something listens on {host}:{port} already: choose another "
-                "port, or 0 for a free one"
-            ) from error
-        raise SettingError(
-            f"settings dashboard_host={host!r} and dashboard_port={port} cannot be listened on: {error.strerror}"
-        ) from error
-    return listener
 
 
 def certificate(settings: Settings) -> Certificate | None:
@@ -68,14 +38,6 @@ def warning(settings: Settings, listener: socket.socket, encrypted: bool) -> str
             "dashboard_ssl_certfile, or put a proxy in front"
         )
     return ""
-
-
-def url(listener: socket.socket, scheme: str = "http") -> str:
-    """Where a browser on this machine finds the page."""
-    host, port = listener.getsockname()[:2]
-    if host in ("0.0.0.0", "::"):
-        host = "127.0.0.1" if host == "0.0.0.0" else "::1"
-    return f"{scheme}://[{host}]:{port}/" if ":" in host else f"{scheme}://{host}:{port}/"
 
 
 class _Server(BaseApplication):  # type: ignore[misc]

@@ -15,7 +15,7 @@ from typing import Any
 from gunicorn.util import close_graceful  # type: ignore[import-untyped]
 from gunicorn.workers.gthread import ThreadWorker  # type: ignore[import-untyped]
 
-from pipeline.dashboard.limits import subnet
+from pipeline.web_limits import subnet
 
 THREADS = 64
 CLIENT_THREADS = 16

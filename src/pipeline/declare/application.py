@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence, Set
 from typing import TypeVar
 
 from pipeline.declare.database import Bulk, DatabaseTable
+from pipeline.declare.endpoints import Endpoint, SqlEndpoint
 from pipeline.declare.generators import Generator, Rows
 from pipeline.declare.joins import AsOfJoin, Lookup, TwoSided
 from pipeline.declare.pages import CodePage, Page
@@ -27,7 +28,8 @@ class Application:
     `pipeline generate` runs. `topics` are further ones that are provisioned with its own, such as a source's. `pinot`
     says which topics that it writes have a table in Pinot: all of them, or those of the relations that are given.
     `sources` are tables of a database, which `pipeline poll` carries into topics that statements read.
-    `page` is its page of the dashboard, which shows what is in Pinot.
+    `page` is its page of the dashboard, which shows what is in Pinot. `endpoints` are what `pipeline api` answers
+    beside its tables.
     Raises SettingError when two statements get into each other's way.
     """
 
@@ -41,6 +43,7 @@ class Application:
         pinot: bool | Sequence[Relation] = False,
         sources: Sequence[DatabaseTable] = (),
         page: Page | CodePage | None = None,
+        endpoints: Sequence[Endpoint | SqlEndpoint] = (),
     ) -> None:
         where = f"application {name}"
         if TOPIC_NAME.fullmatch(name) is None or len(name) > 100:
@@ -59,6 +62,11 @@ class Application:
         self._check(where)
         self.in_pinot: tuple[Statement, ...] = self._in_pinot(where, pinot)
         self.page = page
+        self.endpoints = tuple(endpoints)
+        for endpoint in self.endpoints:
+            if not isinstance(endpoint, Endpoint | SqlEndpoint):
+                raise SettingError(f"{where}, endpoints: {endpoint!r} is none, but must be Endpoint or SqlEndpoint")
+        check_names(where, "endpoint", (endpoint.path for endpoint in self.endpoints))
         self._check_page(where)
         read = {topic.name for topic in self.sources} | {table.topic.name for table in self.tables}
         self._check_database(where, read)
@@ -81,7 +89,7 @@ class Application:
 
     def _in_pinot(self, where: str, wanted: bool | Sequence[Relation]) -> tuple[Statement, ...]:
         """The statements whose topics have a table in Pinot, one for each topic."""
-        by_name = {statement.output.name: statement for statement in reversed(self.statements)}
+        by_name = {s.output.name: s for s in reversed(self.statements) if s.is_written}
         if isinstance(wanted, bool):
             return tuple(by_name[topic.name] for topic in self.outputs) if wanted else ()
         for relation in wanted:
@@ -151,7 +159,7 @@ class Application:
     @property
     def sources(self) -> tuple[Topic, ...]:
         """Topics of streams, and of tables that are more than joined with, which somebody else writes."""
-        written = {statement.output.name for statement in self.statements}
+        written = {topic.name for topic in self.outputs}
         return _by_name(chain.topic for chain in self._chains() if chain.topic.name not in written)
 
     @property
@@ -167,7 +175,7 @@ class Application:
     @property
     def outputs(self) -> tuple[Topic, ...]:
         """The topics that it writes for others."""
-        return _once(statement.output for statement in self.statements)
+        return _once(statement.output for statement in self.statements if statement.is_written)
 
     @property
     def position(self) -> Topic | None:

@@ -134,6 +134,12 @@ class Table(BaseTable):
         return table_written(self, topic, schema, formats).result(Table)
 
 
+class Materialized(BaseStream):
+    """Results that are kept to be asked for: what an application is given beside what is written to topics."""
+
+    kind = "materialized"
+
+
 class Grouped(BaseGrouped):
     """Rows of a stream by groups and windows, with what is computed for each, as far as that has been said."""
 
@@ -144,3 +150,11 @@ class Grouped(BaseGrouped):
         running application. `schema` and `formats` as of `Stream.to`.
         """
         return self._statement(topic, name, schema, formats).result(Stream)
+
+    def materialize(self, name: str) -> Materialized:
+        """Keep the results under a name, to be asked for over HTTP (`pipeline api`), and write them to no topic.
+
+        What `to` writes can be asked for as well. `name` is the aggregate's in what is kept: never change it for a
+        running application.
+        """
+        return self._kept(name).result(Materialized)

@@ -112,7 +112,18 @@ class BaseGrouped:
         computed[column], types[column] = made, made.kind
         return column
 
-    def _statement(self, topic: str, name: str | None, schema: Schema | None, formats: Formats) -> AggregateStatement:
+    def _kept(self, name: str) -> AggregateStatement:
+        """That the results are kept under a name; see `Grouped.materialize`."""
+        if self._final:
+            raise SettingError(
+                f"{self._stream}, materialize {name}: EMIT FINAL results are told once, when their window has closed, "
+                "and then forgotten: leave out .final()"
+            )
+        return self._statement(name, name, None, {}, silent=True)
+
+    def _statement(
+        self, topic: str, name: str | None, schema: Schema | None, formats: Formats, *, silent: bool = False
+    ) -> AggregateStatement:
         """That the results are written to a topic; see `Grouped.to`."""
         stream, groups = self._stream, self._groups
         where = f"{stream}, to {topic}"
@@ -136,7 +147,7 @@ class BaseGrouped:
         names = tuple(name for name, _ in groups)
         function = functions[0] if len(functions) == 1 else Several(tuple(functions))
         sliced = are_sliced(self._window)
-        aggregate = Aggregate(name or topic, names, function, topic, self._window, self._final, sliced)
+        aggregate = Aggregate(name or topic, names, function, topic, self._window, self._final, sliced, silent)
         aggregate = bound(where, aggregate, types)
         output = output_topic(aggregate, retires=self._having is not None)
         if schema is not None:

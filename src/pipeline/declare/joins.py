@@ -103,10 +103,12 @@ class ForeignKeyJoin(TwoSided):
 
 
 def stream_with_table(
-    stream: S, name: str, table: BaseTable, on: Any, kind: JoinKind, within: Within, grace: int | None
+    stream: S, name: str, table: Relation, on: Any, kind: JoinKind, within: Within, grace: int | None
 ) -> S:
     """The rows of a stream with those of a table in a column more; see `Stream.join`."""
     where = f"{stream}, join {name}"
+    if not isinstance(table, BaseTable):
+        raise SettingError(f"{where}: {table} is neither a stream nor a table of a topic, but must be one of both")
     require_new(where, name, stream.columns)
     if within is not None or grace is not None:
         raise SettingError(f"{where}: within and grace are for joins of two streams, but {table.topic.name} is a table")

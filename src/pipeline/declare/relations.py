@@ -126,6 +126,11 @@ class Statement:
     stream: Relation
     output: Topic
 
+    @property
+    def is_written(self) -> bool:
+        """Whether the output is a topic; else only its name is used."""
+        return True
+
 
 def then(rows: R, step: Step, columns: Scope | None = None, **changed: Any) -> R:
     """The rows after one more step, of the same class; `columns` are those after it, where they are not as before."""

@@ -9,7 +9,7 @@ from pipeline.declare.joins import AsOfJoin, Lookup
 from pipeline.declare.kinds import Scope
 from pipeline.declare.outputs import Formats, result_schema, settled_schema, with_formats
 from pipeline.declare.relations import Relation, Statement
-from pipeline.declare.steps import ROWOFFSET, ROWPARTITION, Repartition, Require, Select, Where
+from pipeline.declare.steps import ROWOFFSET, ROWPARTITION, Distinct, Repartition, Require, Select, Where
 from pipeline.declare.streams import BaseStream
 from pipeline.declare.tables import BaseTable
 from pipeline.errors import SettingError
@@ -39,7 +39,9 @@ class StreamStatement(Statement):
         By them a row that a replay wrote again is known.
         """
         steps = self.stream.steps
-        plain = all(isinstance(step, Where | Require | Select | Lookup | AsOfJoin | Repartition) for step in steps)
+        plain = all(
+            isinstance(step, Where | Require | Select | Distinct | Lookup | AsOfJoin | Repartition) for step in steps
+        )
         if not plain or not steps or not isinstance(last := steps[-1], Select):
             return None
         found = {made.text: name for name, made in last.columns}
@@ -93,6 +95,11 @@ class AggregateStatement(Statement):
     def state(self) -> str:
         """The name of what is kept for it, which aggregates over the same rows may share."""
         return self.stream.state or self.output.name
+
+    @property
+    def is_written(self) -> bool:
+        """Whether the output is a topic; else results are kept to be asked for."""
+        return not self.aggregate.silent
 
     @property
     def is_windowed(self) -> bool:

@@ -69,6 +69,18 @@ class Explode(Step):
 
 
 @dataclass(frozen=True, slots=True)
+class Distinct(Step):
+    """Of rows that are alike in these expressions and near each other in time, the first only."""
+
+    name: str
+    by: tuple[tuple[Compiled, ColumnType], ...]
+    within_ms: int
+
+    def __str__(self) -> str:
+        return f"DISTINCT ON ({', '.join(made.text for made, _ in self.by)}) WITHIN {self.within_ms} ms"
+
+
+@dataclass(frozen=True, slots=True)
 class Repartition(Step):
     """The rows go to the partition of another key, by way of a topic of the application's own."""
 

@@ -14,7 +14,7 @@ from pipeline.declare.joins import WindowJoin
 from pipeline.declare.kinds import Scope
 from pipeline.declare.outputs import header_columns, record_schema, with_formats
 from pipeline.declare.relations import Relation, Statement, require_key, require_new, then
-from pipeline.declare.steps import Explode, Repartition
+from pipeline.declare.steps import Distinct, Explode, Repartition
 from pipeline.declare.tables import BaseTable
 from pipeline.errors import SettingError
 from pipeline.names import check_topic_name
@@ -99,6 +99,35 @@ class BaseStream(Relation):
             require_new(where, name, columns)
             steps[name], columns[name] = made, column_type(made.kind.avro["items"])
         return then(self, Explode(tuple(steps.items())), columns)
+
+    def distinct(self, name: str, *by: Any, within: int) -> Self:
+        """The rows without copies: of those that are alike in `by`, the first within so many ms of event time.
+
+        A row is a copy where one that is alike went on whose time is at most `within` apart, inclusive, either way. One
+        that comes when the stream's time is more than `within` past it is late: nothing can be told of it any more. A
+        row for which one of `by` is null is no copy. The key must be among `by`: copies lie in one partition. `name` is
+        that of what is kept: never change it for a running application.
+        """
+        where = f"{self}, distinct {name}"
+        check_topic_name(where, name)
+        if any(isinstance(step, WindowJoin | Explode) for step in self.steps):
+            raise SettingError(f"{where}: call it before rows are exploded, and on joined rows once they are written")
+        if not by:
+            raise SettingError(f"{where}: there is no column, but must be at least one")
+        if within < 0:
+            raise SettingError(f"{where}: within is {within}, but must be at least 0 ms")
+        made = [self.compiled("distinct", one) for one in by]
+        if self.key is None or not any(one.is_column and one.text == self.key for one in made):
+            raise SettingError(
+                f"{where}: {', '.join(one.text for one in made)} has not the key, {self.key}, but must: copies are "
+                "looked for in their partition only; repartition the rows first"
+            )
+        for one in made:
+            if one.kind is None or not one.kind.is_scalar:
+                kind = "null" if one.kind is None else one.kind.name
+                raise SettingError(f"{where}: {one.text} is of type {kind}, but must be a scalar")
+        chosen = tuple((one, one.kind) for one in made if one.kind is not None)
+        return then(self, Distinct(name, chosen, within))
 
     def repartition(self, name: str, key: Any) -> Self:
         """The rows keyed by an expression, each in the partition of its key; a row whose key is null is dropped.

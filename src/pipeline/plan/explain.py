@@ -68,7 +68,8 @@ def _aggregate(statement: AggregateStatement) -> str:
     having = "" if statement.having is None else f" HAVING {statement.having.text}"
     final = " EMIT FINAL" if aggregate.final else ""
     window = window_text(aggregate.window) + slices_text(aggregate)
-    return f"GROUP BY {groups}{window}{having}{final} INTO {statement.output.name}"
+    into = "INTO" if statement.is_written else "KEPT AS"
+    return f"GROUP BY {groups}{window}{having}{final} {into} {statement.output.name}"
 
 
 def slices_text(aggregate: Aggregate) -> str:
@@ -121,7 +122,8 @@ def _edges(plan: Plan, source: str, node: Node, steps: list[str], box: Box, edge
         edge(output.name)
     for statements in node.folds.values():
         for statement in statements:
-            edge(statement.output.name, _aggregate(statement).partition(" INTO ")[0])
+            into = " INTO " if statement.is_written else " KEPT AS "
+            edge(statement.output.name, _aggregate(statement).partition(into)[0])
     for feed in node.feeds:
         if isinstance(feed.step, ForeignKeyJoin):
             edge(plan.answers(feed.step).name, f"right side of {feed.step.name}")

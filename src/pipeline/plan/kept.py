@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from pipeline.declare.joins import TableTableJoin, WindowJoin
+from pipeline.declare.steps import Distinct
 from pipeline.names import check_names
 from pipeline.plan.plan import Plan
 
@@ -26,6 +27,8 @@ def _kept(plan: Plan) -> Iterator[tuple[str, str]]:
     for root in plan.roots.values():
         for node in root.node.tree():
             for step in (branch.step for branch in node.branches):
+                if isinstance(step, Distinct):
+                    yield plan.known(step), f"which rows went on, by partition of {root.topic.name}"
                 if isinstance(step, WindowJoin | TableTableJoin):
                     both = "streams" if isinstance(step, WindowJoin) else "tables"
                     yield plan.join_state(step), f"rows of both {both}, by partition of {root.topic.name}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pipeline.declare.joins import AsOfJoin, ForeignKeyJoin, Lookup, TableTableJoin, WindowJoin
 from pipeline.declare.kinds import Scope
 from pipeline.declare.statements import AggregateStatement, StreamStatement, TableStatement
-from pipeline.declare.steps import Explode, Repartition, Require, Select, Step, Where
+from pipeline.declare.steps import Distinct, Explode, Repartition, Require, Select, Step, Where
 from pipeline.declare.tables import BaseTable
 from pipeline.topics import Topic
 
@@ -45,7 +45,10 @@ class Node:
     def keeps_state(self) -> bool:
         """Whether anything that is done with these rows, here and below, keeps state by their offsets."""
         return any(
-            node.folds or node.keeps or node.feeds or any(isinstance(b.step, WindowJoin) for b in node.branches)
+            node.folds
+            or node.keeps
+            or node.feeds
+            or any(isinstance(branch.step, WindowJoin | Distinct) for branch in node.branches)
             for node in self.tree()
         )
 
@@ -87,6 +90,8 @@ class Branch:
             case Repartition():
                 settled = self.topic is not None and self.topic.schema is not None
                 return (set(self.node.columns) if settled else after) | set(step.key.inputs)
+            case Distinct():
+                return after | {name for made, _ in step.by for name in made.inputs}
             case WindowJoin() | TableTableJoin():
                 return (after | set(step.left_columns)) - {step.name}
             case ForeignKeyJoin():

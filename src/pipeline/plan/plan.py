@@ -15,7 +15,7 @@ from pipeline.declare.kinds import Scope
 from pipeline.declare.outputs import result_schema
 from pipeline.declare.relations import Relation, Statement
 from pipeline.declare.statements import AggregateStatement, StreamStatement, TableStatement
-from pipeline.declare.steps import PSEUDO, Explode, Repartition, Step
+from pipeline.declare.steps import PSEUDO, Distinct, Explode, Repartition, Step
 from pipeline.declare.tables import BaseTable
 from pipeline.errors import SettingError
 from pipeline.names import check_names, check_topic_name
@@ -29,7 +29,7 @@ class Plan:
     def __init__(self, application: Application) -> None:
         self.application = application
         self.roots: dict[str, Root] = {}
-        self._written = {statement.output.name for statement in application.statements}
+        self._written = {topic.name for topic in application.outputs}
         self._origins: dict[str, tuple[str, str] | None] = {}
         for statement in application.statements:
             self._add(statement)
@@ -173,6 +173,10 @@ class Plan:
     def join_state(self, step: WindowJoin | TableTableJoin) -> str:
         """The name of what is kept of both sides of a join of two streams, or two tables."""
         return f"{step.name}_join"
+
+    def known(self, step: Distinct) -> str:
+        """The name of what is kept of the rows that went on where copies are left out."""
+        return f"{step.name}_distinct"
 
     def subscriptions(self, step: ForeignKeyJoin) -> Topic:
         """The topic in which left rows ask for right ones."""

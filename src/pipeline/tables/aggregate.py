@@ -91,8 +91,8 @@ class Aggregate:
     `name` is the key of its state in the changelog: never change it for a running application. `group_by` is a column,
     several of them, or (), which puts all rows into one group. With `final`, a result goes out once, when its window
     has closed (EMIT FINAL); otherwise with every change (EMIT CHANGES). With `final`, a window whose grace was not
-    given has none. With `sliced`, hopping windows are kept in slices of one advance (sliced_windows.py), with the same
-    results; a state is of one kind or the other.
+    given has none. A `silent` one sends no results: they are asked for. With `sliced`, hopping windows are kept in
+    slices of one advance (sliced_windows.py), with the same results; a state is of one kind or the other.
 
     `group_types` and `value_types` follow from the types of the rows' columns (declare/results.py): the types of the
     group's columns (empty when all are strings), and of each input that has to be made plain before it is folded in
@@ -106,6 +106,7 @@ class Aggregate:
     window: Window
     final: bool = False
     sliced: bool = False
+    silent: bool = False
     group_types: tuple[ColumnType, ...] = ()
     value_types: tuple[ColumnType | None, ...] = ()
 
@@ -113,6 +114,11 @@ class Aggregate:
     def group_columns(self) -> tuple[str, ...]:
         """The columns that make the group."""
         return (self.group_by,) if isinstance(self.group_by, str) else self.group_by
+
+    @property
+    def emits_changes(self) -> bool:
+        """Whether a result goes out with every change."""
+        return not (self.final or self.silent)
 
     def __post_init__(self) -> None:
         if not isinstance(self.group_by, str):

@@ -29,7 +29,7 @@ def groups_of(aggregate: Aggregate, rows: Rows) -> Sequence[Any]:
     if types:
         columns = [rows.converted(name, kind.texts) for name, kind in zip(column, types, strict=True)]
     keys = list(zip(*columns, strict=True))
-    found = {key: _together(key) for key in set(keys)}
+    found = {key: together(key) for key in set(keys)}
     return [found[key] for key in keys]
 
 
@@ -40,7 +40,7 @@ def group_of(aggregate: Aggregate, record: Row) -> str | None:
     if None in values:
         return None
     texts = [kind.text(value) for kind, value in zip(types, values, strict=True)] if types else values
-    return texts[0] if len(texts) == 1 else _together(texts)
+    return texts[0] if len(texts) == 1 else together(texts)
 
 
 def group_row(aggregate: Aggregate, group: str) -> Row:
@@ -51,5 +51,6 @@ def group_row(aggregate: Aggregate, group: str) -> Row:
     return dict(zip(columns, values, strict=True))
 
 
-def _together(texts: Sequence[str | None]) -> str | None:
+def together(texts: Sequence[str | None]) -> str | None:
+    """The name of a group of several columns; None where one of them is null."""
     return None if None in texts else orjson.dumps(texts).decode()

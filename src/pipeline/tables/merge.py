@@ -114,7 +114,7 @@ class SessionMerge(Merging):
             self._state.put((self._aggregate.name, group), merged.value())
             self._note(group, merged)
         self._touched = {}
-        return [] if self._aggregate.final else results
+        return results if self._aggregate.emits_changes else []
 
     def close(self) -> list[Result]:
         """Note the sessions that have closed everywhere; their results where they are sent only when final."""

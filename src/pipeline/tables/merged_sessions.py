@@ -81,6 +81,10 @@ class MergedSessions:
         """The result of one merged session."""
         return self._result(group, bounds, self._unions()[bounds])
 
+    def every(self, group: str) -> list[Result]:
+        """The results of all merged sessions, by first event."""
+        return [self._result(group, bounds, members) for bounds, members in self._unions().items()]
+
     def _result(self, group: str, bounds: Bounds, members: list[tuple[int, Bounds]]) -> Result:
         state = self._function.zero()
         for origin, part in members:

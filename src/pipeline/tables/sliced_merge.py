@@ -60,7 +60,7 @@ class SlicedMerge(WindowMerge):
         entries = self._touched[key]
         since_ms = _first_changed(entries, partial)
         replace_partial(entries, partial)
-        if self._due is not None:
+        if not self._aggregate.emits_changes:
             return
         for window in self._window.starts(start):
             if window >= since_ms and not self._window.closed(window, self._dropped_ms):

@@ -1,7 +1,9 @@
 """The state of an operator: rows of one partition, and what a batch has changed in them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
+
+import orjson
 
 Key = tuple[Any, ...]
 
@@ -61,3 +63,13 @@ class State:
         """What has been put (value) or deleted (None) since the last call, each key once, last written last."""
         changed, self._changed = self._changed, {}
         return changed
+
+
+def apply_changes(rows: dict[Key, Any], records: Iterable[tuple[bytes, bytes | None]]) -> None:
+    """Apply the records of a state table's changelog to rows, in order."""
+    for raw_key, raw_value in records:
+        key = tuple(orjson.loads(raw_key))
+        if raw_value is None:
+            rows.pop(key, None)
+        else:
+            rows[key] = orjson.loads(raw_value)

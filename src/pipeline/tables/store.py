@@ -9,7 +9,7 @@ import orjson
 from faust.stores.memory import Store as MemoryStore
 
 from pipeline.records import Outgoing
-from pipeline.tables.state import Key, State
+from pipeline.tables.state import Key, State, apply_changes
 from pipeline.timebase import now_ms
 
 
@@ -103,16 +103,6 @@ class StateTable(faust.Table[Any, Any]):
             )
             for key, value in state.take_changes().items()
         ]
-
-
-def apply_changes(rows: dict[Key, Any], records: Iterable[tuple[bytes, bytes | None]]) -> None:
-    """Apply the records of a state table's changelog to rows, in order."""
-    for raw_key, raw_value in records:
-        key = tuple(orjson.loads(raw_key))
-        if raw_value is None:
-            rows.pop(key, None)
-        else:
-            rows[key] = orjson.loads(raw_value)
 
 
 class ReferenceTable(faust.GlobalTable):

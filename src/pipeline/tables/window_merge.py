@@ -1,7 +1,7 @@
 """What merging partials of windows has in common, and time windows of which each is kept by itself."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pipeline.tables.aggregate import HAVING, Aggregate
@@ -93,12 +93,12 @@ class WindowMerge(Merging):
 
     def changes(self) -> list[Result]:
         """Write what the batch has touched; its results, unless they are sent only when final."""
-        results = []
-        for (group, start), entries in self._touched.items():
+        touched, self._touched = self._touched, {}
+        for (group, start), entries in touched.items():
             self._state.put((self._aggregate.name, group, start), entries)
-            results.append(self._total(group, start, entries))
-        self._touched = {}
-        return [] if self._aggregate.final else results
+        if not self._aggregate.emits_changes:
+            return []
+        return [self._total(group, start, entries) for (group, start), entries in touched.items()]
 
     def close(self) -> list[Result]:
         """Note the windows that have closed everywhere; their results where they are sent only when final."""
@@ -118,12 +118,19 @@ class WindowMerge(Merging):
         self._closed = []
 
     def _total(self, group: str, start: int, entries: list[list[Any]]) -> Result:
-        total = self._aggregate.function.zero()
-        for _, _, _, state in entries:
-            total = self._aggregate.function.merge(total, state)
-        time_ms = max(entry[2] for entry in entries)
-        version = sum(entry[1] + 1 for entry in entries)
-        return Result(self._aggregate.name, group, start, self._window.end(start), total, time_ms, version)
+        return total_of(self._aggregate, self._window, group, start, entries)
+
+
+def total_of(
+    aggregate: Aggregate, window: TimeWindow, group: str, start: int, entries: Sequence[Sequence[Any]]
+) -> Result:
+    """The result of what is kept of one (group, window)."""
+    total = aggregate.function.zero()
+    for _, _, _, state in entries:
+        total = aggregate.function.merge(total, state)
+    time_ms = max(entry[2] for entry in entries)
+    version = sum(entry[1] + 1 for entry in entries)
+    return Result(aggregate.name, group, start, window.end(start), total, time_ms, version)
 
 
 def replace_partial(entries: list[list[Any]], partial: Partial) -> None:

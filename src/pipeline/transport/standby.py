@@ -12,8 +12,7 @@ from mode import Service
 
 from pipeline.kafka import close_consumer
 from pipeline.records import RecordBatch
-from pipeline.tables.state import Key
-from pipeline.tables.store import apply_changes
+from pipeline.tables.state import Key, apply_changes
 from pipeline.transport.fetching import next_batches
 from pipeline.transport.host import Host
 

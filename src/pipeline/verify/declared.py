@@ -29,7 +29,7 @@ def oracle_of(path: Path) -> Path:
 def declared(application: Application, oracle: Path) -> Subject:
     """An application that is declared."""
     plan = Plan(application)
-    written = {statement.output.name: statement.output for statement in application.statements}
+    written = {output.name for output in application.outputs}
     kept = {table.topic.name: table for table in application.tables}
     sources: dict[str, Source] = {}
     for root in plan.roots.values():
@@ -43,6 +43,8 @@ def declared(application: Application, oracle: Path) -> Subject:
     in_pinot = {statement.output.name for statement in application.in_pinot}
     outputs = {}
     for statement in application.statements:
+        if not statement.is_written:
+            continue
         name = statement.output.name
         checked = _checked(statement, _made_of(after, name) & sources.keys(), writers[name])
         outputs[name] = replace(checked, in_pinot=name in in_pinot)
@@ -55,7 +57,7 @@ def declared(application: Application, oracle: Path) -> Subject:
         {
             statement.output.name: statement.aggregate.window
             for statement in aggregated(application.statements)
-            if statement.is_windowed
+            if statement.is_windowed and statement.is_written
         },
     )
 

@@ -1,0 +1,47 @@
+"""What an application's endpoints ask: rows of what is kept, as the copy has them at one moment."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pipeline.api.totals import EVERY, Between, TableTotals, Totals
+from pipeline.tables.aggregate import Row
+from pipeline.tables.groups import ALL_ROWS, together
+
+
+class Ask:
+    """The rows of an application's tables at one moment: nothing changes while an endpoint answers."""
+
+    def __init__(self, totals: Totals) -> None:
+        self._totals = totals
+
+    def table(self, name: str) -> TableTotals:
+        """A table by the name of its topic, or of what it is kept as; raises KeyError where there is none."""
+        return self._totals.tables[name]
+
+    def row(self, name: str, start_ms: int | None = None, **group: Any) -> Row | None:
+        """The row of a group, of the window that starts at `start_ms`; None where there is none."""
+        windows = EVERY if start_ms is None else Between(start_ms, start_ms + 1)
+        return next(self.rows(name, windows, **group), None)
+
+    def rows(self, name: str, windows: Between = EVERY, **group: Any) -> Iterator[Row]:
+        """The rows of a group by the starts of their windows; of all groups where none is given."""
+        table = self.table(name)
+        columns = table.statement.aggregate.group_columns
+        if columns and not group:
+            for one in table.groups():
+                yield from table.rows(one, windows)
+        else:
+            yield from table.rows(group_text(table, group), windows)
+
+
+def group_text(table: TableTotals, group: Mapping[str, Any]) -> str:
+    """What a group is called in states; its columns are `group`'s keys. Raises ValueError where they are others."""
+    aggregate = table.statement.aggregate
+    columns, types = aggregate.group_columns, aggregate.group_types
+    if set(group) != set(columns):
+        raise ValueError(f"{table.statement.output.name} is grouped by {', '.join(columns) or 'nothing'}")
+    if not columns:
+        return ALL_ROWS
+    values = [group[name] for name in columns]
+    texts = [kind.text(value) for kind, value in zip(types, values, strict=True)] if types else values
+    return str(texts[0] if len(texts) == 1 else together(texts))
