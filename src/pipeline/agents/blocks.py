@@ -1,6 +1,7 @@
 """Rows on their way through the steps of an agent: columns, each made when it is first asked for."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import compress, groupby
 from typing import Any
 
@@ -99,10 +100,13 @@ class Block:
 
     def column(self, name: str) -> Sequence[Any]:
         """One column, or one field of a column that is a record: "column.field"."""
+        return self._cell(name).values()
+
+    def _cell(self, name: str) -> Cell:
         cell = self._cells.get(name)
         if cell is None:
-            cell = self._cells[name] = Cell(None, self._made(name))
-        return cell.values()
+            cell = self._cells[name] = Cell(partial(self._made, name))
+        return cell
 
     def _made(self, name: str) -> Sequence[Any]:
         match name:
@@ -168,9 +172,20 @@ class Block:
         keys = self.batch.keys
         return [keys[place] for place in self.places] if self.is_exploded or len(self) < len(self.batch) else keys
 
-    def with_columns(self, makes: Mapping[str, Make], *, only: bool = False) -> "Block":
-        """The same rows with more columns; `only` with these and no others."""
-        cells = {} if only else dict(self._cells)
+    def selected(self, columns: Iterable[tuple[str, Compiled]], keep: Iterable[str] = ()) -> "Block":
+        """The same rows with these columns, each made when it is asked for, those to `keep`, and no others."""
+        cells = {
+            name: self._cell(made.reads[0]) if made.is_taken else Cell(partial(self.value, made))
+            for name, made in columns
+        }
+        cells.update((name, self._cell(name)) for name in keep)
+        return self._like(
+            self.places, self.times_ms, cells, {}, self._origins, self._keys, self._texts, self._record_times_ms
+        )
+
+    def with_columns(self, makes: Mapping[str, Make]) -> "Block":
+        """The same rows with more columns."""
+        cells = dict(self._cells)
         columns = (self._origins, self._keys, self._texts, self._record_times_ms)
         return self._like(self.places, self.times_ms, cells, makes, *columns)
 
@@ -201,9 +216,8 @@ class Block:
 
     def keyed(self, keys: Sequence[bytes | None], texts: Sequence[str | None] | None = None) -> "Block":
         """The same rows with other keys, and their texts where these are at hand."""
-        made = self.with_columns({})
-        made._keys, made._texts = keys, texts
-        return made
+        cells = self._cells  # equal rows may share what is made of them
+        return self._like(self.places, self.times_ms, cells, {}, self._origins, keys, texts, self._record_times_ms)
 
     def of_no_record(self) -> "Block":
         """The same rows, which come from no single record: they are of their own times."""

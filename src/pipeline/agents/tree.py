@@ -160,12 +160,7 @@ def require(step: Require) -> Callable[[Block], Block]:
 def select(step: Select, keep: Sequence[str] = ()) -> Callable[[Block], Block]:
     """Other columns, each made when it is asked for; those to `keep` stay."""
 
-    def run(block: Block) -> Block:
-        makes = {name: (lambda made=made: block.value(made)) for name, made in step.columns}
-        makes |= {name: (lambda name=name: block.column(name)) for name in keep}
-        return block.with_columns(makes, only=True)
-
-    return run
+    return lambda block: block.selected(step.columns, keep)
 
 
 def explode(step: Explode) -> Callable[[Block], Block]:

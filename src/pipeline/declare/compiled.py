@@ -50,9 +50,14 @@ class Compiled:
         return values, errors
 
     @property
+    def is_taken(self) -> bool:
+        """Whether it is a column as it is, or a field of one that is a record."""
+        return self.source == "v0"
+
+    @property
     def is_column(self) -> bool:
         """Whether it is a column as it is."""
-        return self.source == "v0" and "." not in self.reads[0]
+        return self.is_taken and "." not in self.reads[0]
 
     @property
     def inputs(self) -> tuple[str, ...]:

@@ -45,6 +45,8 @@ def group_of(aggregate: Aggregate, record: Row) -> str | None:
 
 def group_row(aggregate: Aggregate, group: str) -> Row:
     """The group's columns as the output has them: {column: value}."""
+    if isinstance(aggregate.group_by, str) and not aggregate.group_types:
+        return {aggregate.group_by: group}
     columns, types = aggregate.group_columns, aggregate.group_types
     texts = [group] if len(columns) == 1 else orjson.loads(group)
     values = [kind.group(text) for kind, text in zip(types, texts, strict=True)] if types else texts
