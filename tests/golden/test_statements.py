@@ -114,7 +114,7 @@ def test_what_is_said_of_five_partitions_is_said_in_the_page() -> None:
 
 
 def test_the_page_has_every_name_that_an_application_is_declared_with() -> None:
-    elsewhere = ("database", "draws", "generators", "pages", "panels")
+    elsewhere = ("database", "draws", "endpoints", "generators", "pages", "panels")
     data = {name for place in elsewhere for name in pipeline._PLACES[f"declare.{place}"]}
     python = "\n".join(block for section in SECTIONS for block in section.blocks("python"))
     unused = {name for name in pipeline.__all__ if not re.search(rf"\b{name}\b", python)}
