@@ -161,14 +161,15 @@ class Replica:
                 self._forget()
                 break
         self._positions = {tp: self._positions.get(tp, begin) for tp, (begin, _) in bounds.items()}
-        async with reader(self._settings) as consumer:
+        # on the connections of the first, brokers answer fetches, which wait for records, before all else
+        async with reader(self._settings) as consumer, reader(self._settings) as asking:
             fetch_promptly(consumer)
             consumer.assign(list(self._positions))
             for tp, position in self._positions.items():
                 consumer.seek(tp, position)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._apply(consumer))
-                tasks.create_task(self._confirm(consumer))
+                tasks.create_task(self._confirm(consumer, asking))
 
     async def _apply(self, consumer: AIOKafkaConsumer) -> None:
         partitions = list(self._positions)
@@ -189,7 +190,7 @@ class Replica:
         self.recent[name].add(table, group, start_ms)
         return name
 
-    async def _confirm(self, consumer: AIOKafkaConsumer) -> None:
+    async def _confirm(self, consumer: AIOKafkaConsumer, asking: AIOKafkaConsumer) -> None:
         """Ask how far the changelogs go, wait until the copy has come so far, tell who waits; again and again."""
         while True:
             with_nobody = asyncio.create_task(asyncio.sleep(CONFIRM_S))
@@ -203,7 +204,7 @@ class Replica:
             waiting, self._waiting = self._waiting, []
             began = (time.monotonic(), now_ms())
             try:
-                ends = await consumer.end_offsets(list(self._positions))
+                ends = await asking.end_offsets(list(self._positions))
                 while any([await consumer.position(tp) < end for tp, end in ends.items()]):
                     await asyncio.sleep(LOOK_S)
             except BaseException:

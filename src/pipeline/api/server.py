@@ -3,9 +3,10 @@
 import asyncio
 import inspect
 import logging
+import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Annotated, Any
 
 import uvicorn
@@ -197,6 +198,19 @@ def _handle_errors(api: FastAPI) -> None:
         return refused(error.status_code, sentence.get(error.status_code, str(error.detail)), error.headers)
 
 
+class _Server(uvicorn.Server):
+    """Ends with 0 at SIGINT and SIGTERM, where uvicorn gives them to the process once more."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
 def serve(api: FastAPI, listener: socket.socket, certificate: Certificate | None) -> None:
     """Serve until SIGINT or SIGTERM."""
     config = uvicorn.Config(
@@ -211,4 +225,4 @@ def serve(api: FastAPI, listener: socket.socket, certificate: Certificate | None
     config.load()
     if certificate is not None:
         config.ssl = certificate.context
-    uvicorn.Server(config).run(sockets=[listener])
+    _Server(config).run(sockets=[listener])
