@@ -1,6 +1,6 @@
 """How `pipeline api` answers under load: latency at a rate, and followers of whom one does not read.
 
-    .venv/bin/python -m bench.api_load http://127.0.0.1:8060 --path /tables/NAME [--rate 500] [--followers 200] [--pid N]
+    .venv/bin/python -m bench.api_load http://127.0.0.1:8060 --path /tables/NAME [--rate 500] [--followers 200]
 
 Requests leave at the rate, whether earlier ones have been answered or not, over as many connections as that takes;
 latency counts from when a request was due. Each follower checks that the numbers of its changes have no gap.

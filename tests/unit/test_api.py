@@ -24,11 +24,11 @@ from pipeline.tables.state import State
 
 visits = Stream("visits", {"page": "STRING", "user": "INT", "paid": "DECIMAL(10, 2)"}, key="page")
 BY_PAGE = visits.group_by(c.page).aggregate(visits=Count(), paid=Sum(c.paid)).to("BY_PAGE")
-PER_MINUTE = visits.window(Tumbling(60_000, 0)).group_by(c.page, c.user).aggregate(visits=Count()).to("PER_MINUTE")
+PER_MINUTE = visits.window(Tumbling(60_000)).group_by(c.page, c.user).aggregate(visits=Count()).to("PER_MINUTE")
 BUSY = visits.group_by(user=c.user).aggregate(visits=Count()).having(c.visits > 1).to("BUSY")
 LAST_MINUTE = visits.window(Hopping(60_000, 1_000, 0)).group_by().aggregate(visits=Count()).materialize("LAST_MINUTE")
 SESSIONS = visits.window(Session(1_000, 0)).group_by(c.page).aggregate(visits=Count()).to("SESSIONS")
-FINAL = visits.window(Tumbling(60_000, 0)).group_by(c.page).aggregate(visits=Count()).final().to("FINAL")
+FINAL = visits.window(Tumbling(60_000)).group_by(c.page).aggregate(visits=Count()).final().to("FINAL")
 
 
 def of_minute(ask: Any, at: int, times: int = 1) -> dict[str, Any]:

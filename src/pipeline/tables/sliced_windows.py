@@ -53,11 +53,12 @@ class SlicedFold(WindowFold):
         self, first_window: int, entry: list[Any], time_ms: int, values: Sequence[Any], offsets: Sequence[int]
     ) -> None:
         entry[0], entry[1] = offsets[-1], max(entry[1], time_ms)
-        function, parts = self._aggregate.function, {part[0]: part for part in entry[2]}
-        _, _, before_ms, state = parts.get(first_window) or [first_window, -1, -1, function.zero()]
-        state = function.add_many(state, values, offsets)
-        parts[first_window] = [first_window, offsets[-1], max(before_ms, time_ms), state]
-        entry[2] = [parts[first] for first in sorted(parts)]
+        parts: list[Part] = entry[2]
+        place = next((n for n, part in enumerate(parts) if part[0] == first_window), None)
+        before_ms, state = (-1, self._aggregate.function.zero()) if place is None else parts[place][2:]
+        state = self._aggregate.function.add_many(state, values, offsets)
+        part = [first_window, offsets[-1], max(before_ms, time_ms), state]
+        entry[2] = sorted([*parts, part], key=_first) if place is None else [*parts[:place], part, *parts[place + 1 :]]
 
     def _fold_one_by_one(self, rows: Grouped, progress: Progress, touched: Touched, out: Folded) -> None:
         closed, advance = self._window.closed, self._window.advance_ms
@@ -65,17 +66,23 @@ class SlicedFold(WindowFold):
         for place, (offset, time_ms, group) in enumerate(zip(rows.offsets, rows.times_ms, rows.groups, strict=True)):
             stream_time = max(stream_time, time_ms)
             windows = self._window.starts(time_ms)
-            late = next((n for n, start in enumerate(windows) if not closed(start, stream_time)), len(windows))
-            progress.late += late
-            out.late += [self._late(offset, time_ms, start, stream_time) for start in windows[:late]]
-            if late == len(windows):
-                continue
+            late = 0
+            if closed(windows[0], stream_time):
+                late = next((n for n, start in enumerate(windows) if not closed(start, stream_time)), len(windows))
+                progress.late += late
+                out.late += [self._late(offset, time_ms, start, stream_time) for start in windows[:late]]
+                if late == len(windows):
+                    continue
             start = time_ms - time_ms % advance
             entry = touched.get((group, start)) or self._open(group, start, touched)
             if offset > entry[0]:
                 values = rows.values[place : place + 1] if rows.values else ()
                 self._add_from(windows[late], entry, time_ms, values, [offset])
         progress.stream_time_ms = stream_time
+
+
+def _first(part: Part) -> int:
+    return int(part[0])
 
 
 class Total(NamedTuple):
