@@ -5,6 +5,7 @@ import base64
 import hashlib
 import json
 import os
+import ssl
 import stat
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from datetime import UTC, datetime
 from itertools import zip_longest
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 from certificates import issue_ended
@@ -27,6 +29,9 @@ from sqlalchemy import make_url
 
 from pipeline import topics
 from pipeline.access import rights, user_of
+from pipeline.api.asking import Ask
+from pipeline.api.server import create_app
+from pipeline.applications.loading import runnable
 from pipeline.cli import RESTART_PAUSE_S
 from pipeline.errors import AccessError, PipelineError
 from pipeline.kafka import admin_client
@@ -268,6 +273,39 @@ def test_a_viewer_gets_the_page_by_its_password_over_tls(secured: Stack, shop: A
     assert page.figure("sales_by_region")["data"]
     assert all(asked.startswith(shop.url) for asked in page.requests())
     assert page.complaints() == []
+
+
+def test_a_viewer_may_look_into_every_topic_of_the_application(secured: Stack, shop: Application) -> None:
+    """As the dashboard's user of Kafka: what lies in outputs, in state and in topics in between, schemas, readers."""
+    user, _, password = Secrets(secured.folder.secrets).login_file.read_text("ascii").strip().partition(":")
+    context = ssl.create_default_context(cafile=str(Secrets(secured.folder.secrets).ca))
+    seen = {
+        f"topics/{topics.PAGEVIEWS_BY_REGION.name}": "records, the newest first",
+        "topics/pipeline-pageview_totals-changelog": "records, the newest first",
+        "topics/pipeline-pageview-partials?view=settings": "cleanup.policy",
+        f"topics/{topics.PAGEVIEW.name}?view=schemas": "version 1",
+        f"topics/{topics.PAGEVIEW.name}?view=readers": "pipeline",
+    }
+    with httpx.Client(auth=(user, password), verify=context, timeout=20, trust_env=False) as client:
+        for path, text in seen.items():
+            answer = client.get(f"{shop.url}{path}")
+            assert (answer.status_code, text in answer.text) == (200, True), answer.text
+
+
+def test_what_workers_keep_is_asked_as_the_dashboards_user(secured: Stack, shop: Application) -> None:
+    settings = shop.settings.replaced(**secured.identity("dashboard"))
+    totals = create_app(settings, runnable(settings)).state.replica
+
+    async def asked() -> int:
+        following = asyncio.create_task(totals.run())
+        try:
+            await totals.fresh(0)
+            return sum(row["count_view"] for row in Ask(totals.totals).rows(topics.PAGEVIEWS_BY_REGION.name))
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+
+    assert asyncio.run(asked()) > 100
 
 
 def test_the_application_is_exact_and_its_secrets_stay_where_they_are(secured: Stack, shop: Application) -> None:
