@@ -17,16 +17,16 @@ def api(name: str | None, host: str | None, port: int | None) -> None:
     answer holds everything that was committed before the request came, whichever workers run; ?stale_ms=N takes an
     older one.
     """
-    from pipeline.api.guard import password
     from pipeline.api.server import create_app, serve
     from pipeline.applications.loading import runnable
     from pipeline.web import Certificate
     from pipeline.web_listening import listen, url
+    from pipeline.web_login import password
 
     if name is not None:
         configuration.choose(name)
     settings = configuration.settings()
-    password(settings)
+    password(settings, "api_auth")
     certificate = None
     if settings.api_ssl_certfile is not None:
         certificate = Certificate("api_ssl", settings.api_ssl_certfile, settings.api_ssl_keyfile)

@@ -9,7 +9,7 @@ import httpx
 import orjson
 import pytest
 
-from pipeline import Application, Count, Endpoint, Hopping, Session, Stream, Sum, Tumbling, c
+from pipeline import Application, Count, Endpoint, Hopping, Session, SqlEndpoint, Stream, Sum, Tumbling, c
 from pipeline.api.answers import dumped
 from pipeline.api.changes import events
 from pipeline.api.replica import NotFreshError, Replica
@@ -327,3 +327,64 @@ def test_what_is_kept_only_cannot_be_read_as_a_topic() -> None:
 
 def test_json_of_what_json_does_not_know() -> None:
     assert dumped({"b": b"\x00", "n": float("nan"), 1: "x"}) == b'{"b":"AA==","n":null,"1":"x"}'
+
+
+def of_nothing() -> int:
+    return 0
+
+
+async def waiting(ask: Any) -> int:
+    return 0
+
+
+def of_a_list(ask: Any, pages: list[str]) -> int:
+    return 0
+
+
+def of_many(ask: Any, *pages: str) -> int:
+    return 0
+
+
+def of_ours(ask: Any, stale_ms: int) -> int:
+    return 0
+
+
+@pytest.mark.parametrize(
+    ("path", "answer", "sentence"),
+    [
+        ("visits", of_minute, "path is 'visits', but must be like /orders/overview"),
+        ("/tables/x", of_minute, "are the API's own"),
+        ("/x", "of_minute", "'of_minute' answers it, but must be a function"),
+        ("/x", of_nothing, "its function takes nothing"),
+        ("/x", waiting, "its function is async"),
+        ("/x", of_a_list, "parameter pages must be annotated with str, int, float or bool"),
+        ("/x", of_many, "parameter pages is of any number"),
+        ("/x", of_ours, "parameter stale_ms is one that every endpoint has"),
+    ],
+)
+def test_an_endpoint_that_cannot_work_is_refused_where_it_is_declared(path: str, answer: Any, sentence: str) -> None:
+    with pytest.raises(SettingError, match=sentence):
+        Endpoint(path, answer)
+
+
+async def test_endpoints_alone_need_no_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    class Pinot:
+        def query(self, sql: str) -> list[dict[str, Any]]:
+            asked.append(sql)
+            return [{"n": 1}, {"n": 2}]
+
+    monkeypatch.setattr("pipeline.api.server.client", lambda settings: Pinot())
+    plain = Application(
+        "plain",
+        visits.where(c.user > 1).to("SOME"),
+        endpoints=[SqlEndpoint("/n", "SELECT n FROM t"), SqlEndpoint("/n/first", "SELECT n FROM t", one=True)],
+    )
+    api = create_app(Settings(app="plain"), declared(plain))
+    transport = httpx.ASGITransport(api)
+    async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+        assert (await client.get("/n")).json() == {"rows": [{"n": 1}, {"n": 2}]}
+        assert (await client.get("/n/first")).json() == {"n": 1}
+        assert (await client.get("/healthz")).status_code == 200
+    assert len(asked) == 2

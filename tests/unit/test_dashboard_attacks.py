@@ -12,11 +12,11 @@ from dashboard_data import NEXT, shop
 from flask.testing import FlaskClient
 from rich.console import Console
 
-from pipeline.dashboard import limits
+from pipeline import web_limits as limits
 from pipeline.dashboard.app import create_app
 from pipeline.dashboard.callbacks import Ticks
 from pipeline.dashboard.choices import Choices
-from pipeline.dashboard.guard import BURST_S, FAILURES, MOST_BODY_BYTES
+from pipeline.dashboard.guard import BURST_S, MOST_BODY_BYTES
 from pipeline.dashboard.health import Report
 from pipeline.dashboard.saved import as_csv
 from pipeline.dashboard.saved import load as saved
@@ -26,6 +26,7 @@ from pipeline.shown import sentence, visible
 from pipeline.status import Broker, Letter, Letters, PollerStatus, Status, TopicStatus
 from pipeline.status.view import show
 from pipeline.web_limits import Buckets, subnet
+from pipeline.web_login import FAILURES
 
 SQL = (
     "' OR '1'='1",

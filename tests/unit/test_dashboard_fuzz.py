@@ -172,7 +172,7 @@ def browser(monkeypatch: pytest.MonkeyPatch) -> Iterator[FlaskClient]:
 
     monkeypatch.setattr("pipeline.serving.pinot.Pinot.query", query)
     monkeypatch.setattr("pipeline.dashboard.health.Watch.current", lambda _: None)
-    monkeypatch.setattr("pipeline.dashboard.guard.FAILURES", 1_000_000)
+    monkeypatch.setattr("pipeline.web_login.FAILURES", 1_000_000)
     settings = load(**SECRETS, pinot_user="ann", dashboard_rate_limit=0, pinot_broker_url=BROKER)
     yield create_app(settings, poller).server.test_client()
 

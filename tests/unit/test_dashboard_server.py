@@ -25,7 +25,7 @@ from pipeline.dashboard.worker import CLIENT_THREADS, HEAD_S, THREADS
 from pipeline.errors import SettingError
 from pipeline.settings import load
 from pipeline.web import Certificate
-from pipeline.web_listening import listen
+from pipeline.web_listening import listen, url
 
 AUTH = ("ann", "se:cret")
 
@@ -212,7 +212,7 @@ def test_what_is_open_to_others_is_warned_of(tmp_path: Path) -> None:
         secured = load(dashboard_auth="ann:secret")
         assert "without encryption" in server.warning(secured, everywhere, False)
         assert server.warning(secured, everywhere, True) == ""
-        assert server.url(everywhere, "https").startswith("https://127.0.0.1:")
+        assert url(everywhere, "https").startswith("https://127.0.0.1:")
 
 
 def test_the_log_and_the_answers_of_a_health_check_name_no_secret(served: Served) -> None:

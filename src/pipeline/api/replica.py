@@ -108,15 +108,18 @@ class Replica:
         self.recent = {name: Recent(self._settings.api_kept_changes) for name in self.totals.tables}
 
     @property
-    def committed_ms(self) -> int | None:
-        """Everything that was committed before this moment (epoch ms) is in the copy; None before it was read once."""
-        return None if self._confirmed is None else self._confirmed[1]
+    def is_read(self) -> bool:
+        """Whether the copy has come to the end of the changelogs once."""
+        return self._confirmed is not None or not self._changelogs
 
     async def fresh(self, stale_ms: int) -> int:
-        """Wait until everything is in the copy that was committed before now less `stale_ms`; gives `committed_ms`.
+        """Wait until everything is in the copy that was committed before now less `stale_ms`; gives the moment
+        (epoch ms) before which everything that was committed is in it.
 
         Raises NotFreshError after `api_timeout_s`.
         """
+        if not self._changelogs:
+            return now_ms()
         confirmed = self._confirmed
         if confirmed is not None and (time.monotonic() - confirmed[0]) * 1_000 <= stale_ms:
             return confirmed[1]
@@ -139,7 +142,7 @@ class Replica:
 
     async def run(self) -> None:
         """Follow, and begin again where the brokers go away."""
-        while True:
+        while self._changelogs:
             try:
                 await self._follow()
             except OffsetOutOfRangeError:

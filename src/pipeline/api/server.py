@@ -81,8 +81,7 @@ def _own_paths(api: FastAPI, settings: Settings, replica: Replica) -> None:
     @api.get("/healthz")
     async def healthz() -> Response:
         """200 once the state has been read, 503 before."""
-        ready = replica.committed_ms is not None
-        return answered({"ready": True}) if ready else refused(503, f"the state is being read: {replica.problem}")
+        return answered({"ready": True}) if replica.is_read else refused(503, f"not yet: {replica.problem}")
 
     @api.get("/")
     async def paths() -> Response:
@@ -139,14 +138,13 @@ def _add(api: FastAPI, settings: Settings, replica: Replica, endpoint: Endpoint 
         except ValueError as error:
             raise WrongRequest(str(error)) from error
 
-    _, *own = inspect.signature(endpoint.answer).parameters.values()
     stale = inspect.Parameter(
         "stale_ms",
         inspect.Parameter.KEYWORD_ONLY,
         default=None,
         annotation=Annotated[int | None, Query(ge=0, description="what was committed in the last ms may be missing")],
     )
-    keywords = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own]
+    keywords = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in endpoint.parameters]
     answer.__signature__ = inspect.Signature([*keywords, stale])  # type: ignore[attr-defined]
     answer.__doc__ = inspect.getdoc(endpoint.answer)
     api.add_api_route(endpoint.path, answer, methods=["GET"], name=endpoint.path)

@@ -17,16 +17,16 @@ from pipeline import settings as configuration
 def dashboard(names: str | None, host: str | None, port: int | None) -> None:
     """Serve the live page, or those of several applications; prints its URL."""
     from pipeline.applications.loading import require_page, several
-    from pipeline.dashboard.guard import password
     from pipeline.dashboard.server import certificate, serve, warning
     from pipeline.web_listening import listen, url
+    from pipeline.web_login import password
 
     applications = several(configuration.settings(), names)
     settings = applications[0]
     if len(applications) == 1:
         require_page(settings)
     shown = certificate(settings)
-    password(settings)
+    password(settings, "dashboard_auth")
     listener = listen(
         settings.dashboard_host if host is None else host, settings.dashboard_port if port is None else port
     )

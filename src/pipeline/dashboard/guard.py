@@ -1,27 +1,18 @@
 """What every request passes before it is answered: its client's limits, its size, the password, and Dash's own form."""
 
-import binascii
 import json
-from base64 import b64decode
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from flask import Flask, Response, request
-from pydantic import SecretStr
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from pipeline.errors import SettingError
-from pipeline.security_settings import user_and_password
 from pipeline.settings import Settings
-from pipeline.web import LastGood, same
 from pipeline.web_limits import Buckets
+from pipeline.web_login import Login
 
 MOST_BODY_BYTES = 256 * 1024
 BURST_S = 4
-FAILURES = 10
-FAILURES_PER_S = FAILURES / 60
-"""Wrong passwords that one address may give: ten at once, then one every six seconds."""
-CHALLENGE = {"WWW-Authenticate": 'Basic realm="dashboard", charset="UTF-8"'}
 
 
 def guard(server: Flask, settings: Settings) -> None:
@@ -32,8 +23,7 @@ def guard(server: Flask, settings: Settings) -> None:
         wsgi: Any = ProxyFix(server.wsgi_app, x_for=proxies, x_proto=proxies, x_host=0, x_port=0, x_prefix=0)
         server.wsgi_app = wsgi  # type: ignore[method-assign]
     asks = Buckets(settings.dashboard_rate_limit, max(1.0, BURST_S * settings.dashboard_rate_limit))
-    failures = Buckets(FAILURES_PER_S, FAILURES)
-    expected = LastGood(lambda: password(settings))
+    login = Login(settings, "dashboard_auth", "dashboard")
     unasked = {"/healthz", f"{prefix}healthz"}
 
     @server.before_request
@@ -45,39 +35,8 @@ def guard(server: Flask, settings: Settings) -> None:
             return refusal(429, "Too many requests from this address.", {"Retry-After": str(wait_s)})
         if (request.content_length or 0) > MOST_BODY_BYTES:
             return refusal(413, "That is too much.", {"Connection": "close"})
-        wanted = expected()
-        return asked(wanted, client, failures) if wanted else None
-
-
-def password(settings: Settings) -> str:
-    """user:password, '' for none; raises SettingError where a file has something else."""
-    text = settings.secret("dashboard_auth")
-    try:
-        return user_and_password(SecretStr(text)).get_secret_value()
-    except ValueError as error:
-        raise SettingError(f"setting dashboard_auth_file names a file with a wrong text: {error}") from None
-
-
-def asked(wanted: str, client: str, failures: Buckets) -> Response | None:
-    """None where the request brings the password, else the answer."""
-    header = request.headers.get("Authorization", "")
-    if not header:
-        return refusal(401, "A password is needed.", CHALLENGE)
-    if wait_s := failures.wait_s(client):
-        return refusal(429, "Too many wrong passwords from this address.", {"Retry-After": str(wait_s)})
-    if same(_given(header), wanted.encode()):
-        return None
-    failures.take(client)
-    return refusal(401, "A password is needed.", CHALLENGE)
-
-
-def _given(header: str) -> bytes:
-    scheme, _, encoded = header.partition(" ")
-    try:
-        given = b64decode(encoded.strip().encode("latin-1"), validate=True)
-    except (binascii.Error, UnicodeEncodeError):
-        return b""
-    return given if scheme.lower() == "basic" else b""
+        refused = login.refusal(request.headers.get("Authorization", ""), client)
+        return None if refused is None else refusal(refused.status, refused.sentence, refused.headers)
 
 
 def refusal(status: int, text: str, headers: Mapping[str, str]) -> Response:

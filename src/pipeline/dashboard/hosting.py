@@ -9,7 +9,7 @@ from dash import Dash
 from flask import Flask, abort, redirect, render_template, request
 
 from pipeline.applications.loading import Runnable, described, require_page, runnable
-from pipeline.dashboard.guard import guard, password
+from pipeline.dashboard.guard import guard
 from pipeline.dashboard.health import AMBER, Watch, lights, worst
 from pipeline.dashboard.shell import ASSETS, EXTENSION, Hosted
 from pipeline.dashboard.snapshot import Freshness
@@ -19,6 +19,7 @@ from pipeline.dashboard.web import as_text, finish
 from pipeline.declare.pages import CodePage
 from pipeline.errors import SettingError
 from pipeline.settings import Settings
+from pipeline.web_login import password
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 STATES = {"live": "Live", "stale": "Stale", "unreachable": "Pinot unreachable", "starting": "Waiting for data"}
@@ -144,7 +145,7 @@ def index(settings: Settings, listed: Sequence[Listed]) -> Flask:
 
     for number, path in enumerate(sorted({"/healthz", f"{base}healthz"})):
         server.add_url_rule(path, f"healthz{number}", healthz)
-    finish(server, (), ALLOWED, private=bool(password(settings)))
+    finish(server, (), ALLOWED, private=bool(password(settings, "dashboard_auth")))
     return server
 
 

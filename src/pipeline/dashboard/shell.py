@@ -11,7 +11,7 @@ from typing import Any
 from dash import Dash
 from flask import Flask, jsonify
 
-from pipeline.dashboard.guard import guard, only_known_callbacks, password
+from pipeline.dashboard.guard import guard, only_known_callbacks
 from pipeline.dashboard.health import Watch
 from pipeline.dashboard.layout import index
 from pipeline.dashboard.pages import pages
@@ -23,6 +23,7 @@ from pipeline.dashboard.web import finish
 from pipeline.serving.pinot import client
 from pipeline.settings import Settings
 from pipeline.timebase import now_ms
+from pipeline.web_login import password
 
 NO_TITLE_CHANGE: Any = None
 ASSETS = Path(__file__).parent / "assets"
@@ -89,7 +90,7 @@ def finished(
 
     app.server.register_blueprint(pages(settings, watch, queries, desk, fresh, title=app.title, home=home))
     app.server.register_blueprint(topic_pages(settings, title=app.title, home=home))
-    finish(app.server, app.csp_hashes(), ALLOWED, private=bool(password(settings)))
+    finish(app.server, app.csp_hashes(), ALLOWED, private=bool(password(settings, "dashboard_auth")))
     app.server.extensions[EXTENSION] = Hosted(app.title, poller.start, poller.stop, fresh, watch, rows)
     return app
 

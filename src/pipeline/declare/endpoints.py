@@ -1,5 +1,6 @@
 """What an application answers over HTTP beside its tables: `Application(endpoints=[...])`."""
 
+import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +11,10 @@ from pipeline.errors import SettingError
 PATH = re.compile(r"(/[a-z0-9][a-z0-9._-]*)+")
 OWN = ("/tables", "/healthz", "/openapi.json")
 """Paths that every application has."""
+OWN_PARAMETERS = ("stale_ms",)
+SIMPLE = (str, int, float, bool)
+TAKEN = (*SIMPLE, *(kind | None for kind in SIMPLE))
+"""How parameters may be annotated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,27 @@ class Endpoint:
 
     def __post_init__(self) -> None:
         check_path("Endpoint", self.path)
+        where = f"Endpoint {self.path}"
+        if not callable(self.answer):
+            raise SettingError(f"{where}: {self.answer!r} answers it, but must be a function")
+        if inspect.iscoroutinefunction(self.answer):
+            raise SettingError(f"{where}: its function is async, but must not wait for anything: it only reads")
+        given = list(inspect.signature(self.answer, eval_str=True).parameters.values())
+        if not given:
+            raise SettingError(f"{where}: its function takes nothing, but must take what it asks: def answer(ask)")
+        for parameter in given[1:]:
+            says = f"{where}: parameter {parameter.name}"
+            if parameter.name in OWN_PARAMETERS:
+                raise SettingError(f"{says} is one that every endpoint has: call it otherwise")
+            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+                raise SettingError(f"{says} is of any number, but must be one of the request's")
+            if parameter.annotation not in TAKEN:
+                raise SettingError(f"{says} must be annotated with str, int, float or bool, or one of these | None")
+
+    @property
+    def parameters(self) -> list[inspect.Parameter]:
+        """The parameters of the request."""
+        return list(inspect.signature(self.answer, eval_str=True).parameters.values())[1:]
 
 
 @dataclass(frozen=True, slots=True)
