@@ -50,7 +50,7 @@ URLS = {
     "pinot_registry_url": "http://someone:{}@127.0.0.1:1",
     "kafka_sasl_oauthbearer_token_endpoint_url": "http://someone:{}@127.0.0.1:1/token",
 }
-IN_PAIRS = ("registry_basic_auth_user_info", "dashboard_auth")
+IN_PAIRS = ("registry_basic_auth_user_info", "dashboard_auth", "api_auth")
 """Secrets that are user:password."""
 SASL = {"kafka_security_protocol": "SASL_PLAINTEXT", "kafka_sasl_username": "someone"}
 
@@ -392,15 +392,16 @@ FAILING = {
         "provision",
         "generate --count 1",
         "dashboard",
+        "api",
     ),
     "files": ("provision --no-pinot", "verify --timeout 1"),
     "refusing": ("status",),
 }
 """How secrets are given, and commands. Nothing answers; with `refusing`, registry and Pinot do."""
-WAITING = ("poll", "generate")
+WAITING = ("poll", "generate", "api")
 """They wait for what is away, and are ended."""
 WAITING_S = 5
-OWN = {"dashboard": {"PIPELINE_DASHBOARD_PORT": "no-port"}}
+OWN = {"dashboard": {"PIPELINE_DASHBOARD_PORT": "no-port"}, "api": {"PIPELINE_API_PORT": "0"}}
 LIMIT_S = 60
 
 
