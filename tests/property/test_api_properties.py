@@ -2,7 +2,7 @@
 
 import orjson
 from aggregations import Event, rows
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import Application, Count, Hopping, Session, Stream, Tumbling, c
@@ -16,13 +16,17 @@ from pipeline.tables.windows import Window
 windows = st.one_of(
     st.none(),
     st.builds(lambda size, grace: Tumbling(size, grace_ms=grace), st.integers(1, 60), st.integers(0, 100)),
-    st.builds(lambda n, a, g: Hopping(n * a, a, g), st.integers(1, 8), st.integers(1, 15), st.integers(0, 100)),
+    st.builds(
+        lambda n, a, g: Hopping(n * a, a, g), st.integers(1, 8), st.sampled_from([1, 5, 10]), st.integers(0, 100)
+    ),
     st.builds(Session, st.integers(1, 40), st.integers(0, 100)),
 )
-events = st.lists(st.tuples(st.integers(0, 400), st.sampled_from(["x", "y"])), max_size=40)
+TENS = st.integers(0, 15).map(lambda n: 10 * n)
+events = st.lists(st.tuples(st.integers(0, 150), st.sampled_from(["x", "y"])), max_size=30)
 
 
-@given(windows, events, st.integers(1, 9), st.integers(0, 400), st.integers(0, 400))
+@settings(max_examples=500)
+@given(windows, events, st.integers(1, 9), TENS, TENS)
 def test_rows_are_the_latest_results_of_what_has_not_closed(
     window: Window | None, stream: list[Event], size: int, first_ms: int, end_ms: int
 ) -> None:
