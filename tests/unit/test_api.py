@@ -367,6 +367,31 @@ def test_an_endpoint_that_cannot_work_is_refused_where_it_is_declared(path: str,
         Endpoint(path, answer)
 
 
+def of_nobody(ask: Any) -> Any:
+    return ask.row("NOBODY")
+
+
+def of_a_mistake(ask: Any) -> Any:
+    return 1 // 0
+
+
+async def test_what_is_wrong_in_an_endpoint_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    wrong = Application(
+        "wrong", BY_PAGE, endpoints=[Endpoint("/nobody", of_nobody), Endpoint("/mistake", of_a_mistake)]
+    )
+    api = create_app(Settings(app="wrong"), declared(wrong))
+    api.state.replica._confirmed = (float("inf"), 5)
+    transport = httpx.ASGITransport(api, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+        nobody, mistake = await client.get("/nobody"), await client.get("/mistake")
+    assert (nobody.status_code, nobody.json()) == (500, {"error": "there is no table NOBODY to be asked, but: BY_PAGE"})
+    assert "/nobody: there is no table NOBODY" in caplog.text
+    assert (mistake.status_code, mistake.json()["error"]) == (
+        500,
+        "/mistake failed: ZeroDivisionError; the log says where",
+    )
+
+
 async def test_endpoints_alone_need_no_state(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 

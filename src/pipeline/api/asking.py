@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeline.api.totals import EVERY, Between, TableTotals, Totals
+from pipeline.errors import SettingError
 from pipeline.tables.aggregate import Row
 from pipeline.tables.groups import ALL_ROWS, together
 
@@ -15,8 +16,11 @@ class Ask:
         self._totals = totals
 
     def table(self, name: str) -> TableTotals:
-        """A table by the name of its topic, or of what it is kept as; raises KeyError where there is none."""
-        return self._totals.tables[name]
+        """A table by the name of its topic, or of what it is kept as; raises SettingError where there is none."""
+        found = self._totals.tables.get(name)
+        if found is None:
+            raise SettingError(f"there is no table {name} to be asked, but: {', '.join(self._totals.tables) or 'none'}")
+        return found
 
     def row(self, name: str, start_ms: int | None = None, **group: Any) -> Row | None:
         """The row of a group, of the window that starts at `start_ms`; None where there is none."""

@@ -190,6 +190,15 @@ def _handle_errors(api: FastAPI) -> None:
     async def no_answer(_: Request, error: QueryError) -> Response:
         return refused(503, str(error), {"Retry-After": "1"})
 
+    @api.exception_handler(SettingError)
+    async def wrong_here(request: Request, error: SettingError) -> Response:
+        log.error("%s: %s", request.url.path, error)
+        return refused(500, str(error))
+
+    @api.exception_handler(Exception)
+    async def failed(request: Request, error: Exception) -> Response:  # its traceback is logged, too
+        return refused(500, f"{request.url.path} failed: {type(error).__name__}; the log says where")
+
     @api.exception_handler(HTTPException)
     async def refusal(request: Request, error: HTTPException) -> Response:
         sentence = {404: f"there is no {request.url.path} here: see /", 405: "only GET is answered here"}
