@@ -1,5 +1,8 @@
 """`pipeline api`; what serves it is imported only then, so that the command line is quick."""
 
+import asyncio
+import logging
+
 import click
 
 from pipeline import settings as configuration
@@ -19,6 +22,7 @@ def api(name: str | None, host: str | None, port: int | None) -> None:
     """
     from pipeline.api.server import create_app, serve
     from pipeline.applications.loading import runnable
+    from pipeline.kafka import describe_topics
     from pipeline.web import Certificate
     from pipeline.web_listening import listen, url
     from pipeline.web_login import password
@@ -31,6 +35,8 @@ def api(name: str | None, host: str | None, port: int | None) -> None:
     if settings.api_ssl_certfile is not None:
         certificate = Certificate("api_ssl", settings.api_ssl_certfile, settings.api_ssl_keyfile)
     made = create_app(settings, runnable(settings))
+    asyncio.run(describe_topics(settings, ()))  # one sentence where no broker answers
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it says each second, the copy tells once
     listener = listen(settings.api_host if host is None else host, settings.api_port if port is None else port, "api")
     click.echo(f"api: {url(listener, 'http' if certificate is None else 'https')}")
     serve(made, listener, certificate)

@@ -449,3 +449,18 @@ def test_bytes_in_a_case_are_base64() -> None:
 
 def test_every_column_of_the_tests_is_used() -> None:
     assert TWO.keys() | COMPOUND.keys() == COLUMNS.keys()
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda s: s.window(60_000), "window: 60000 is no window, but must be Tumbling"),
+        (lambda s: s.window(Tumbling("1 minute")), "Tumbling: size_ms is '1 minute', but must be a whole number of ms"),
+        (lambda s: s.group_by("a"), "'a' is a text, but must be a column: write c.a"),
+        (lambda s: s.group_by(c.a).aggregate(Count()), "needs the name of its column: aggregate"),
+        (lambda s: Application("x", s.group_by(c.a).aggregate(n=Count())), "Grouped is no result: end it with"),
+    ],
+)
+def test_what_beginners_write_is_told_in_a_sentence(make, sentence):
+    with pytest.raises(SettingError, match=sentence):
+        make(Stream("rows", {"a": "STRING"}, key="a"))

@@ -398,7 +398,7 @@ FAILING = {
     "refusing": ("status",),
 }
 """How secrets are given, and commands. Nothing answers; with `refusing`, registry and Pinot do."""
-WAITING = ("poll", "generate", "api")
+WAITING = ("poll", "generate")
 """They wait for what is away, and are ended."""
 WAITING_S = 5
 OWN = {"dashboard": {"PIPELINE_DASHBOARD_PORT": "no-port"}, "api": {"PIPELINE_API_PORT": "0"}}

@@ -7,6 +7,7 @@ from pipeline.api.totals import EVERY, Between, TableTotals, Totals
 from pipeline.errors import SettingError
 from pipeline.tables.aggregate import Row
 from pipeline.tables.groups import ALL_ROWS, together
+from pipeline.tables.windows import Hopping
 
 
 class Ask:
@@ -23,7 +24,13 @@ class Ask:
         return found
 
     def row(self, name: str, start_ms: int | None = None, **group: Any) -> Row | None:
-        """The row of a group, of the window that starts at `start_ms`; None where there is none."""
+        """The row of a group, of the window that starts at `start_ms`; None where there is none.
+
+        Raises ValueError where no window can start then: hopping and tumbling ones start at multiples of their advance.
+        """
+        window = self.table(name).statement.aggregate.window
+        if start_ms is not None and isinstance(window, Hopping) and start_ms % window.advance_ms:
+            raise ValueError(f"windows of {name} start at multiples of {window.advance_ms} ms, but not at {start_ms}")
         windows = EVERY if start_ms is None else Between(start_ms, start_ms + 1)
         return next(self.rows(name, windows, **group), None)
 

@@ -117,6 +117,11 @@ def _own_paths(api: FastAPI, settings: Settings, replica: Replica) -> None:
         api.add_api_route(f"/tables/{name}", route(name, totals, fresh), methods=["GET"], name=name)
         api.add_api_route(f"/tables/{name}/changes", follow(name), methods=["GET"], name=f"{name} changes")
 
+    @api.get("/tables/{name}", include_in_schema=False)
+    async def no_table(name: str) -> Response:
+        known = ", ".join(totals.tables) or "none"
+        return refused(404, f"there is no table {name[:100]}, but: {known}; what is no aggregate cannot be asked")
+
 
 def _freshness(settings: Settings, replica: Replica) -> Callable[[int | None], Awaitable[int]]:
     async def fresh(stale_ms: int | None) -> int:
@@ -166,8 +171,8 @@ async def only_known(request: Request) -> None:
     known = {one.alias for one in request.scope["route"].dependant.query_params}
     for name in request.query_params:
         if name not in known:
-            told = ", ".join(sorted(known)) or "none"
-            raise WrongRequest(f"there is no parameter {name[:100]!r}, but: {told}")
+            told = f"takes {', '.join(sorted(known))}" if known else "takes no parameters"
+            raise WrongRequest(f"there is no parameter {name[:100]!r}: this path {told}")
         if len(request.query_params.getlist(name)) > 1:
             raise WrongRequest(f"parameter {name} is there twice")
 

@@ -46,6 +46,8 @@ def route(name: str, totals: Totals, fresh: Fresh) -> Callable[..., Awaitable[Re
     async def answer(**given: Any) -> Response:
         stale_ms, limit = given.pop("stale_ms"), given.pop("limit")
         windows = Between(given.pop("window_from", -1), given.pop("window_to", ALWAYS))
+        if windows.from_ms >= windows.to_ms:
+            raise WrongRequest(f"window_from is {windows.from_ms}, but must be before window_to, {windows.to_ms}")
         first, end = given.pop("group_from", None), given.pop("group_to", None)
         chosen = {column: given[column] for column in columns if given.get(column) is not None}
         if chosen and len(chosen) < len(columns):

@@ -54,6 +54,11 @@ class Application:
         self.database = tuple(sources)
         self._prefix = name if prefix is None else prefix
         for result in results:
+            if not isinstance(result, Relation):
+                raise SettingError(
+                    f'{where}: {type(result).__name__} is no result: end it with .to("TOPIC"), an aggregate with '
+                    '.to("TOPIC") or .materialize("NAME")'
+                )
             if result.steps or not result.statements:
                 raise SettingError(f'{where}: {result} is not written to a topic: end it with .to("TOPIC")')
         self.statements: tuple[Statement, ...] = _once(s for result in results for s in result.statements)

@@ -31,12 +31,20 @@ SUBTRACTING = "COUNT, SUM, AVG, STDDEV_SAMP, STDDEV_SAMPLE, CORRELATION, COLLECT
 """Functions that are taken of tables, whose rows leave their groups; as in ksqlDB."""
 
 
+def _checked(stream: Relation, window: Any) -> Window:
+    if not isinstance(window, Window):
+        raise SettingError(
+            f"{stream}, window: {window!r} is no window, but must be Tumbling(ms), Hopping(ms, ms) or Session(ms)"
+        )
+    return window
+
+
 class BaseGrouped:
     """What a `Grouped` is, as far as it has been said: rows, their groups and windows, what is computed for each."""
 
     def __init__(self, stream: Relation, window: Window | None = None) -> None:
         self._stream = stream
-        self._window: Window = Unwindowed() if window is None else window
+        self._window = _checked(stream, Unwindowed() if window is None else window)
         self._groups: Named | None = None
         self._aggregates: dict[str, Aggregated] = {}
         self._final = False
@@ -51,7 +59,7 @@ class BaseGrouped:
         """Windows of event time: Tumbling, Hopping or Session."""
         if isinstance(self._stream, BaseTable):
             raise SettingError(f"{self._stream}, window: a table is aggregated without a window")
-        return self._with(_window=window)
+        return self._with(_window=_checked(self._stream, window))
 
     def group_by(self, *columns: Any, **named: Any) -> Self:
         """Groups: columns, and name=expression for others; without any, all rows are one group."""
@@ -60,6 +68,8 @@ class BaseGrouped:
         if any(isinstance(step, TwoSided) for step in stream.steps):
             raise SettingError(f"{stream}, group_by: joined rows are grouped from a topic: call .to(...) first")
         for one in columns:
+            if isinstance(one, str):
+                raise SettingError(f"{stream}, group_by: {one!r} is a text, but must be a column: write c.{one}")
             if not isinstance(one, Column):
                 raise SettingError(f"{stream}, group_by: {one} needs a name: write name={one}")
             chosen[one.name_] = stream.compiled("group_by", one)
@@ -74,8 +84,12 @@ class BaseGrouped:
                 )
         return self._with(_groups=tuple(chosen.items()))
 
-    def aggregate(self, **aggregates: Aggregated) -> Self:
+    def aggregate(self, *unnamed: Any, **aggregates: Aggregated) -> Self:
         """What is computed for each group: columns of the result by their names."""
+        if unnamed:
+            raise SettingError(
+                f"{self._stream}, aggregate: {unnamed[0]} needs the name of its column: aggregate(n=...)"
+            )
         if not aggregates:
             raise SettingError(f"{self._stream}, aggregate: there is no function, but must be at least one")
         for name, one in aggregates.items():

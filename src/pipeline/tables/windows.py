@@ -21,6 +21,8 @@ def default_grace_ms(size_ms: int) -> int:
 def _check(window: str, **values: int) -> None:
     for name, value in values.items():
         least = 0 if name == "grace_ms" else 1
+        if not isinstance(value, int):
+            raise SettingError(f"{window}: {name} is {value!r}, but must be a whole number of ms, such as minutes(1)")
         if value < least:
             raise SettingError(f"{window}: {name} is {value}, but must be at least {least} ms")
 
@@ -52,11 +54,12 @@ class Hopping:
     has_default_grace: bool = field(init=False, repr=False, compare=False, default=False)
 
     def __post_init__(self) -> None:
+        name = type(self).__name__
+        _check(name, size_ms=self.size_ms, advance_ms=self.advance_ms)
         if self.grace_ms == -1:
             object.__setattr__(self, "grace_ms", default_grace_ms(self.size_ms))
             object.__setattr__(self, "has_default_grace", True)
-        name = type(self).__name__
-        _check(name, size_ms=self.size_ms, advance_ms=self.advance_ms, grace_ms=self.grace_ms)
+        _check(name, grace_ms=self.grace_ms)
         if self.advance_ms > self.size_ms:
             raise SettingError(f"{name}: advance_ms is {self.advance_ms}, but must not exceed size_ms {self.size_ms}")
 
@@ -107,10 +110,11 @@ class Session:
     has_default_grace: bool = field(init=False, repr=False, compare=False, default=False)
 
     def __post_init__(self) -> None:
+        _check("Session", gap_ms=self.gap_ms)
         if self.grace_ms == -1:
             object.__setattr__(self, "grace_ms", default_grace_ms(self.gap_ms))
             object.__setattr__(self, "has_default_grace", True)
-        _check("Session", gap_ms=self.gap_ms, grace_ms=self.grace_ms)
+        _check("Session", grace_ms=self.grace_ms)
 
     def closed(self, last_ms: int, stream_time_ms: int) -> bool:
         """Whether a session that ends at `last_ms` takes no more records: `last < stream time - grace - gap`."""
