@@ -1,9 +1,15 @@
 """`pipeline demo`: everything on this machine, from nothing to live results, and an end that leaves nothing behind."""
 
 import asyncio
+import fcntl
+import hashlib
+import os
 import sys
+import tempfile
 import time
 from collections.abc import Iterable
+from pathlib import Path
+from typing import TextIO
 
 import click
 from aiokafka.errors import KafkaError
@@ -78,6 +84,7 @@ def demo(
             require_free(app.settings.dashboard_host, app.settings.dashboard_port)
     unused = set.intersection(*(set(app.found.hooks.unused) for app in apps))
     stack = Stack(apps[0].settings, unused, secure=secure)
+    mine = require_alone(apps[0].settings.data_dir)
     was_running = stack.is_running() and not fresh
     runs = Runs(apps, workers, rate, history)
     ok = True
@@ -90,7 +97,23 @@ def demo(
     finally:
         if not keep:
             _stop(stack, was_running, runs, console)
+        mine.close()
     sys.exit(0 if ok else 1)
+
+
+def require_alone(data_dir: Path) -> TextIO:
+    """What has to be kept open while a demo runs; raises StackError where another one runs with this data folder."""
+    name = hashlib.sha256(str(data_dir.absolute()).encode()).hexdigest()[:16]
+    mine = (Path(tempfile.gettempdir()) / f"pipeline-demo-{os.getuid()}-{name}.lock").open("w")
+    try:
+        fcntl.flock(mine, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        mine.close()
+        raise StackError(
+            f"a demo runs already with its data in {data_dir}: stop it with Ctrl-C, or give this one a "
+            "PIPELINE_DATA_DIR of its own"
+        ) from None
+    return mine
 
 
 class Demo:

@@ -24,7 +24,9 @@ async def _partitions(settings: Settings, names: Iterable[str]) -> list[TopicPar
     known = await describe_topics(settings, names)
     for name in names:
         if name not in known:
-            raise StackError(f"topic {name} does not exist: run `pipeline provision` first")
+            raise StackError(
+                f"topic {name} does not exist: run `pipeline provision` first; `pipeline peek` lists those that do"
+            )
     return [TopicPartition(name, p.partition) for name in names for p in known[name].partitions]
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from pipeline import demo
 from pipeline import settings as configuration
 from pipeline.applications.loading import runnable
-from pipeline.demo import Demo
+from pipeline.demo import Demo, require_alone
 from pipeline.demo_runs import App, Runs, chosen
 from pipeline.errors import SettingError, StackError
 from pipeline.processes import nobody, programs
@@ -164,3 +164,12 @@ async def test_the_end_stops_sources_and_verifies_each(clicks, monkeypatch):
     assert looked.count("clicks") > 1  # a worker that has no position yet has not caught up
     assert "not verified: there is no oracle" in told.get()
     assert "7 source records processed" in told.get()
+
+
+def test_a_second_demo_with_the_same_data_is_refused(tmp_path):
+    first = require_alone(tmp_path / "data")
+    with pytest.raises(StackError, match=f"a demo runs already with its data in {tmp_path}/data"):
+        require_alone(tmp_path / "data")
+    require_alone(tmp_path / "other").close()
+    first.close()
+    require_alone(tmp_path / "data").close()

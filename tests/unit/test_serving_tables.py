@@ -111,7 +111,6 @@ def test_rows_of_several_groups_and_of_tables_have_their_keys() -> None:
 @pytest.mark.parametrize(
     ("relation", "sentence"),
     [
-        (lambda: clicks.select(c.user).to("T"), "Pinot, T: there is no column event_time_ms"),
         (
             lambda: clicks.select(c.place, event_time_ms=c.ROWTIME).to("T"),
             "Pinot, topic T, column place: it holds no values of type {'type': 'record'",
@@ -127,8 +126,10 @@ def test_what_pinot_cannot_hold_is_a_sentence(relation: Any, sentence: str) -> N
         made(relation())
 
 
-def test_only_what_is_written_can_be_in_pinot() -> None:
+def test_only_what_is_written_with_a_time_can_be_in_pinot() -> None:
     written = clicks.select(c.user).to("T")
+    with pytest.raises(SettingError, match="pinot: T has no column event_time_ms, but must"):
+        Application("clicks", written, pinot=True)
     with pytest.raises(SettingError, match="pinot: stream clicks is no topic that it writes, but must be one"):
         Application("clicks", written, pinot=[clicks])
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence, Set
 from typing import TypeVar
 
+from pipeline.codecs import fields
 from pipeline.declare.database import Bulk, DatabaseTable
 from pipeline.declare.endpoints import Endpoint, SqlEndpoint
 from pipeline.declare.generators import Generator, Rows
@@ -15,9 +16,12 @@ from pipeline.declare.steps import Repartition
 from pipeline.declare.tables import BaseTable
 from pipeline.errors import SettingError
 from pipeline.names import TOPIC_NAME, check_names
-from pipeline.topics import DEAD_LETTERS, LATE_RECORDS, Kind, Topic
+from pipeline.topics import DEAD_LETTERS, LATE_RECORDS, Kind, Schema, Topic
 
 T = TypeVar("T")
+EVENT_TIME = "event_time_ms"
+"""The column that every table of Pinot has."""
+NO_FIELDS: Schema = {"fields": []}
 
 
 class Application:
@@ -95,6 +99,18 @@ class Application:
     def _in_pinot(self, where: str, wanted: bool | Sequence[Relation]) -> tuple[Statement, ...]:
         """The statements whose topics have a table in Pinot, one for each topic."""
         by_name = {s.output.name: s for s in reversed(self.statements) if s.is_written}
+        found = self._wanted(where, wanted, by_name)
+        for statement in found:
+            if EVENT_TIME not in fields(statement.output.schema or NO_FIELDS):
+                raise SettingError(
+                    f"{where}, pinot: {statement.output.name} has no column {EVENT_TIME}, but must: a table of Pinot "
+                    f"has a time; select {EVENT_TIME}=c.ROWTIME"
+                )
+        return found
+
+    def _wanted(
+        self, where: str, wanted: bool | Sequence[Relation], by_name: dict[str, Statement]
+    ) -> tuple[Statement, ...]:
         if isinstance(wanted, bool):
             return tuple(by_name[topic.name] for topic in self.outputs) if wanted else ()
         for relation in wanted:

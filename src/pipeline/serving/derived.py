@@ -90,11 +90,6 @@ def _columns(statement: Statement, changes: Mapping[str, Mapping[str, Any]]) -> 
         found[name] = column
     if unknown := changes.keys() - found.keys():
         raise ProvisionError(f"Pinot, {output.name}: there is no column {', '.join(sorted(unknown))} to change")
-    if EVENT_TIME not in found:
-        raise ProvisionError(
-            f"Pinot, {output.name}: there is no column {EVENT_TIME}, but must be one: a table of Pinot has a time; "
-            f"select {EVENT_TIME}=c.ROWTIME"
-        )
     return found
 
 

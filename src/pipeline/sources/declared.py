@@ -177,8 +177,10 @@ async def _write_rows(
         done = await upserts.write(settings, table, made, stop, rate=0, given=rows.columns)
         return f"table {table.name}: {done} rows written"
     kind, records = key_of(rows), rows.records(seed, at_ms)
+    written = 0
 
     async def work() -> None:
+        nonlocal written
         encode: ValueEncoder | None = await datagen.encoder_of(settings, topic, stop)
         if encode is None:
             return
@@ -187,6 +189,7 @@ async def _write_rows(
             for record in records:
                 await sender.send(topic.name, kind.text(record[topic.key]).encode(), encode(record), at_ms)
             await sender.drain()
+        written = len(records)
 
     await until_stopped(work(), stop)
-    return f"{topic.name}: {len(records)} rows written"
+    return f"{topic.name}: {written} rows written"

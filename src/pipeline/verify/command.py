@@ -13,6 +13,7 @@ from pipeline.settings import settings
 from pipeline.timebase import to_datetime
 from pipeline.verify.report import Report
 
+WIDE = 160
 SHOWN = 5
 
 
@@ -34,7 +35,7 @@ def verify(as_json: bool, timeout_s: float) -> None:
     if as_json:
         click.echo(json.dumps(report.as_json(), indent=2))
     else:
-        show(report, Console())
+        show(report, Console(width=None if sys.stdout.isatty() else WIDE))  # in a file nothing need be folded
     sys.exit(0 if report.ok else 1)
 
 

@@ -140,7 +140,8 @@ def lines(
             ],
             **axis.ticks,
         },
-        "yaxis": value_axis(theme, prefix),
+        # several lines that lie close together are told apart only where the axis begins at their values
+        "yaxis": value_axis(theme, prefix) | ({"rangemode": "normal"} if len(groups) > 1 else {}),
     }
     return {"data": traces, "layout": layout}
 
