@@ -162,7 +162,7 @@ async def test_an_endpoint_answers_from_the_tables(fed: Fed) -> None:
     assert (await fed.get("/visits/minute?at=71000")).json() == {"visits": 2, "busy": [1, 2]}
     assert (await fed.get("/visits/minute?at=71000&times=3")).json()["visits"] == 6
     assert (await fed.get("/visits/minute?at=71001")).json() == {"error": "at is 71001, but must be a whole second"}
-    assert (await fed.get("/visits/minute")).json() == {"error": "at: Field required"}
+    assert (await fed.get("/visits/minute")).json() == {"error": "parameter at is missing"}
 
 
 async def test_a_limit_says_that_there_is_more(fed: Fed) -> None:
@@ -203,6 +203,11 @@ async def test_a_wrong_request_is_told_why(fed: Fed, path: str, status: int) -> 
     answer = await fed.get(path)
     assert answer.status_code == status, answer.text
     assert len(answer.json()["error"]) > 10
+
+
+async def test_a_parameter_that_is_no_number_is_told_in_plain_words(fed: Fed) -> None:
+    assert (await fed.get("/tables/BY_PAGE?limit=x")).json() == {"error": "limit is 'x', but must be a whole number"}
+    assert "greater than or equal to 1" in (await fed.get("/tables/BY_PAGE?limit=0")).json()["error"]
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"])

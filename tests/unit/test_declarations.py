@@ -456,6 +456,9 @@ def test_every_column_of_the_tests_is_used() -> None:
     [
         (lambda s: s.window(60_000), "window: 60000 is no window, but must be Tumbling"),
         (lambda s: s.window(Tumbling("1 minute")), "Tumbling: size_ms is '1 minute', but must be a whole number of ms"),
+        (lambda s: Application("x", s.aggregate(n=Count()).to("T")), "there is no group_by, but must be one"),
+        (lambda s: Stream("rows", {"a": "STRING"}), "key is missing, but must say which of the columns a is the key"),
+        (lambda s: Stream("rows", {"a": str}, key="a"), "column a: its type is <class 'str'>, but must be like"),
         (lambda s: s.group_by("a"), "'a' is a text, but must be a column: write c.a"),
         (lambda s: s.group_by(c.a).aggregate(Count()), "needs the name of its column: aggregate"),
         (lambda s: Application("x", s.group_by(c.a).aggregate(n=Count())), "Grouped is no result: end it with"),

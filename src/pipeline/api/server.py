@@ -5,7 +5,7 @@ import inspect
 import logging
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Annotated, Any
 
@@ -166,6 +166,21 @@ def _of_sql(settings: Settings, endpoint: SqlEndpoint) -> Callable[[], Response]
     return answer
 
 
+MUST_BE = {"int": "a whole number", "float": "a number", "bool": "true or false"}
+
+
+def _sentence(error: Mapping[str, Any]) -> str:
+    """What is wrong with a parameter."""
+    name, kind = error["loc"][-1], str(error["type"])
+    if kind == "missing":
+        return f"parameter {name} is missing"
+    given = repr(error.get("input"))
+    given = given if len(given) < 100 else f"{given[:100]}..."
+    if (wanted := MUST_BE.get(kind.partition("_")[0])) is not None:
+        return f"{name} is {given}, but must be {wanted}"
+    return f"{name} is {given}: {error['msg']}"
+
+
 async def only_known(request: Request) -> None:
     """Refuse parameters that the path does not have, and those that come twice."""
     known = {one.alias for one in request.scope["route"].dependant.query_params}
@@ -180,8 +195,7 @@ async def only_known(request: Request) -> None:
 def _handle_errors(api: FastAPI) -> None:
     @api.exception_handler(RequestValidationError)
     async def wrong(_: Request, error: RequestValidationError) -> Response:
-        sentences = [f"{one['loc'][-1]}: {one['msg']}" for one in error.errors()]
-        return refused(400, "; ".join(sentences))
+        return refused(400, "; ".join(map(_sentence, error.errors())))
 
     @api.exception_handler(WrongRequest)
     async def wrong_request(_: Request, error: WrongRequest) -> Response:

@@ -76,6 +76,10 @@ class Stream(BaseStream):
         """Groups for the aggregates to come: columns, and name=expression for others."""
         return Grouped(self).group_by(*columns, **named)
 
+    def aggregate(self, *unnamed: Any, **aggregates: Any) -> "Grouped":
+        """What is computed for each group; the groups are still to be said, with `group_by`."""
+        return Grouped(self).aggregate(*unnamed, **aggregates)
+
     def to(
         self, topic: str, *, key: Any = None, schema: Schema | None = None, time: str | None = None, **formats: Any
     ) -> "Stream":
@@ -125,6 +129,10 @@ class Table(BaseTable):
     def group_by(self, *columns: Any, **named: Any) -> "Grouped":
         """Groups for the aggregates to come; a row that changes leaves its group and enters another."""
         return Grouped(self).group_by(*columns, **named)
+
+    def aggregate(self, *unnamed: Any, **aggregates: Any) -> "Grouped":
+        """What is computed for each group; the groups are still to be said, with `group_by`."""
+        return Grouped(self).aggregate(*unnamed, **aggregates)
 
     def to(self, topic: str, *, schema: Schema | None = None, **formats: Any) -> "Table":
         """Write the rows to a topic, under their key; gives the table of that topic.

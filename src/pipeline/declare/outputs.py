@@ -44,6 +44,8 @@ def record_schema(name: str, given: Schema | Path) -> Schema:
 
 
 def _type(where: str, given: Any) -> Any:
+    if not isinstance(given, str | list | dict):
+        raise SettingError(f"{where}: its type is {given!r}, but must be like 'STRING' or 'BIGINT', or one of Avro's")
     if not isinstance(given, str) or (given != given.upper() and "<" not in given):
         return given  # no name of Avro's has a bracket, but names of fields within them may be in small letters
     try:

@@ -145,6 +145,10 @@ def same_texts(one: ColumnType, other: ColumnType) -> bool:
 
 def require_key(where: str, key: str, columns: Mapping[str, Any]) -> None:
     """Raise SettingError unless a key is one of the columns, and a scalar."""
+    if not key:
+        raise SettingError(
+            f"{where}: key is missing, but must say which of the columns {', '.join(columns)} is the key"
+        )
     if key not in columns:
         raise SettingError(f"{where}: key is {key!r}, but must be one of the columns {', '.join(columns)}")
     if not columns[key].is_scalar:

@@ -37,7 +37,7 @@ class BaseStream(Relation):
         name: str,
         schema: Schema,
         *,
-        key: str,
+        key: str = "",
         time: str | None = None,
         time_format: str | None = None,
         retention_ms: int | None = 7 * DAY_MS,

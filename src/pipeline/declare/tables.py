@@ -31,7 +31,7 @@ class BaseTable(Relation):
         name: str,
         schema: Schema,
         *,
-        key: str,
+        key: str = "",
         everywhere: bool = False,
         retention_ms: int | None = None,
         headers: str | Mapping[str, str] | None = None,
