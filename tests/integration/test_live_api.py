@@ -127,8 +127,11 @@ def test_answers_are_those_of_the_topics_also_after_kills(application: Applicati
         expected = asyncio.run(in_topics(application))
         assert set(expected) == set(tables)
         for table in tables:
-            rows = sorted(map(orjson.dumps, api.rows(table)))
-            assert rows == sorted(map(orjson.dumps, expected[table].values())), table
+            rows, said = api.rows(table), list(expected[table].values())
+            if "SESSION" in table:  # a session's version is its group's, and moves on with the group's other sessions
+                for row in (*rows, *said):
+                    del row["version"]
+            assert sorted(map(orjson.dumps, rows)) == sorted(map(orjson.dumps, said)), table
             assert rows, table
     finally:
         application.stack.start("poller", "generator")

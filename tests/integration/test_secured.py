@@ -288,7 +288,7 @@ def test_a_viewer_may_look_into_every_topic_of_the_application(secured: Stack, s
     }
     with httpx.Client(auth=(user, password), verify=context, timeout=20, trust_env=False) as client:
         for path, text in seen.items():
-            answer = client.get(f"{shop.url}{path}")
+            answer = client.get(f"{shop.url}/{path}")
             assert (answer.status_code, text in answer.text) == (200, True), answer.text
 
 
