@@ -15,6 +15,7 @@ from pipeline.declare.compiled import field_of
 from pipeline.declare.relations import Statement
 from pipeline.declare.statements import AggregateStatement
 from pipeline.tables.aggregate import Row
+from pipeline.tables.merge import MARKER
 from pipeline.tables.merged_sessions import MergedSessions
 from pipeline.tables.result_rows import output_row
 from pipeline.tables.results import Result
@@ -48,6 +49,8 @@ class TableTotals:
         self._aggregate = statement.aggregate
         self._groups: dict[str, dict[int, Any]] = {}
         self._sorted: list[str] | None = None
+        self.reached_ms = -1
+        """How far all source partitions have come: of windows that have closed by then, slices may be gone."""
 
     def __len__(self) -> int:
         """How many groups there are."""
@@ -103,7 +106,8 @@ class TableTotals:
                     yield result
         elif aggregate.sliced:
             assert isinstance(window, Hopping)
-            starts = sorted({s for slice_ms in known for s in _held(window, slice_ms, windows)})
+            held = {start for slice_ms in known for start in _held(window, slice_ms, windows)}
+            starts = sorted(start for start in held if not window.closed(start, self.reached_ms))
             for start, total in totals(window, aggregate.function, starts, known.get):
                 end = window.end(start)
                 yield Result(aggregate.name, group, start, end, total.state, total.time_ms, total.version)
@@ -135,6 +139,10 @@ class Totals:
     def apply(self, raw_key: bytes, raw_value: bytes | None) -> tuple[TableTotals, str, int] | None:
         """Take a changelog record in: the table, the group and the start that it is of; None where it is of none."""
         name, *rest = orjson.loads(raw_key)
+        if name == MARKER[0] and raw_value is not None:
+            for aggregate, progress in orjson.loads(raw_value)[1].items():
+                if (marked := self._by_aggregate.get(aggregate)) is not None:
+                    marked.reached_ms = max(marked.reached_ms, progress[0])
         table = self._by_aggregate.get(name)
         if table is None or not rest:
             return None
