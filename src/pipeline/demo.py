@@ -1,7 +1,6 @@
 """`pipeline demo`: everything on this machine, from nothing to live results, and an end that leaves nothing behind."""
 
 import asyncio
-import fcntl
 import hashlib
 import os
 import sys
@@ -27,6 +26,7 @@ from pipeline.provision import access_of, provision
 from pipeline.reading import end_offsets, group_lag
 from pipeline.sources.runtime import say_sentences
 from pipeline.stack.cluster import Program, Stack
+from pipeline.stack.datadir import held
 from pipeline.stack.interrupts import terminated_like_interrupted
 from pipeline.stack.program import log_file
 
@@ -104,15 +104,12 @@ def demo(
 def require_alone(data_dir: Path) -> TextIO:
     """What has to be kept open while a demo runs; raises StackError where another one runs with this data folder."""
     name = hashlib.sha256(str(data_dir.absolute()).encode()).hexdigest()[:16]
-    mine = (Path(tempfile.gettempdir()) / f"pipeline-demo-{os.getuid()}-{name}.lock").open("w")
-    try:
-        fcntl.flock(mine, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        mine.close()
+    mine = held(Path(tempfile.gettempdir()) / f"pipeline-demo-{os.getuid()}-{name}.lock")
+    if mine is None:
         raise StackError(
             f"a demo runs already with its data in {data_dir}: stop it with Ctrl-C, or give this one a "
             "PIPELINE_DATA_DIR of its own"
-        ) from None
+        )
     return mine
 
 

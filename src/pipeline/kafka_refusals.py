@@ -58,9 +58,12 @@ async def unreachable(settings: Settings, error: BaseException) -> StackError | 
     if refused:
         return refused[0]
     is_away = isinstance(error, KafkaConnectionError | OSError)
-    why = "" if is_away else f": {error or type(error).__name__}"
-    hint = "; `pipeline demo` or `pipeline stack up` starts some, PIPELINE_BOOTSTRAP_SERVERS names your own" * is_away
-    return StackError(f"no Kafka broker of bootstrap_servers={settings.bootstrap_servers} answers{why}{hint}")
+    why = (
+        "; `pipeline demo` or `pipeline stack up` starts some, PIPELINE_BOOTSTRAP_SERVERS names your own"
+        if is_away
+        else f": {error or type(error).__name__}"
+    )
+    return StackError(f"no Kafka broker of bootstrap_servers={settings.bootstrap_servers} answers{why}")
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from pipeline.declare.steps import ROWOFFSET, ROWPARTITION, ROWTIME
 from pipeline.records import RecordBatch
 
 Make = Callable[[], Sequence[Any]]
+NOTHING: Mapping[str, Make] = {}
 EXPLODED_BITS = 20
 """Of a record, as many as 2**20 rows may be made: a row's place among them is kept below its record's offset."""
 
@@ -179,15 +180,11 @@ class Block:
             for name, made in columns
         }
         cells.update((name, self._cell(name)) for name in keep)
-        return self._like(
-            self.places, self.times_ms, cells, {}, self._origins, self._keys, self._texts, self._record_times_ms
-        )
+        return self._with_cells(cells)
 
     def with_columns(self, makes: Mapping[str, Make]) -> "Block":
         """The same rows with more columns."""
-        cells = dict(self._cells)
-        columns = (self._origins, self._keys, self._texts, self._record_times_ms)
-        return self._like(self.places, self.times_ms, cells, makes, *columns)
+        return self._with_cells(dict(self._cells), makes)
 
     def at(self, rows: Sequence[int], makes: Mapping[str, Make] | None = None) -> "Block":
         """The rows at these places, which may repeat, with more columns."""
@@ -216,8 +213,9 @@ class Block:
 
     def keyed(self, keys: Sequence[bytes | None], texts: Sequence[str | None] | None = None) -> "Block":
         """The same rows with other keys, and their texts where these are at hand."""
-        cells = self._cells  # equal rows may share what is made of them
-        return self._like(self.places, self.times_ms, cells, {}, self._origins, keys, texts, self._record_times_ms)
+        made = self._with_cells(self._cells)  # equal rows may share what is made of them
+        made._keys, made._texts = keys, texts
+        return made
 
     def of_no_record(self) -> "Block":
         """The same rows, which come from no single record: they are of their own times."""
@@ -237,6 +235,12 @@ class Block:
             made._origins = _distinct_origins(self.origins)
         made.is_exploded = made.is_numbered = True
         return made
+
+    def _with_cells(self, cells: dict[str, Cell], makes: Mapping[str, Make] = NOTHING) -> "Block":
+        """The same rows with these columns."""
+        return self._like(
+            self.places, self.times_ms, cells, makes, self._origins, self._keys, self._texts, self._record_times_ms
+        )
 
     def _like(
         self,

@@ -6,7 +6,7 @@ from typing import Any
 from pipeline.api.totals import EVERY, Between, TableTotals, Totals
 from pipeline.errors import SettingError
 from pipeline.tables.aggregate import Row
-from pipeline.tables.groups import ALL_ROWS, together
+from pipeline.tables.groups import group_of
 from pipeline.tables.windows import Hopping
 
 
@@ -48,11 +48,7 @@ class Ask:
 def group_text(table: TableTotals, group: Mapping[str, Any]) -> str:
     """What a group is called in states; its columns are `group`'s keys. Raises ValueError where they are others."""
     aggregate = table.statement.aggregate
-    columns, types = aggregate.group_columns, aggregate.group_types
+    columns = aggregate.group_columns
     if set(group) != set(columns):
         raise ValueError(f"{table.statement.output.name} is grouped by {', '.join(columns) or 'nothing'}")
-    if not columns:
-        return ALL_ROWS
-    values = [group[name] for name in columns]
-    texts = [kind.text(value) for kind, value in zip(types, values, strict=True)] if types else values
-    return str(texts[0] if len(texts) == 1 else together(texts))
+    return str(group_of(aggregate, dict(group)))

@@ -112,14 +112,15 @@ class Replica:
         """Whether the copy has come to the end of the changelogs once."""
         return self._confirmed is not None or not self._changelogs
 
-    async def fresh(self, stale_ms: int) -> int:
+    async def fresh(self, stale_ms: int | None = None) -> int:
         """Wait until everything is in the copy that was committed before now less `stale_ms`; gives the moment
-        (epoch ms) before which everything that was committed is in it.
+        (epoch ms) before which everything that was committed is in it. None: as the settings say.
 
         Raises NotFreshError after `api_timeout_s`.
         """
         if not self._changelogs:
             return now_ms()
+        stale_ms = self._settings.api_stale_ms if stale_ms is None else stale_ms
         confirmed = self._confirmed
         if confirmed is not None and (time.monotonic() - confirmed[0]) * 1_000 <= stale_ms:
             return confirmed[1]

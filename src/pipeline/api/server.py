@@ -75,7 +75,6 @@ def create_app(settings: Settings, found: Runnable) -> FastAPI:
 
 def _own_paths(api: FastAPI, settings: Settings, replica: Replica) -> None:
     totals = replica.totals
-    fresh = _freshness(settings, replica)
     followers = asyncio.Semaphore(settings.api_followers)
 
     @api.get("/healthz")
@@ -107,14 +106,14 @@ def _own_paths(api: FastAPI, settings: Settings, replica: Replica) -> None:
                     async for event in events(replica, name, last_event_id):
                         yield event
 
-            await fresh(None)
+            await replica.fresh()
             return StreamingResponse(stream(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
         changes.__doc__ = f"The changes of {name}, as server-sent events."
         return changes
 
     for name in totals.tables:
-        api.add_api_route(f"/tables/{name}", route(name, totals, fresh), methods=["GET"], name=name)
+        api.add_api_route(f"/tables/{name}", route(name, totals, replica.fresh), methods=["GET"], name=name)
         api.add_api_route(f"/tables/{name}/changes", follow(name), methods=["GET"], name=f"{name} changes")
 
     @api.get("/tables/{name}", include_in_schema=False)
@@ -123,21 +122,13 @@ def _own_paths(api: FastAPI, settings: Settings, replica: Replica) -> None:
         return refused(404, f"there is no table {name[:100]}, but: {known}; what is no aggregate cannot be asked")
 
 
-def _freshness(settings: Settings, replica: Replica) -> Callable[[int | None], Awaitable[int]]:
-    async def fresh(stale_ms: int | None) -> int:
-        return await replica.fresh(settings.api_stale_ms if stale_ms is None else stale_ms)
-
-    return fresh
-
-
 def _add(api: FastAPI, settings: Settings, replica: Replica, endpoint: Endpoint | SqlEndpoint) -> None:
     if isinstance(endpoint, SqlEndpoint):
         api.add_api_route(endpoint.path, _of_sql(settings, endpoint), methods=["GET"], name=endpoint.path)
         return
-    fresh = _freshness(settings, replica)
 
     async def answer(stale_ms: int | None, **given: Any) -> Response:
-        await fresh(stale_ms)
+        await replica.fresh(stale_ms)
         try:
             return answered(endpoint.answer(Ask(replica.totals), **given))
         except ValueError as error:

@@ -1,7 +1,8 @@
 """`GET /tables/NAME`: the rows of one table, by group, by range of groups, by windows."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
+from itertools import islice
 from typing import Annotated, Any
 
 from fastapi import Query
@@ -10,7 +11,6 @@ from starlette.responses import Response
 from pipeline.api.answers import answered
 from pipeline.api.asking import group_text
 from pipeline.api.totals import ALWAYS, Between, TableTotals, Totals
-from pipeline.tables.aggregate import Row
 from pipeline.tables.types import ColumnType
 from pipeline.tables.windows import Unwindowed
 
@@ -56,8 +56,6 @@ def route(name: str, totals: Totals, fresh: Fresh) -> Callable[..., Awaitable[Re
             raise WrongRequest(
                 "group_from and group_to ask for several groups, but one is given: ask for one or several"
             )
-        if not columns:
-            chosen = {}
         values = {
             column: value_of(column, kind, chosen[column])
             for column, kind in zip(columns, kinds, strict=True)
@@ -67,7 +65,7 @@ def route(name: str, totals: Totals, fresh: Fresh) -> Callable[..., Awaitable[Re
         table = totals.tables[name]
         groups = [group_text(table, values)] if values or not columns else table.groups(first or "", end)
         rows = (row for group in groups for row in table.rows(group, windows))
-        found = list(_first(rows, limit + 1))
+        found = list(islice(rows, limit + 1))
         return answered({"committed_ms": committed_ms, "rows": found[:limit], "more": len(found) > limit})
 
     parameters = [_parameter(column, str | None, f"the group's {column}", None) for column in columns]
@@ -106,11 +104,3 @@ def value_of(column: str, kind: ColumnType | None, text: str) -> Any:
         return kind.group(text)
     except (ValueError, ArithmeticError, OverflowError):
         raise WrongRequest(f"{column} is {text!r}, but must be a {kind.name}") from None
-
-
-def _first(rows: Iterator[Row], count: int) -> Iterator[Row]:
-    for _ in range(count):
-        row = next(rows, None)
-        if row is None:
-            return
-        yield row

@@ -37,10 +37,9 @@ class Endpoint:
             raise SettingError(f"{where}: {self.answer!r} answers it, but must be a function")
         if inspect.iscoroutinefunction(self.answer):
             raise SettingError(f"{where}: its function is async, but must not wait for anything: it only reads")
-        given = list(inspect.signature(self.answer, eval_str=True).parameters.values())
-        if not given:
+        if not inspect.signature(self.answer).parameters:
             raise SettingError(f"{where}: its function takes nothing, but must take what it asks: def answer(ask)")
-        for parameter in given[1:]:
+        for parameter in self.parameters:
             says = f"{where}: parameter {parameter.name}"
             if parameter.name in OWN_PARAMETERS:
                 raise SettingError(f"{says} is one that every endpoint has: call it otherwise")

@@ -155,6 +155,14 @@ def require_key(where: str, key: str, columns: Mapping[str, Any]) -> None:
         raise SettingError(f"{where}: key {key} is of type {columns[key].name}, but must be a scalar")
 
 
+def scalar_type(where: str, made: Compiled, named: str = "") -> ColumnType:
+    """The type of an expression; raises SettingError where it is no scalar: `named` says before it what it is."""
+    if made.kind is None or not made.kind.is_scalar:
+        kind = "null" if made.kind is None else made.kind.name
+        raise SettingError(f"{where}: {named}{made.text} is of type {kind}, but must be a scalar")
+    return made.kind
+
+
 def require_new(where: str, name: str, columns: Mapping[str, Any]) -> None:
     """Raise SettingError when a column has the name already."""
     if name in columns:

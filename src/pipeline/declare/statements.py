@@ -8,7 +8,7 @@ from pipeline.declare.compiled import Compiled
 from pipeline.declare.joins import AsOfJoin, Lookup
 from pipeline.declare.kinds import Scope
 from pipeline.declare.outputs import Formats, result_schema, settled_schema, with_formats
-from pipeline.declare.relations import Relation, Statement
+from pipeline.declare.relations import Relation, Statement, scalar_type
 from pipeline.declare.steps import ROWOFFSET, ROWPARTITION, Distinct, Repartition, Require, Select, Where
 from pipeline.declare.streams import BaseStream
 from pipeline.declare.tables import BaseTable
@@ -136,10 +136,7 @@ def _key(where: str, stream: Relation, what: str, key: Any) -> tuple[Compiled, C
     if key is None:
         return None
     made = stream.compiled(what, key)
-    if made.kind is None or not made.kind.is_scalar:
-        kind = "null" if made.kind is None else made.kind.name
-        raise SettingError(f"{where}: key {made.text} is of type {kind}, but must be a scalar")
-    return made, made.kind
+    return made, scalar_type(where, made, "key ")
 
 
 def inserted(stream: Relation, result: Relation, key: Any) -> StreamStatement:

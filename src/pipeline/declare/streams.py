@@ -13,7 +13,7 @@ from pipeline.declare.expressions import Column
 from pipeline.declare.joins import WindowJoin
 from pipeline.declare.kinds import Scope
 from pipeline.declare.outputs import header_columns, record_schema, with_formats
-from pipeline.declare.relations import Relation, Statement, require_key, require_new, then
+from pipeline.declare.relations import Relation, Statement, require_key, require_new, scalar_type, then
 from pipeline.declare.steps import Distinct, Explode, Repartition
 from pipeline.declare.tables import BaseTable
 from pipeline.errors import SettingError
@@ -122,12 +122,7 @@ class BaseStream(Relation):
                 f"{where}: {', '.join(one.text for one in made)} has not the key, {self.key}, but must: copies are "
                 "looked for in their partition only; repartition the rows first"
             )
-        for one in made:
-            if one.kind is None or not one.kind.is_scalar:
-                kind = "null" if one.kind is None else one.kind.name
-                raise SettingError(f"{where}: {one.text} is of type {kind}, but must be a scalar")
-        chosen = tuple((one, one.kind) for one in made if one.kind is not None)
-        return then(self, Distinct(name, chosen, within))
+        return then(self, Distinct(name, tuple((one, scalar_type(where, one)) for one in made), within))
 
     def repartition(self, name: str, key: Any) -> Self:
         """The rows keyed by an expression, each in the partition of its key; a row whose key is null is dropped.
@@ -138,11 +133,9 @@ class BaseStream(Relation):
         if any(isinstance(step, WindowJoin) for step in self.steps):
             raise SettingError(f"{self}, repartition {name}: write the joined rows with .to(topic, key=...) instead")
         made = self.compiled("repartition", key)
-        if made.kind is None or not made.kind.is_scalar:
-            kind = "null" if made.kind is None else made.kind.name
-            raise SettingError(f"{self}, repartition {name}: {made.text} is of type {kind}, but must be a scalar")
+        kind = scalar_type(f"{self}, repartition {name}", made)
         column = made.text if isinstance(key, Column) else None
-        return then(self, Repartition(name, made, made.kind), key=column)
+        return then(self, Repartition(name, made, kind), key=column)
 
     def _as_table(self, made: type[T]) -> T:
         """The same topic as a table, of a class of tables."""

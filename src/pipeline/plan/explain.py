@@ -43,7 +43,9 @@ def _node(plan: Plan, node: Node, indent: str) -> Iterator[str]:
         yield f"{indent}INTO {one.output.name}"
     for state, statements in node.folds.items():
         for statement in statements:
-            yield f"{indent}{_aggregate(statement)} (fold here, merge in {plan.partials(state).name})"
+            into = "INTO" if statement.is_written else "KEPT AS"
+            where = f"fold here, merge in {plan.partials(state).name}"
+            yield f"{indent}{_aggregate(statement)} {into} {statement.output.name} ({where})"
     for feed in node.feeds:
         yield f"{indent}right side of: {feed.step}"
     for branch in node.branches:
@@ -67,9 +69,7 @@ def _aggregate(statement: AggregateStatement) -> str:
     groups = aggregate.group_by if isinstance(aggregate.group_by, str) else ", ".join(aggregate.group_by)
     having = "" if statement.having is None else f" HAVING {statement.having.text}"
     final = " EMIT FINAL" if aggregate.final else ""
-    window = window_text(aggregate.window) + slices_text(aggregate)
-    into = "INTO" if statement.is_written else "KEPT AS"
-    return f"GROUP BY {groups}{window}{having}{final} {into} {statement.output.name}"
+    return f"GROUP BY {groups}{window_text(aggregate.window)}{slices_text(aggregate)}{having}{final}"
 
 
 def slices_text(aggregate: Aggregate) -> str:
@@ -122,8 +122,7 @@ def _edges(plan: Plan, source: str, node: Node, steps: list[str], box: Box, edge
         edge(output.name)
     for statements in node.folds.values():
         for statement in statements:
-            into = " INTO " if statement.is_written else " KEPT AS "
-            edge(statement.output.name, _aggregate(statement).partition(into)[0])
+            edge(statement.output.name, _aggregate(statement))
     for feed in node.feeds:
         if isinstance(feed.step, ForeignKeyJoin):
             edge(plan.answers(feed.step).name, f"right side of {feed.step.name}")

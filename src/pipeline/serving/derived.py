@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.codecs import schema
+from pipeline.declare.application import EVENT_TIME
 from pipeline.declare.relations import Statement
 from pipeline.declare.statements import AggregateStatement, StreamStatement
 from pipeline.errors import ProvisionError
@@ -25,7 +26,7 @@ from pipeline.serving.texts import NUL_TO_SYMBOL
 
 TYPES = {"string": "STRING", "long": "LONG", "int": "INT", "double": "DOUBLE", "float": "FLOAT", "boolean": "BOOLEAN"}
 KINDS = {"dimension": "dimensionFieldSpecs", "metric": "metricFieldSpecs", "time": "dateTimeFieldSpecs"}
-EVENT_TIME, VERSION = "event_time_ms", "version"
+VERSION = "version"
 WINDOW_TEXTS = ("window_start", "window_end")
 LONGEST_TEXT = 1 << 20
 NOTHING = {"STRING": "", "LONG": 0, "INT": 0, "DOUBLE": 0.0, "FLOAT": 0.0, "BOOLEAN": 0}

@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from pipeline.errors import StackError
 from pipeline.settings import ENDPOINTS_FILE
@@ -32,6 +32,17 @@ MARKER = ".pipeline-stack"
 STATE = ("kafka", "zookeeper", "pinot", "registry", "mysql", "mysql.new", "apps", "secrets", "config", "logs", "tmp")
 UNFIT = "%,;:#$\"'\\{}"
 SOCKET_PATH_LIMIT = 100  # AF_UNIX paths end at 107 bytes
+
+
+def held(path: Path) -> TextIO | None:
+    """A lock file, which is this process's as long as it is open; None where another process has it."""
+    file = path.open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    return file
 
 
 @dataclass(frozen=True)
@@ -112,13 +123,10 @@ class DataDir:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the folder's lock; raises StackError if another command holds it."""
-        with (self.path / "stack.lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise StackError(
-                    f"another `pipeline` command is starting or stopping the stack in {self.path}"
-                ) from None
+        file = held(self.path / "stack.lock")
+        if file is None:
+            raise StackError(f"another `pipeline` command is starting or stopping the stack in {self.path}")
+        with file:
             yield
 
     def socket_folder(self) -> Path:

@@ -19,6 +19,5 @@ def inner_join(key: str | None, table: Lookup, columns: Sequence[str]) -> dict[s
 
 def looked_up(keys: Sequence[str | None], table: Lookup, column: str) -> list[Any]:
     """`left_join` of a whole column of keys: the table's `column` for each, null where there is none."""
-    rows = {key: None if key is None else table.get(key) for key in set(keys)}
-    found = {key: None if row is None else row.get(column) for key, row in rows.items()}
+    found = {key: left_join(key, table, (column,))[column] for key in set(keys)}
     return [found[key] for key in keys]

@@ -46,31 +46,25 @@ class SlicedMerge(WindowMerge):
     def take(self, partial: Sent) -> None:
         """Keep the newest partial per origin, and note the windows that it changes."""
         assert isinstance(partial, Partial)
-        group, start = key = (partial.group, partial.start_ms)
-        if key not in self._touched:
-            known = self._state.get((self._aggregate.name, *key))
-            if known is None:
-                if self._window.closed(start, self.reached_ms):
-                    self.ignored += 1
-                    return
-                self._open.add(start, group)
-                if self._due is not None:
-                    self._due.add(group, start, self.reached_ms)
-            self._touched[key] = [list(entry) for entry in known or []]
-        entries = self._touched[key]
+        entries = self._entries(partial)
+        if entries is None:
+            return
         since_ms = _first_changed(entries, partial)
         replace_partial(entries, partial)
         if not self._aggregate.emits_changes:
             return
-        for window in self._window.starts(start):
+        for window in self._window.starts(partial.start_ms):
             if window >= since_ms and not self._window.closed(window, self._dropped_ms):
-                self._changed[group, window] = None
+                self._changed[partial.group, window] = None
+
+    def _note(self, group: str, start: int) -> None:
+        super()._note(group, start)
+        if self._due is not None:
+            self._due.add(group, start, self.reached_ms)
 
     def changes(self) -> list[Result]:
         """Write the slices that the batch has touched; the results of the windows, unless sent only when final."""
-        for (group, start), entries in self._touched.items():
-            self._state.put((self._aggregate.name, group, start), entries)
-        self._touched = {}
+        self._write()
         changed, self._changed = self._changed, {}
         windows: dict[str, list[int]] = {}
         for group, start in changed:

@@ -9,6 +9,7 @@ what it counts when it is kept by itself; almost always a slice has one part.
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from pipeline.tables.aggregate import Function
@@ -58,7 +59,8 @@ class SlicedFold(WindowFold):
         before_ms, state = (-1, self._aggregate.function.zero()) if place is None else parts[place][2:]
         state = self._aggregate.function.add_many(state, values, offsets)
         part = [first_window, offsets[-1], max(before_ms, time_ms), state]
-        entry[2] = sorted([*parts, part], key=_first) if place is None else [*parts[:place], part, *parts[place + 1 :]]
+        others = parts if place is None else [*parts[:place], *parts[place + 1 :]]
+        entry[2] = sorted([*others, part], key=itemgetter(0))
 
     def _fold_one_by_one(self, rows: Grouped, progress: Progress, touched: Touched, out: Folded) -> None:
         closed, advance = self._window.closed, self._window.advance_ms
@@ -79,10 +81,6 @@ class SlicedFold(WindowFold):
                 values = rows.values[place : place + 1] if rows.values else ()
                 self._add_from(windows[late], entry, time_ms, values, [offset])
         progress.stream_time_ms = stream_time
-
-
-def _first(part: Part) -> int:
-    return int(part[0])
 
 
 class Total(NamedTuple):

@@ -80,22 +80,38 @@ class WindowMerge(Merging):
     def take(self, partial: Sent) -> None:
         """Keep the newest partial per origin; one of a window that all have closed has been merged before."""
         assert isinstance(partial, Partial)
+        entries = self._entries(partial)
+        if entries is not None:
+            replace_partial(entries, partial)
+
+    def _entries(self, partial: Partial) -> list[list[Any]] | None:
+        """What is kept under a partial's group and start, to be changed; None where that has closed and is dropped."""
         key = (partial.group, partial.start_ms)
         if key not in self._touched:
             known = self._state.get((self._aggregate.name, *key))
             if known is None and self._window.closed(partial.start_ms, self.reached_ms):
                 self.ignored += 1
-                return
+                return None
             self._touched[key] = [list(entry) for entry in known or []]
-            if known is None and not isinstance(self._window, Unwindowed):
-                self._open.add(partial.start_ms, partial.group)
-        replace_partial(self._touched[key], partial)
+            if known is None:
+                self._note(*key)
+        return self._touched[key]
 
-    def changes(self) -> list[Result]:
-        """Write what the batch has touched; its results, unless they are sent only when final."""
+    def _note(self, group: str, start: int) -> None:
+        """A start is new to a group."""
+        if not isinstance(self._window, Unwindowed):
+            self._open.add(start, group)
+
+    def _write(self) -> dict[tuple[str, int], list[list[Any]]]:
+        """Write what the batch has touched, and give it."""
         touched, self._touched = self._touched, {}
         for (group, start), entries in touched.items():
             self._state.put((self._aggregate.name, group, start), entries)
+        return touched
+
+    def changes(self) -> list[Result]:
+        """Write what the batch has touched; its results, unless they are sent only when final."""
+        touched = self._write()
         if not self._aggregate.emits_changes:
             return []
         return [self._total(group, start, entries) for (group, start), entries in touched.items()]
