@@ -30,6 +30,8 @@ class Load:
         self.statuses: Counter[int] = Counter()
 
     async def _one(self, due_s: float) -> None:
+        while self._free and self._free[-1][0].at_eof():  # the server closes what has been idle for long
+            self._free.pop()[1].close()
         if self._free:
             reader, writer = self._free.pop()
         else:
